@@ -1,0 +1,137 @@
+"""What a run is: its states, why it ended so, what it used."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class State(StrEnum):
+    """Where a run is in its life. The last seven are final."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can follow."""
+        return self not in ACTIVE
+
+
+ACTIVE = frozenset({State.QUEUED, State.STARTING, State.RUNNING})
+
+
+class Outcome(StrEnum):
+    """Why a run is in its final state."""
+
+    OK = "ok"
+    EXIT_CODE = "exit_code"
+    SIGNAL = "signal"
+    TIMED_OUT = "timed_out"
+    SPAWN_FAILED = "spawn_failed"
+    CANCELLED = "cancelled"
+    OVERLAP = "overlap"
+    PAUSED = "paused"
+    MISFIRE = "misfire"
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"
+    LOST = "lost"
+
+
+class Trigger(StrEnum):
+    """What asked for a run."""
+
+    SCHEDULE = "schedule"
+    CATCH_UP = "catch_up"
+    REBOOT = "reboot"
+    MANUAL = "manual"
+
+
+class PolicyInForce(BaseModel, frozen=True):
+    """The isolation asked for, what held, what was missing."""
+
+    requested: str
+    in_force: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Usage(BaseModel, frozen=True):
+    """What a run used, in ms and bytes; None where it could not be measured."""
+
+    cpu_ms: int | None = None
+    max_rss_bytes: int | None = None
+    output_bytes: int | None = None
+
+
+class ExecutionView(BaseModel, frozen=True):
+    """A run as everyone reads it. `version` rises with each change of this document."""
+
+    id: int
+    job: str
+    job_id: str
+    job_version: int
+    version: int
+    state: State
+    outcome: Outcome | None
+    reason: str
+    fire_at: datetime
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_ms: int | None
+    attempt: int
+    exit_code: int | None
+    signal: int | None
+    trigger: Trigger
+    actor: str
+    host: str
+    policy: PolicyInForce
+    usage: Usage
+
+
+class RunRequest(BaseModel, frozen=True):
+    """Ask for a run now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=400)] = ""
+
+
+class CancelRequest(BaseModel, frozen=True):
+    """Ask for a run to be stopped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=400)] = ""
+
+
+class LogLine(BaseModel, frozen=True):
+    """One line of output. `number` counts from 1 over both streams in the order they were read."""
+
+    number: int
+    stream: str
+    at: datetime
+    text: str
+    """Invalid UTF-8 appears as U+FFFD; control characters are as the job wrote them."""
+    partial: bool = False
+    """The job has not ended this line, or it was longer than a line may be and goes on in the next."""
+
+
+class LogPage(BaseModel, frozen=True):
+    """Lines of a run from SQL, oldest first; `next` is the number to ask from for more."""
+
+    lines: tuple[LogLine, ...]
+    next: int
+    ended: bool
+    """The run is over and every line of it is kept."""
+    dropped_bytes: int = 0
+    """What the cap cut out of the middle."""

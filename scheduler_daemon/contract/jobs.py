@@ -1,0 +1,215 @@
+"""What a job is: the spec a user means, the view everyone reads, the requests that change it."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from scheduler_daemon.contract.schedule import Misfire, Schedule
+
+# One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
+MAX_COMMAND_BYTES = 131_071
+MAX_STDIN_BYTES = 1_048_576
+MAX_ENV_BYTES = 131_072
+DEFAULT_GRACE_MS = 10_000
+DEFAULT_MISFIRE_GRACE_MS = 3_600_000
+DEFAULT_OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def _plain(text: str) -> str:
+    bad = _UNPRINTABLE.search(text)
+    if bad:
+        raise ValueError(f"holds the unprintable character U+{ord(bad[0]):04X} at position {bad.start()}; remove it")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank; remove it")
+    return text
+
+
+def _speakable(text: str) -> str:
+    _encodable(text)
+    if "\x00" in text:
+        raise ValueError("holds a NUL byte, which no program can be given; remove it")
+    return text
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"is not valid Unicode at position {error.start}") from None
+    return text
+
+
+def _command(text: str) -> str:
+    _speakable(text)
+    if not text.strip():
+        raise ValueError("is empty; give the command to run")
+    size = len(text.encode())
+    if size > MAX_COMMAND_BYTES:
+        raise ValueError(
+            f"is {size:,} bytes long, and the kernel takes at most {MAX_COMMAND_BYTES:,}; "
+            "put it into a script file and run that"
+        )
+    return text
+
+
+def _stdin(text: str) -> str:
+    size = len(_encodable(text).encode())
+    if size > MAX_STDIN_BYTES:
+        raise ValueError(f"is {size:,} bytes long, the limit is {MAX_STDIN_BYTES:,}; let the command read a file")
+    return text
+
+
+def _env(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        if not _ENV_NAME.match(name):
+            raise ValueError(f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit")
+        _speakable(value)
+    size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
+    if size > MAX_ENV_BYTES:
+        raise ValueError(f"is {size:,} bytes in all, the limit is {MAX_ENV_BYTES:,}")
+    return env
+
+
+def _absolute(path: str) -> str:
+    if not _speakable(path).startswith("/"):
+        raise ValueError(f"{path!r} is not an absolute path; begin it with '/'")
+    return path
+
+
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_plain)]
+Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")]
+AbsolutePath = Annotated[str, Field(max_length=4096), AfterValidator(_absolute)]
+
+
+class Concurrency(StrEnum):
+    """What happens to a fire while an earlier run of the same job is active."""
+
+    FORBID = "forbid"
+    ALLOW = "allow"
+
+
+class JobSpec(BaseModel, frozen=True):
+    """What the user means. Travels, validates, is kept as an immutable version; holds no state."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    command: Annotated[str, AfterValidator(_command)]
+    schedule: Schedule = Schedule()
+    description: Annotated[str, Field(max_length=4000), AfterValidator(_speakable)] = ""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
+
+    shell: AbsolutePath = "/bin/sh"
+    """Called as `shell -c command`."""
+    stdin: Annotated[str, AfterValidator(_stdin)] | None = None
+    env: Annotated[dict[str, str], AfterValidator(_env)] = {}
+    """Set over what cron gives: HOME, LOGNAME, USER, SHELL and PATH."""
+    cwd: AbsolutePath | None = None
+    """None is the home directory of the account."""
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
+    user: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)] | None = None
+    """The account the job runs as; None is the account of the daemon."""
+    policy: Literal["trusted"] = "trusted"
+    """`trusted` runs as the account would at a shell, with no isolation."""
+
+    timeout_ms: Annotated[int, Field(ge=1, le=31 * 86_400_000)] | None = None
+    """None lets a run take as long as it will, as cron does."""
+    grace_ms: Annotated[int, Field(ge=0, le=600_000)] = DEFAULT_GRACE_MS
+    """From TERM to KILL when a run is cancelled or timed out."""
+    concurrency: Concurrency = Concurrency.FORBID
+    misfire: Misfire = Misfire.RUN_ONCE
+    misfire_grace_ms: Annotated[int, Field(ge=0, le=366 * 86_400_000)] = DEFAULT_MISFIRE_GRACE_MS
+    """Fires older than this are recorded as missed."""
+    output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] = DEFAULT_OUTPUT_LIMIT_BYTES
+    """Kept of each stream: head and tail, half each."""
+
+
+class LastRun(BaseModel, frozen=True):
+    """The latest run of a job that has ended or begun."""
+
+    id: int
+    state: str
+    outcome: str | None
+    fire_at: datetime
+    ended_at: datetime | None
+    duration_ms: int | None
+
+
+class JobView(BaseModel, frozen=True):
+    """A job as everyone reads it. `version` counts saved specs, `revision` every change of this document."""
+
+    id: str
+    version: int
+    revision: int
+    name: str
+    spec: JobSpec
+    paused: bool
+    owner: str
+    source: str | None
+    """Where an import found it, such as `crontab:root`; None for a job made here."""
+    words: str
+    schedule: str
+    """The expressions as one text."""
+    next_fire_at: datetime | None
+    last: LastRun | None
+    active: int
+    """How many of its runs are queued, starting or running."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class JobVersion(BaseModel, frozen=True):
+    """One saved spec and who saved it."""
+
+    version: int
+    spec: JobSpec
+    author: str
+    message: str
+    created_at: datetime
+
+
+class JobCreate(BaseModel, frozen=True):
+    """A request for a new job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: JobSpec
+    paused: bool = False
+    source: Annotated[str, Field(max_length=200)] | None = None
+    source_key: Annotated[str, Field(max_length=200)] | None = None
+    """What an importer knows the entry by; a second import finds the job through it."""
+
+
+class JobPatch(BaseModel, frozen=True):
+    """Fields of the spec to change. `version` is the one the editor saw; another one in between is a conflict."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    changes: dict[str, Any]
+    message: Annotated[str, Field(max_length=400)] = ""
+
+
+class SchedulePreview(BaseModel, frozen=True):
+    """What a schedule means: its words, its next fires in UTC, and what to be careful of."""
+
+    words: str
+    fires: tuple[datetime, ...]
+    warnings: tuple[str, ...]
+
+
+class SchedulePreviewRequest(BaseModel, frozen=True):
+    """Ask for the next `count` fires strictly after `after` (now when absent)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schedule: Schedule
+    after: datetime | None = None
+    count: Annotated[int, Field(ge=1, le=1000)] = 10
+    job_id: str = ""

@@ -1,0 +1,213 @@
+"""Every table. Rows are written from validated specs only: SQLModel tables accept rubbish silently."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from scheduler_daemon.storage.types import BigId, Json, UTCDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ACTIVE = text("state IN ('queued', 'starting', 'running')")
+_PENDING = text("pending")
+_LIVING = text("deleted_at IS NULL")
+
+
+class Row(SQLModel):
+    """The base of every table."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+
+class UserRow(Row, table=True):
+    """An account. `uid` is the Unix account that signs in through the socket."""
+
+    __tablename__ = "users"
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    name: str = Field(max_length=64, unique=True)
+    role: str = Field(max_length=16)
+    uid: int | None = Field(default=None, unique=True)
+    disabled: bool = False
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class JobRow(Row, table=True):
+    """What the user last saved. What changes with each run stands in JobStateRow."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("uq_jobs_name_living", "name", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING),
+        Index("uq_jobs_source_living", "source", "source_key", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING),
+    )
+    id: str = Field(primary_key=True, max_length=36)
+    version: int
+    revision: int
+    name: str = Field(max_length=80)
+    spec: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # SQLModel's stub knows no type instances
+    paused: bool
+    owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
+    source: str | None = Field(default=None, max_length=200)
+    source_key: str | None = Field(default=None, max_length=200)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class JobStateRow(Row, table=True):
+    """What changes with each fire and run, apart from the wide spec."""
+
+    __tablename__ = "job_states"
+    job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
+    last_handled: datetime = Field(sa_type=UTCDateTime)
+    """Every fire up to here has a recorded end or an execution."""
+    next_fire_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    active: int = 0
+    last_id: int | None = None
+    last_state: str | None = Field(default=None, max_length=16)
+    last_outcome: str | None = Field(default=None, max_length=16)
+    last_fire_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    last_ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    last_duration_ms: int | None = None
+
+
+class JobVersionRow(Row, table=True):
+    """An immutable saved spec."""
+
+    __tablename__ = "job_versions"
+    job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
+    version: int = Field(primary_key=True)
+    spec: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    author: str = Field(max_length=64)
+    message: str = Field(max_length=400)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class ExecutionRow(Row, table=True):
+    """One run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds, manual runs never are."""
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        UniqueConstraint("job_id", "fire_at", "attempt"),
+        Index("ix_executions_job_id_id", "job_id", "id"),
+        Index("ix_executions_active", "state", "id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+        Index("ix_executions_ended_at", "ended_at"),
+        CheckConstraint("attempt >= 0", "attempt"),
+        {"sqlite_autoincrement": True},
+    )
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), nullable=False))
+    job_version: int
+    version: int
+    fire_at: datetime = Field(sa_type=UTCDateTime)
+    attempt: int
+    trigger: str = Field(max_length=16)
+    state: str = Field(max_length=16)
+    outcome: str | None = Field(default=None, max_length=16)
+    reason: str = ""
+    actor: str = Field(max_length=64)
+    host: str = Field(max_length=255)
+    fence: str = Field(default="", max_length=36)
+    """Which start of which daemon holds it."""
+    queued_at: datetime = Field(sa_type=UTCDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    exit_code: int | None = None
+    signal: int | None = None
+    cancel_actor: str | None = Field(default=None, max_length=64)
+    cancel_reason: str | None = None
+    cpu_ms: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    max_rss_bytes: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    output_bytes: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    policy: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+
+
+class EventRow(Row, table=True):
+    """What happened, written with the change itself. `pending` until the relay has projected it to Redis."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_pending", "id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+        Index("ix_events_at", "at"),
+        {"sqlite_autoincrement": True},
+    )
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    at: datetime = Field(sa_type=UTCDateTime)
+    kind: str = Field(max_length=32)
+    subject: str = Field(max_length=64)
+    version: int
+    owner_id: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
+    doc: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    pending: bool = True
+
+
+class LogChunkRow(Row, table=True):
+    """Some bytes of one stream of a run, compressed, exactly as the job wrote them."""
+
+    __tablename__ = "log_chunks"
+    __table_args__ = (UniqueConstraint("execution_id", "stream", "start"),)
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    seq: int = Field(primary_key=True)
+    stream: str = Field(max_length=6)
+    start: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
+    """Offset of the first byte in the stream."""
+    size: int
+    """Bytes before compression."""
+    first_line: int
+    lines: int
+    continues: bool
+    """The first bytes go on with the stream's last line, which the chunk before left open."""
+    at: datetime = Field(sa_type=UTCDateTime)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
+class LogStateRow(Row, table=True):
+    """What is known of a run's log as a whole; there from its first chunk on."""
+
+    __tablename__ = "log_states"
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    lines: int = 0
+    dropped_bytes: int = Field(default=0, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    complete: bool = False
+
+
+class AuditRow(Row, table=True):
+    """Who did what, in the same transaction as the act."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    at: datetime = Field(sa_type=UTCDateTime)
+    actor: str = Field(max_length=64)
+    verb: str = Field(max_length=32)
+    subject: str = Field(max_length=64)
+    detail: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+
+
+class IdempotencyRow(Row, table=True):
+    """The answer to a request that may be sent again."""
+
+    __tablename__ = "idempotency"
+    actor: str = Field(primary_key=True, max_length=64)
+    key: str = Field(primary_key=True, max_length=200)
+    digest: str = Field(max_length=64)
+    status: int
+    body: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    at: datetime = Field(sa_type=UTCDateTime)
+
+
+class MetaRow(Row, table=True):
+    """Small facts of the installation: the epoch of the picture, the tzdata version, the last boot handled."""
+
+    __tablename__ = "meta"
+    key: str = Field(primary_key=True, max_length=64)
+    value: str
