@@ -1,0 +1,74 @@
+"""What a user says about time: expressions, zone, clock-change rules, bounds. Whether they parse is for the domain."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+
+class Gap(StrEnum):
+    """What becomes of a fixed-time fire whose local time is skipped when clocks go forward.
+
+    Expressions with `*` in seconds, minutes or hours pass over skipped times whatever is chosen here.
+    """
+
+    RUN_AFTER = "run_after"
+    """Once, at the first instant after the gap, as Debian cron does."""
+    SKIP = "skip"
+    SHIFT = "shift"
+    """Later by the length of the gap: 02:30 becomes 03:30."""
+
+
+class Overlap(StrEnum):
+    """Which pass of a repeated local time fires a fixed-time expression when clocks go back.
+
+    Expressions with `*` in seconds, minutes or hours fire in both passes whatever is chosen here.
+    """
+
+    FIRST = "first"
+    BOTH = "both"
+    LAST = "last"
+
+
+class Misfire(StrEnum):
+    """What becomes of fires that came due while nobody could start them."""
+
+    SKIP = "skip"
+    RUN_ONCE = "run_once"
+    """One run, for the latest of them."""
+    RUN_ALL = "run_all"
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""An instant; any offset is accepted, UTC is kept."""
+
+
+class Schedule(BaseModel, frozen=True):
+    """When a job fires. No expression at all means: only when someone asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expressions: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ()
+    """Each a cron expression of 5 fields (6: seconds first), `@daily` and its like, `@every 90s`,
+    `@at 2026-12-01T08:00` or `@reboot`. The job fires when any of them does, once an instant."""
+    zone: Annotated[str, Field(max_length=100)] = "UTC"
+    """An IANA key, such as Europe/Berlin; expressions match the wall clock there."""
+    gap: Gap = Gap.RUN_AFTER
+    overlap: Overlap = Overlap.FIRST
+    anchor: Instant | None = None
+    """Where `@every` counts from; None counts from `start`, or else from the Unix epoch."""
+    start: Instant | None = None
+    """No fire before this instant; one at it is allowed."""
+    end: Instant | None = None
+    """No fire after this instant; one at it is allowed."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.start and self.end and self.end < self.start:
+            raise ValueError(f"end {self.end:%Y-%m-%dT%H:%M:%SZ} lies before start {self.start:%Y-%m-%dT%H:%M:%SZ}")
+        return self
