@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 
 class Gap(StrEnum):
@@ -48,10 +48,8 @@ Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 """An instant; any offset is accepted, UTC is kept."""
 
 
-class Schedule(BaseModel, frozen=True):
+class Schedule(BaseModel, frozen=True, extra="forbid"):
     """When a job fires. No expression at all means: only when someone asks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     expressions: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ()
     """Each a cron expression of 5 fields (6: seconds first), `@daily` and its like, `@every 90s`,

@@ -12,7 +12,7 @@ class ChronosError(Exception):
         self.message = message
 
 
-class Invalid(ChronosError):
+class Invalid(ChronosError):  # noqa: N818 - named for what the reader is told
     """What was asked makes no sense as written. `field` is the dotted path of the culprit, "" for the whole."""
 
     def __init__(self, message: str, *, field: str = "") -> None:
@@ -32,17 +32,17 @@ class BadSchedule(Invalid):
         """A better expression, or ""."""
 
 
-class NotFound(ChronosError):
+class NotFound(ChronosError):  # noqa: N818 - named for what the reader is told
     """No such thing, or none the actor may see."""
 
 
-class NotAllowed(ChronosError):
+class NotAllowed(ChronosError):  # noqa: N818 - named for what the reader is told
     """The actor may see it, but not do this."""
 
 
-class Conflict(ChronosError):
+class Conflict(ChronosError):  # noqa: N818 - named for what the reader is told
     """Someone else was first: another version, the same name, a state that has moved on."""
 
 
-class Unavailable(ChronosError):
+class Unavailable(ChronosError):  # noqa: N818 - named for what the reader is told
     """A part we need does not answer now; asking again later may help."""
