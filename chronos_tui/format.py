@@ -1,0 +1,221 @@
+"""How values are written for people: times, sizes, states, and text nobody vouches for.
+
+Pure: callers pass `now` and the zone. Colours are named by token; `theme` says what they look like.
+"""
+
+import re
+import unicodedata
+from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+from rich.cells import cell_len, get_character_cell_size
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+ELLIPSIS = "…"
+REPLACEMENT = "\ufffd"
+MAX_MARKS = 3  # combining marks kept on one character: enough for every living script
+
+
+class Look(NamedTuple):
+    """How a state shows: never by colour alone."""
+
+    glyph: str
+    word: str
+    ascii: str
+    token: str
+
+
+STATES = {
+    "succeeded": Look("●", "ok", "*", "ok"),
+    "running": Look("▶", "running", ">", "running"),
+    "starting": Look("▷", "starting", ">", "running"),
+    "failed": Look("✖", "failed", "X", "failed"),
+    "timed_out": Look("✖", "timed out", "X", "failed"),
+    "queued": Look("…", "queued", ".", "queued"),
+    "paused": Look("⏸", "paused", "=", "paused"),
+    "late": Look("?", "late", "?", "late"),
+    "unknown": Look("?", "unknown", "?", "late"),
+    "blocked": Look("⊘", "blocked", "#", "blocked"),
+    "cancelled": Look("⊗", "cancelled", "x", "skipped"),
+    "skipped": Look("○", "skipped", "o", "skipped"),
+    "missed": Look("◌", "missed", "o", "late"),
+    "scheduled": Look("○", "scheduled", "o", "muted"),
+    "never": Look("·", "never ran", "-", "muted"),
+}
+STATES |= {"ok": STATES["succeeded"], "success": STATES["succeeded"]}
+
+
+def state(name: str) -> Look:
+    """Return how a job's or run's state shows; a name we do not know shows as itself behind a `?`."""
+    return STATES.get(name) or Look("?", name.replace("_", " "), "?", "muted")
+
+
+def duration(ms: float) -> str:
+    """Write a length of time in at most seven cells: `840ms`, `4.2s`, `1m 04s`, `2h 05m`, `3d 04h`."""
+    if ms < 0:
+        return f"-{duration(-ms)}"
+    if ms < 999.5:
+        return f"{ms:.0f}ms"
+    if ms < 9_950:
+        return f"{ms / 1000:.1f}s"
+    seconds = round(ms / 1000)
+    if seconds < MINUTE:
+        return f"{seconds}s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE}m {seconds % MINUTE:02}s"
+    if seconds < DAY:
+        return f"{seconds // HOUR}h {seconds % HOUR // MINUTE:02}m"
+    return f"{seconds // DAY}d {seconds % DAY // HOUR:02}h"
+
+
+def span(delta: timedelta) -> str:
+    """Write a length of time with its one largest unit: `0s`, `45s`, `4m`, `7h`, `12d`. The sign is left out."""
+    seconds = int(abs(delta.total_seconds()))
+    for unit, letter in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m")):
+        if seconds >= unit:
+            return f"{seconds // unit}{letter}"
+    return f"{seconds}s"
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """Write an instant as seen from `now`, both with a zone: `in 4m`, `3s ago`, `now` within one second."""
+    delta = at - now
+    if abs(delta) < timedelta(seconds=1):
+        return "now"
+    return f"in {span(delta)}" if delta > timedelta(0) else f"{span(delta)} ago"
+
+
+def clock(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """Write an instant as briefly as `zone` allows: `12:04:31` today, `Tue 12:04` within six days, else a date."""
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    days = abs((local.date() - today).days)
+    if days == 0:
+        return f"{local:%H:%M:%S}"
+    return f"{local:%a %H:%M}" if days <= 6 else f"{local:%Y-%m-%d %H:%M}"
+
+
+def stamp(at: datetime, zone: tzinfo) -> str:
+    """Write an instant in full, with the abbreviation its zone then uses: `2026-03-29 03:00:00 CEST`."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes in at most eight cells, in powers of 1024: `512 B`, `1.4 KiB`, `23 MiB`."""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        count /= 1024
+        if count < 1023.5 or unit == "TiB":
+            break
+    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+
+
+def count(number: float) -> str:
+    """Write a count in at most five cells: `980`, `9.8k`, `120k`, `3.1M`."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.1f}{letter}" if number < 9.95 * unit else f"{number / unit:.0f}{letter}"
+    return f"{number:.0f}"
+
+
+def percent(share: float) -> str:
+    """Write a share of one: `97 %`. Only a true 1 is `100 %`, and only a true 0 is `0 %`."""
+    if 0.995 <= share < 1:
+        return f"{min(share * 100, 99.9):.1f} %"
+    if 0 < share < 0.005:
+        return "<1 %"
+    return f"{share * 100:.0f} %"
+
+
+# ESC sequences as ECMA-48 forms them: string commands (OSC, DCS, APC, PM, SOS) up to ST or BEL, CSI, then short ones.
+_ESCAPES = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|(?=\x1b)|$)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*(?:[@-~]|$)"
+    r"|\x1b[ -/]*[0-~]?"
+)
+
+
+class _Shown(dict[int, str | None]):
+    """What `str.translate` puts for each character, decided once for each: None drops it."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        shown: str | None = char
+        category = unicodedata.category(char)
+        if category in {"Cs", "Cn"}:
+            shown = REPLACEMENT
+        elif category in {"Zs", "Zl", "Zp"} or char == "\r":
+            shown = " "
+        elif category in {"Cc", "Cf"} or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
+            shown = None  # controls, direction marks, joiners and selectors: what is measured must be what is drawn
+        self[code] = shown
+        return shown
+
+
+_SHOWN = _Shown()
+
+
+def printable(text: str, tab: int = 8) -> str:
+    """Return `text` as it may safely be drawn: no control characters, escape sequences, direction marks or tabs.
+
+    Every character left has a width of its own, so cell widths add up. Markup is not touched: draw it as plain text.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if text.endswith(("\n", "\r")):
+        text = text.rstrip("\r\n")
+    if "\x1b" in text or any(c in text for c in "\x90\x98\x9b\x9d\x9e\x9f"):
+        text = _ESCAPES.sub("", text)
+    if "\t" in text:
+        text = text.expandtabs(tab)
+    text = text.translate(_SHOWN)
+    return text if text.isascii() else _thin_marks(text)
+
+
+def _thin_marks(text: str) -> str:
+    """Drop combining marks heaped on one character beyond MAX_MARKS."""
+    kept: list[str] = []
+    run = 0
+    for char in text:
+        run = run + 1 if get_character_cell_size(char) == 0 else 0
+        if run <= MAX_MARKS:
+            kept.append(char)
+    return "".join(kept)
+
+
+def cells(text: str) -> int:
+    """Return how many terminal cells printable `text` takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def shorten(text: str, width: int, ellipsis: str = ELLIPSIS) -> str:
+    """Cut printable `text` to at most `width` cells, never through a character; a cut is marked by the ellipsis."""
+    if cells(text) <= width:
+        return text
+    return cut(text, max(width - cells(ellipsis), 0)) + cut(ellipsis, width)
+
+
+def cut(text: str, width: int, start: int = 0) -> str:
+    """Return what cells `start` to `start + width` of printable `text` show; half a wide character is a space."""
+    if text.isascii():
+        return text[start : start + width]
+    kept: list[str] = []
+    at, end = 0, start + width
+    for char in text:
+        step = get_character_cell_size(char)
+        if at >= end and step:
+            break
+        if at >= start and at + step <= end:
+            if step or kept:
+                kept.append(char)
+        elif at + step > start:
+            kept.append(" ")
+        at += step
+    return "".join(kept)
+
+
+def fit(text: str, width: int, align: str = "left") -> str:
+    """Clean, cut and pad any text to exactly `width` cells."""
+    text = shorten(printable(text), width)
+    pad = " " * (width - cells(text))
+    return pad + text if align == "right" else text + pad

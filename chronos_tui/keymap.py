@@ -1,0 +1,196 @@
+"""Every action that has a key: its id, default keys, and words for the footer, the help and the palette.
+
+Widgets and screens take their bindings from here by id; what an action does is theirs. Keys can be rebound by id. No
+key is one that a terminal, tmux or screen takes for itself, and none needs a protocol that only some terminals have.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
+
+TAKEN = frozenset(f"ctrl+{key}" for key in ("a", "b", "s", "h", "i", "j", "m", "[", "left_square_bracket", "z"))
+"""ctrl+a and ctrl+b belong to screen and tmux, ctrl+s and ctrl+z to the terminal; the others are keys in disguise."""
+
+
+class KeymapError(ValueError):
+    """A rebinding that cannot work, with the sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing a key can do."""
+
+    id: str
+    """`scope.name`. Within a scope, and against the global ones, two actions never share a key."""
+    keys: str
+    """Comma separated, as Textual names them; the first is the one shown."""
+    words: str
+    """For the footer: one or two words."""
+    does: str
+    """The Textual action, `action_<does>` on the widget, screen or app that binds it."""
+    help: str = ""
+    """One line for the help; the words when empty."""
+    priority: bool = False
+    """Works even while a text field has the focus."""
+
+    @property
+    def scope(self) -> str:
+        return self.id.partition(".")[0]
+
+
+GLOBAL = frozenset({"app", "screen"})
+"""Scopes whose keys work everywhere, so that no other scope may use them."""
+
+_SCREENS = ("overview", "jobs", "job", "executions", "run", "log", "insights", "analytics", "alerts", "admin")
+
+ACTIONS: dict[str, Action] = {
+    action.id: action
+    for action in (
+        *(
+            Action(f"screen.{name}", str(number % 10), name, f"go('{name}')", f"open {name}")
+            for number, name in enumerate(_SCREENS, start=1)
+        ),
+        Action("app.command", ":", "command", "command", "type a command"),
+        Action("app.palette", "ctrl+p", "palette", "command_palette", "search all commands", priority=True),
+        Action("app.back", "escape", "back", "back", "close, or go back"),
+        Action("app.help", "?,f1", "help", "help", "all keys of this place"),
+        Action("app.theme", "T,ctrl+t", "theme", "next_theme", "next theme: dark, light, high contrast"),
+        Action("app.freeze", "F", "freeze", "freeze", "hold the picture still; events wait"),
+        Action("app.reconnect", "R", "reconnect", "reconnect", "connect again now"),
+        Action("app.insights", "i", "insights", "insights", "show or hide insights"),
+        Action("app.ask", "a", "ask", "ask", "ask about what is on screen"),
+        Action("app.next_pane", "tab", "next pane", "app.focus_next", "go to the next pane"),
+        Action("app.previous_pane", "shift+tab", "previous pane", "app.focus_previous", "go to the previous pane"),
+        Action("app.zoom", "z", "zoom", "zoom", "give this pane the whole screen"),
+        Action("app.previous_tab", "[", "previous tab", "previous_tab"),
+        Action("app.next_tab", "]", "next tab", "next_tab"),
+        Action("app.quit", "ctrl+q", "quit", "quit", "leave; jobs go on", priority=True),
+        Action("table.down", "j,down", "down", "cursor_down"),
+        Action("table.up", "k,up", "up", "cursor_up"),
+        Action("table.first", "g,home", "first", "cursor_first", "first row"),
+        Action("table.last", "G,end", "last", "cursor_last", "last row"),
+        Action("table.page_down", "pagedown", "page down", "page_down"),
+        Action("table.page_up", "pageup", "page up", "page_up"),
+        Action("table.open", "enter", "open", "choose", "open the row"),
+        Action("table.mark", "space", "mark", "mark", "mark the row"),
+        Action("table.mark_range", "V", "mark range", "mark_range", "mark from the last mark to here"),
+        Action("table.mark_all", "*", "mark all", "mark_all", "mark all rows, or none"),
+        Action("table.sort", "o", "sort", "sort", "sort by the next column"),
+        Action("table.reverse", "O", "reverse", "reverse", "turn the order round"),
+        Action("list.filter", "/", "filter", "filter", "filter as you type"),
+        Action("row.run", "r", "run", "run_job", "run now"),
+        Action("row.cancel", "x", "cancel", "cancel", "cancel the run"),
+        Action("row.pause", "p", "pause", "pause", "pause or resume"),
+        Action("row.edit", "e", "edit", "edit", "edit in a form"),
+        Action("row.edit_text", "E", "$EDITOR", "edit_text", "edit as text in $EDITOR"),
+        Action("row.describe", "d", "describe", "describe", "all that is known of it"),
+        Action("row.log", "l", "log", "log", "open its log"),
+        Action("row.try", "t", "dry run", "dry_run", "show what a run would do"),
+        Action("row.delete", "D", "delete", "delete", "delete, after typing its name"),
+        Action("row.clone", "c", "clone", "clone", "make a copy to edit"),
+        Action("row.copy", "y", "copy", "copy", "copy its name"),
+        Action("row.copy_all", "Y", "copy all", "copy_all", "copy the whole row"),
+        Action("row.why", "w", "why", "why", "why it will run, waits or failed"),
+        Action("log.down", "j,down", "down", "line_down"),
+        Action("log.up", "k,up", "up", "line_up"),
+        Action("log.left", "left", "left", "line_left"),
+        Action("log.right", "right", "right", "line_right"),
+        Action("log.first", "g,home", "first", "first_line", "oldest line"),
+        Action("log.last", "G,end", "last", "last_line", "newest line, and follow"),
+        Action("log.page_down", "pagedown,space", "page down", "page_down"),
+        Action("log.page_up", "pageup", "page up", "page_up"),
+        Action("log.follow", "f", "follow", "follow", "follow new lines, or stop"),
+        Action("log.wrap", "w", "wrap", "wrap", "wrap long lines, or cut them"),
+        Action("log.times", "t", "times", "times", "show or hide the time of each line"),
+        Action("log.search", "/", "search", "search", "search in the log"),
+        Action("log.next", "n", "next", "next_match", "next match"),
+        Action("log.previous", "N", "previous", "previous_match", "previous match"),
+        Action("dashboard.edit", "m", "arrange", "arrange", "move and size the tiles"),
+    )
+}
+
+
+def bindings(*ids: str, show: Iterable[str] = ()) -> list["Binding"]:
+    """Return Textual bindings for these actions, in this order; `scope.*` stands for a whole scope.
+
+    Those in `show` may appear in the footer; the others work and are listed in the help.
+    """
+    from textual.binding import Binding
+
+    shown = set(show)
+    return [
+        Binding(a.keys, a.does, a.words, show=a.id in shown, id=a.id, priority=a.priority, tooltip=a.help)
+        for a in actions(*ids)
+    ]
+
+
+def actions(*ids: str) -> list[Action]:
+    """Return these actions in this order; `scope.*` stands for a whole scope. Raises KeyError for an unknown id."""
+    found: list[Action] = []
+    for wanted in ids:
+        scope, _, name = wanted.partition(".")
+        found += [a for a in ACTIONS.values() if a.scope == scope] if name == "*" else [ACTIONS[wanted]]
+    return found
+
+
+def overrides(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the user's rebindings, checked, for `App.set_keymap`.
+
+    Raises KeymapError for an unknown action, a key that is taken, or a key that would mean two things in one place.
+    """
+    for action, keys in wanted.items():
+        if action not in ACTIONS:
+            raise KeymapError(f"there is no action '{action}'")
+        for key in split(keys):
+            if problem := refusal(key):
+                raise KeymapError(f"{action}: {problem}")
+    if clash := next(iter(clashes(wanted)), ""):
+        raise KeymapError(clash)
+    return dict(wanted)
+
+
+def split(keys: str) -> list[str]:
+    """Return the keys of a comma separated list."""
+    return [key.strip() for key in keys.split(",")]
+
+
+def refusal(key: str) -> str:
+    """Return why `key` can not be bound, or nothing."""
+    if not key:
+        return "an empty key"
+    if key.lower() in TAKEN:
+        return f"{key} never reaches us, or means another key, in a terminal"
+    modifiers = set(key.split("+")[:-1]) if len(key) > 1 else set()
+    if modifiers & {"super", "hyper", "meta"} or {"ctrl", "shift"} <= modifiers:
+        return f"{key} works in a few terminals only"
+    return ""
+
+
+def clashes(wanted: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each key that would mean two things in one scope, or in a scope and everywhere."""
+    owners: dict[tuple[str, str], str] = {}
+    problems = []
+    for action in sorted(ACTIONS.values(), key=lambda a: a.scope not in GLOBAL):
+        for key in split(wanted.get(action.id, action.keys)):
+            scope = "" if action.scope in GLOBAL else action.scope
+            owner = owners.get(("", key)) or owners.setdefault((scope, key), action.id)
+            if owner != action.id:
+                problems.append(f"{key} would mean both {owner} and {action.id}")
+    return problems
+
+
+_GLYPHS = {
+    "escape": "Esc", "enter": "Enter", "space": "Space", "tab": "Tab", "shift+tab": "S-Tab", "pagedown": "PgDn",
+    "pageup": "PgUp", "up": "Up", "down": "Down", "left": "Left", "right": "Right", "home": "Home", "end": "End",
+}  # fmt: skip
+
+
+def shown_key(keys: str) -> str:
+    """Return the first of `keys` as people write it: `Esc`, `^p`, `F1`, `/`."""
+    key = split(keys)[0]
+    if key.startswith("ctrl+"):
+        return f"^{key[5:]}"
+    return _GLYPHS.get(key) or (key.upper() if key[0] == "f" and key[1:].isdigit() else key)
