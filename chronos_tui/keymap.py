@@ -44,6 +44,9 @@ class Action:
 GLOBAL = frozenset({"app", "screen"})
 """Scopes whose keys work everywhere, so that no other scope may use them."""
 
+PLACES = {"row": "table", "list": "table"} | dict.fromkeys(GLOBAL, "everywhere")
+"""Scopes that are bound together; another scope is a place of its own."""
+
 _SCREENS = ("overview", "jobs", "job", "executions", "run", "log", "insights", "analytics", "alerts", "admin")
 
 ACTIONS: dict[str, Action] = {
@@ -170,13 +173,13 @@ def refusal(key: str) -> str:
 
 
 def clashes(wanted: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each key that would mean two things in one scope, or in a scope and everywhere."""
+    """Return a sentence for each key that would mean two things in one place, or in a place and everywhere."""
     owners: dict[tuple[str, str], str] = {}
     problems = []
     for action in sorted(ACTIONS.values(), key=lambda a: a.scope not in GLOBAL):
         for key in split(wanted.get(action.id, action.keys)):
-            scope = "" if action.scope in GLOBAL else action.scope
-            owner = owners.get(("", key)) or owners.setdefault((scope, key), action.id)
+            place = PLACES.get(action.scope, action.scope)
+            owner = owners.get(("everywhere", key)) or owners.setdefault((place, key), action.id)
             if owner != action.id:
                 problems.append(f"{key} would mean both {owner} and {action.id}")
     return problems

@@ -91,17 +91,11 @@ def _ansi(name: str, background: Background) -> Palette:
     cool = "ansi_cyan" if background == "dark" else "ansi_blue"
     warm = "ansi_yellow" if background == "dark" else "ansi_red"
     colours = {
-        "border": "ansi_bright_black", "accent": cool, "ok": "ansi_green", "running": cool, "failed": "ansi_red", "paused": "ansi_magenta",
-        "late": warm, "blocked": warm, "stderr": "ansi_red", "match": "ansi_yellow", "match-text": "ansi_black",
+        "border": "ansi_bright_black", "accent": cool, "ok": "ansi_green", "running": cool, "failed": "ansi_red",
+        "paused": "ansi_magenta", "late": warm, "blocked": warm, "stderr": "ansi_red", "match": "ansi_yellow", "match-text": "ansi_black",
     }  # fmt: skip
-    styles = {
-        **_BOLD,
-        "muted": "dim",
-        "skipped": "dim",
-        "queued": "dim",
-        "cursor": "reverse",
-        "cursor-idle": "underline",
-    }
+    faint = dict.fromkeys(("muted", "skipped", "queued"), "dim")
+    attributes = _BOLD | faint | {"cursor": "reverse", "cursor-idle": "underline"}
     return Palette(name, background, plain | colours, attributes, ansi=True)
 
 
@@ -174,7 +168,7 @@ def _theme(palette: Palette) -> "Theme":
 def detect_background(timeout: float = 0.25, environ: Mapping[str, str] | None = None) -> Background:
     """Find out whether the terminal is dark or light, within `timeout` seconds; dark if nothing tells.
 
-    Asks the terminal (OSC 11), then COLORFGBG. Call before the app starts: afterwards the terminal's input is Textual's.
+    Asks the terminal (OSC 11), then COLORFGBG. Call it before the app starts: from then on Textual reads the terminal.
     """
     colour = _ask_terminal(timeout)
     if colour is not None:
