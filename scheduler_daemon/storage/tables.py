@@ -70,8 +70,10 @@ class JobStateRow(Row, table=True):
     job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
     last_handled: datetime = Field(sa_type=UTCDateTime)
     """Every fire up to here has a recorded end or an execution."""
-    next_fire_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    next_fire_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
+    revision: int = 0
     active: int = 0
+    """Runs that are queued, starting or running."""
     last_id: int | None = None
     last_state: str | None = Field(default=None, max_length=16)
     last_outcome: str | None = Field(default=None, max_length=16)

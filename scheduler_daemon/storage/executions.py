@@ -1,0 +1,152 @@
+"""Queries on runs. A change of state is one guarded update: it names the states it may come from."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scheduler_daemon.contract.executions import ACTIVE
+from scheduler_daemon.storage.jobs import JOBS, slices
+from scheduler_daemon.storage.tables import metadata
+
+EXECUTIONS = metadata.tables["executions"]
+LOG_STATES = metadata.tables["log_states"]
+
+Record = Row[Any]
+_ACTIVE = [str(state) for state in ACTIVE]
+
+_VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
+    EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id)
+)
+
+_INSERT_AT_ONCE = 1_000
+
+
+def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """Insert runs and return those that were ours to insert: the rest exist already and belong to who was first."""
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+    won: list[Record] = []
+    for part in slices(rows, _INSERT_AT_ONCE):
+        statement = dialect.insert(EXECUTIONS).values(list(part)).on_conflict_do_nothing()
+        won.extend(db.execute(statement.returning(EXECUTIONS)).all())
+    return won
+
+
+def find(db: Connection, execution_id: int) -> Record | None:
+    """Return one run with its job's name."""
+    return db.execute(_VIEW.where(EXECUTIONS.c.id == execution_id)).one_or_none()
+
+
+def by_ids(db: Connection, ids: Collection[int]) -> list[Record]:
+    """Return these runs with their jobs' names, oldest first."""
+    found: list[Record] = []
+    for part in slices(sorted(ids)):
+        found.extend(db.execute(_VIEW.where(EXECUTIONS.c.id.in_(part)).order_by(EXECUTIONS.c.id)).all())
+    return found
+
+
+def at_instant(db: Connection, job_id: str, fire_at: datetime) -> Record | None:
+    """Return the last attempt of the run for one fire of a job."""
+    wanted = _VIEW.where(EXECUTIONS.c.job_id == job_id, EXECUTIONS.c.fire_at == fire_at)
+    return db.execute(wanted.order_by(EXECUTIONS.c.attempt.desc()).limit(1)).one_or_none()
+
+
+def page(
+    db: Connection,
+    *,
+    job_id: str | None = None,
+    states: Collection[str] = (),
+    since: datetime | None = None,
+    text: str = "",
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Record]:
+    """Return runs newest first: those with an id below `before`."""
+    query = _VIEW
+    if job_id:
+        query = query.where(EXECUTIONS.c.job_id == job_id)
+    if states:
+        query = query.where(EXECUTIONS.c.state.in_(states))
+    if since:
+        query = query.where(EXECUTIONS.c.queued_at >= since)
+    if before is not None:
+        query = query.where(EXECUTIONS.c.id < before)
+    if text:
+        like = "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        columns = (JOBS.c.name, EXECUTIONS.c.reason)
+        query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in columns)))
+    return list(db.execute(query.order_by(EXECUTIONS.c.id.desc()).limit(limit)))
+
+
+def active(db: Connection, host: str | None = None) -> list[Record]:
+    """Return every run that has not ended, oldest first; of one host, where it is named."""
+    query = _VIEW.where(EXECUTIONS.c.state.in_(_ACTIVE))
+    if host is not None:
+        query = query.where(EXECUTIONS.c.host == host)
+    return list(db.execute(query.order_by(EXECUTIONS.c.id)))
+
+
+def queued(db: Connection, limit: int) -> list[Record]:
+    """Return the runs that wait to be started, oldest first, locked against other daemons."""
+    query = _VIEW.where(EXECUTIONS.c.state == "queued").order_by(EXECUTIONS.c.id).limit(limit)
+    return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS)))
+
+
+_FIELDS = ("state", "outcome", "reason", "started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes")
+
+_TRANSITION = (
+    update(EXECUTIONS)
+    .where(EXECUTIONS.c.id == bindparam("b_id"), EXECUTIONS.c.state.in_(_ACTIVE))
+    .values(**{field: bindparam(f"b_{field}") for field in _FIELDS}, version=EXECUTIONS.c.version + 1)
+)
+
+
+def transition(db: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Write new states of active runs; a run that has ended stays as it is.
+
+    Each change has an id and every key of: state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms,
+    max_rss_bytes, output_bytes.
+    """
+    if changes:
+        db.execute(_TRANSITION, [{f"b_{key}": change[key] for key in ("id", *_FIELDS)} for change in changes])
+
+
+def claim(db: Connection, ids: Collection[int], *, host: str, fence: str) -> None:
+    """Take queued runs for this daemon: they are starting."""
+    for part in slices(list(ids)):
+        db.execute(
+            update(EXECUTIONS)
+            .where(EXECUTIONS.c.id.in_(part), EXECUTIONS.c.state == "queued")
+            .values(state="starting", host=host, fence=fence, version=EXECUTIONS.c.version + 1)
+        )
+
+
+def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> None:
+    """Note who wants a run to stop; the first wish counts."""
+    db.execute(
+        update(EXECUTIONS)
+        .where(EXECUTIONS.c.id == execution_id, EXECUTIONS.c.state.in_(_ACTIVE), EXECUTIONS.c.cancel_actor.is_(None))
+        .values(cancel_actor=actor, cancel_reason=reason, version=EXECUTIONS.c.version + 1)
+    )
+
+
+def latest_of(db: Connection, limit: int) -> Iterable[Record]:
+    """Yield the last `limit` runs of every living job, oldest first, for the picture's rebuild."""
+    rank = func.row_number().over(partition_by=EXECUTIONS.c.job_id, order_by=EXECUTIONS.c.id.desc()).label("rank")
+    ranked = select(EXECUTIONS.c.id, rank).subquery()
+    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(JOBS.c.deleted_at.is_(None), ranked.c.rank <= limit)
+    return db.execute(query.order_by(EXECUTIONS.c.id))
+
+
+def counts_since(db: Connection, since: datetime) -> dict[str, int]:
+    """Return how many runs ended in each final state since an instant."""
+    query = select(EXECUTIONS.c.state, func.count()).where(EXECUTIONS.c.ended_at >= since).group_by(EXECUTIONS.c.state)
+    return {state: number for state, number in db.execute(query).tuples()}
+
+
+def active_counts(db: Connection) -> dict[str, int]:
+    """Return how many runs are in each active state."""
+    query = select(EXECUTIONS.c.state, func.count()).where(EXECUTIONS.c.state.in_(_ACTIVE)).group_by(EXECUTIONS.c.state)
+    return {state: number for state, number in db.execute(query).tuples()}

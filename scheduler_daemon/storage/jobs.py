@@ -1,0 +1,240 @@
+"""Queries on jobs, their versions and what changes with each run."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+
+from scheduler_daemon.storage.tables import metadata
+
+JOBS = metadata.tables["jobs"]
+STATES = metadata.tables["job_states"]
+VERSIONS = metadata.tables["job_versions"]
+USERS = metadata.tables["users"]
+
+Record = Row[Any]
+
+# SQLite takes 32,766 parameters in a statement, Postgres 32,767.
+PARAMETERS = 10_000
+
+_VIEW = select(
+    JOBS,
+    USERS.c.name.label("owner"),
+    STATES.c.next_fire_at,
+    STATES.c.last_handled,
+    STATES.c.active,
+    STATES.c.last_id,
+    STATES.c.last_state,
+    STATES.c.last_outcome,
+    STATES.c.last_fire_at,
+    STATES.c.last_ended_at,
+    STATES.c.last_duration_ms,
+    (JOBS.c.revision + STATES.c.revision).label("whole_revision"),
+).select_from(JOBS.join(STATES, STATES.c.job_id == JOBS.c.id).join(USERS, USERS.c.id == JOBS.c.owner_id))
+
+_LIVING = JOBS.c.deleted_at.is_(None)
+
+
+def slices(items: Sequence[Any], size: int = PARAMETERS) -> Iterable[Sequence[Any]]:
+    """Yield runs of at most `size` items, for statements with a list of values."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def find(db: Connection, ref: str) -> Record | None:
+    """Return the living job with this id or name; an id wins."""
+    rows = db.execute(_VIEW.where(_LIVING, or_(JOBS.c.id == ref, JOBS.c.name == ref)).limit(2)).all()
+    return next((row for row in rows if row.id == ref), rows[0] if rows else None)
+
+
+def by_ids(db: Connection, ids: Collection[str]) -> list[Record]:
+    """Return the living jobs among `ids`, in no order."""
+    found: list[Record] = []
+    for part in slices(list(ids)):
+        found.extend(db.execute(_VIEW.where(_LIVING, JOBS.c.id.in_(part))).all())
+    return found
+
+
+def living(db: Connection) -> Iterable[Record]:
+    """Yield every living job, by name."""
+    return db.execute(_VIEW.where(_LIVING).order_by(JOBS.c.name))
+
+
+def names_taken(db: Connection, names: Collection[str]) -> set[str]:
+    """Return which of `names` living jobs have."""
+    taken: set[str] = set()
+    for part in slices(list(names)):
+        taken.update(db.execute(select(JOBS.c.name).where(_LIVING, JOBS.c.name.in_(part))).scalars())
+    return taken
+
+
+def by_source(db: Connection, source: str) -> dict[str, Record]:
+    """Return the living jobs an import made from `source`, by source key."""
+    return {row.source_key: row for row in db.execute(_VIEW.where(_LIVING, JOBS.c.source == source))}
+
+
+_SORTS = {
+    "name": JOBS.c.name,
+    "next": STATES.c.next_fire_at,
+    "last": STATES.c.last_fire_at,
+    "state": STATES.c.last_state,
+}
+SORTS = tuple(_SORTS)
+
+
+def page(
+    db: Connection,
+    *,
+    text: Sequence[str] = (),
+    state: str | None = None,
+    tag: str | None = None,
+    owner: str | None = None,
+    sort: str = "name",
+    limit: int = 200,
+    offset: int = 0,
+) -> tuple[list[Record], int]:
+    """Return a window of the living jobs and how many match in all. `sort` is one of SORTS, `-` before it reverses.
+
+    `state` is the last state, or `paused`, or `active`. The filter that RediSearch answers, for when it does not.
+    """
+    wanted = [_LIVING]
+    for word in text:
+        like = f"%{_escaped(word.lower())}%"
+        wanted.append(or_(*(func.lower(column).like(like, escape="\\") for column in (JOBS.c.name, JOBS.c.spec["command"].as_string()))))
+    if state == "paused":
+        wanted.append(JOBS.c.paused.is_(True))
+    elif state == "active":
+        wanted.append(STATES.c.active > 0)
+    elif state:
+        wanted.append(STATES.c.last_state == state)
+    if tag:
+        wanted.append(func.lower(JOBS.c.spec["tags"].as_string()).like(f'%"{_escaped(tag.lower())}"%', escape="\\"))
+    if owner:
+        wanted.append(USERS.c.name == owner)
+    total = db.execute(_VIEW.where(and_(*wanted)).with_only_columns(func.count())).scalar_one()
+    rows = db.execute(_sorted(_VIEW.where(and_(*wanted)), sort).limit(limit).offset(offset)).all()
+    return list(rows), total
+
+
+def _sorted(query: Select[Any], sort: str) -> Select[Any]:
+    column = _SORTS[sort.removeprefix("-")]
+    order = column.desc().nulls_last() if sort.startswith("-") else column.asc().nulls_last()
+    return query.order_by(order, JOBS.c.name)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def insert(
+    db: Connection, jobs: Sequence[Mapping[str, Any]], states: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert new jobs with their first states and versions."""
+    if jobs:
+        db.execute(JOBS.insert(), jobs)
+        db.execute(STATES.insert(), states)
+        db.execute(VERSIONS.insert(), versions)
+
+
+def save(db: Connection, job_id: str, expected: int, values: Mapping[str, Any]) -> bool:
+    """Update a job whose version is still `expected`; return whether it was."""
+    changed = db.execute(
+        update(JOBS)
+        .where(JOBS.c.id == job_id, JOBS.c.version == expected, _LIVING)
+        .values(**values, revision=JOBS.c.revision + 1)
+    )
+    return changed.rowcount == 1
+
+
+def add_version(db: Connection, values: Mapping[str, Any]) -> None:
+    """Keep a saved spec for ever."""
+    db.execute(VERSIONS.insert(), values)
+
+
+def versions(db: Connection, job_id: str) -> list[Record]:
+    """Return all saved specs of a job, newest first."""
+    return list(db.execute(select(VERSIONS).where(VERSIONS.c.job_id == job_id).order_by(VERSIONS.c.version.desc())))
+
+
+def specs(db: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return the specs of (job id, version) pairs."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    ids = sorted({job_id for job_id, _ in keys})
+    for part in slices(ids):
+        rows = db.execute(select(VERSIONS.c.job_id, VERSIONS.c.version, VERSIONS.c.spec).where(VERSIONS.c.job_id.in_(part)))
+        found.update({(row.job_id, row.version): row.spec for row in rows if (row.job_id, row.version) in keys})
+    return found
+
+
+def set_state(db: Connection, job_id: str, **values: Any) -> None:
+    """Change what changes with each run, and the revision with it."""
+    db.execute(update(STATES).where(STATES.c.job_id == job_id).values(**values, revision=STATES.c.revision + 1))
+
+
+_ADVANCE = (
+    update(STATES)
+    .where(STATES.c.job_id == bindparam("b_job_id"))
+    .values(
+        last_handled=bindparam("b_last_handled"),
+        next_fire_at=bindparam("b_next_fire_at"),
+        active=STATES.c.active + bindparam("b_started"),
+        revision=STATES.c.revision + 1,
+    )
+)
+
+
+def advance(db: Connection, moves: Sequence[tuple[str, datetime, datetime | None, int]]) -> None:
+    """Move cursors: (job id, last handled, next fire, runs added)."""
+    if moves:
+        db.execute(
+            _ADVANCE,
+            [
+                {"b_job_id": job_id, "b_last_handled": handled, "b_next_fire_at": upcoming, "b_started": started}
+                for job_id, handled, upcoming, started in moves
+            ],
+        )
+
+
+_FINISH = (
+    update(STATES)
+    .where(STATES.c.job_id == bindparam("b_job_id"))
+    .values(
+        active=STATES.c.active - bindparam("b_ended"),
+        last_id=bindparam("b_id"),
+        last_state=bindparam("b_state"),
+        last_outcome=bindparam("b_outcome"),
+        last_fire_at=bindparam("b_fire_at"),
+        last_ended_at=bindparam("b_ended_at"),
+        last_duration_ms=bindparam("b_duration_ms"),
+        revision=STATES.c.revision + 1,
+    )
+)
+
+
+def record_last(db: Connection, ends: Sequence[Mapping[str, Any]]) -> None:
+    """Note the latest run of jobs. Keys: job_id, ended (0 or 1), id, state, outcome, fire_at, ended_at, duration_ms."""
+    if ends:
+        db.execute(_FINISH, [{f"b_{key}": value for key, value in end.items()} for end in ends])
+
+
+def active_of(db: Connection, ids: Collection[str]) -> dict[str, int]:
+    """Return how many runs of each job are queued, starting or running."""
+    found: dict[str, int] = {}
+    for part in slices(list(ids)):
+        rows = db.execute(select(STATES.c.job_id, STATES.c.active).where(STATES.c.job_id.in_(part)))
+        found.update({row.job_id: row.active for row in rows})
+    return found
+
+
+def count(db: Connection) -> tuple[int, int]:
+    """Return how many living jobs there are, and how many of them are paused."""
+    row = db.execute(select(func.count(), func.sum(JOBS.c.paused.cast(STATES.c.active.type))).where(_LIVING)).one()
+    return cast("int", row[0]), int(row[1] or 0)
+
+
+def next_fires(db: Connection, limit: int) -> list[Record]:
+    """Return the jobs that fire soonest."""
+    query = select(JOBS.c.id, JOBS.c.name, STATES.c.next_fire_at).select_from(JOBS.join(STATES, STATES.c.job_id == JOBS.c.id))
+    wanted = query.where(_LIVING, JOBS.c.paused.is_(False), STATES.c.next_fire_at.is_not(None))
+    return list(db.execute(wanted.order_by(STATES.c.next_fire_at).limit(limit)))
