@@ -1,0 +1,195 @@
+"""Every call of the HTTP API, once: its method, path, query and body. Sending is for `wire` and `live`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+Ref = str | int
+Json = Mapping[str, Any]
+
+
+class Call(NamedTuple):
+    """One request, ready to be sent. `target` is the path with its query, percent-encoded."""
+
+    method: str
+    target: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = {}
+
+
+def _path(*parts: Ref) -> str:
+    return "/v1/" + "/".join(quote(str(part), safe="", errors="surrogateescape") for part in parts)
+
+
+def _get(*parts: Ref, **query: object) -> Call:
+    return Call("GET", _with(_path(*parts), query))
+
+
+def _with(path: str, query: Mapping[str, object]) -> str:
+    """Add the query's members that are set; True and False are written as the API reads them."""
+    given = {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in query.items()
+        if value is not None
+    }
+    return f"{path}?{urlencode(given, errors='surrogateescape')}" if given else path
+
+
+def _send(method: str, path: str, body: Json | None = None, key: str | None = None) -> Call:
+    headers = {"Idempotency-Key": key} if key else {}
+    if body is None:
+        return Call(method, path, None, headers)
+    return Call(method, path, json.dumps(body).encode(), headers | {"Content-Type": "application/json"})
+
+
+# The server itself
+def health() -> Call:
+    return Call("GET", "/healthz")
+
+
+def status() -> Call:
+    return _get("status")
+
+
+def whoami() -> Call:
+    return _get("whoami")
+
+
+def shutdown(*, stop_jobs: bool = False) -> Call:
+    return Call("POST", _with(_path("shutdown"), {"jobs": "stop" if stop_jobs else "keep"}))
+
+
+def events(*, since: str | None = None, after: int | None = None, limit: int | None = None) -> Call:
+    return _get("events", since=since, after=after, limit=limit)
+
+
+def open_session() -> Call:
+    return _send("POST", _path("sessions"))
+
+
+def close_session(session: str) -> Call:
+    return _send("DELETE", _path("sessions", session))
+
+
+# Time
+def preview(request: Json) -> Call:
+    return _send("POST", _path("schedules", "preview"), request)
+
+
+# Jobs
+def jobs(
+    *,
+    q: str | None = None,
+    sort: str | None = None,
+    state: str | None = None,
+    tag: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call:
+    return _get("jobs", q=q, sort=sort, state=state, tag=tag, limit=limit, cursor=cursor)
+
+
+def job(ref: Ref) -> Call:
+    return _get("jobs", ref)
+
+
+def create_job(request: Json, *, key: str | None = None) -> Call:
+    return _send("POST", _path("jobs"), request, key)
+
+
+def patch_job(ref: Ref, patch: Json) -> Call:
+    return _send("PATCH", _path("jobs", ref), patch)
+
+
+def delete_job(ref: Ref) -> Call:
+    return _send("DELETE", _path("jobs", ref))
+
+
+def pause_job(ref: Ref) -> Call:
+    return _send("POST", _path("jobs", ref, "pause"))
+
+
+def resume_job(ref: Ref) -> Call:
+    return _send("POST", _path("jobs", ref, "resume"))
+
+
+def run_job(ref: Ref, *, reason: str = "", key: str | None = None) -> Call:
+    return _send("POST", _path("jobs", ref, "run"), {"reason": reason}, key)
+
+
+def job_versions(ref: Ref) -> Call:
+    return _get("jobs", ref, "versions")
+
+
+def job_fires(ref: Ref, *, count: int | None = None, after: str | None = None) -> Call:
+    return _get("jobs", ref, "fires", count=count, after=after)
+
+
+def explain(ref: Ref, *, at: str | None = None) -> Call:
+    return _get("jobs", ref, "explain", at=at)
+
+
+def series(ref: Ref, metric: str, *, since_s: int | None = None, buckets: int | None = None) -> Call:
+    return _get("jobs", ref, "series", metric=metric, since_s=since_s, buckets=buckets)
+
+
+# Runs
+def executions(
+    *,
+    job: Ref | None = None,
+    state: str | None = None,
+    since: str | None = None,
+    q: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call:
+    return _get("executions", job=job, state=state, since=since, q=q, limit=limit, cursor=cursor)
+
+
+def execution(run: Ref) -> Call:
+    return _get("executions", run)
+
+
+def cancel(run: Ref, *, reason: str = "") -> Call:
+    return _send("POST", _path("executions", run, "cancel"), {"reason": reason})
+
+
+def log(
+    run: Ref,
+    *,
+    after: int | None = None,
+    limit: int | None = None,
+    stream: str | None = None,
+    search: str | None = None,
+    tail: int | None = None,
+) -> Call:
+    return _get("executions", run, "log", after=after, limit=limit, stream=stream, search=search, tail=tail)
+
+
+def raw_log(run: Ref, stream: str) -> Call:
+    return _get("executions", run, "log", "raw", stream=stream)
+
+
+def follow_log(run: Ref, session: str) -> Call:
+    return Call("POST", _with(_path("executions", run, "log", "follow"), {"session": session}))
+
+
+# Moving in and out
+def import_crontab(
+    content: bytes,
+    *,
+    source: str,
+    system: bool = False,
+    user: str | None = None,
+    dry_run: bool = False,
+    zone: str | None = None,
+    key: str | None = None,
+) -> Call:
+    query = {"source": source, "system": system, "user": user, "dry_run": dry_run, "zone": zone}
+    headers = {"Content-Type": "text/plain"} | ({"Idempotency-Key": key} if key else {})
+    return Call("POST", _with(_path("imports", "crontab"), query), content, headers)
+
+
+def export(format: str) -> Call:  # noqa: A002 - the API's own word
+    return _get("exports", format=format)

@@ -1,0 +1,45 @@
+"""What can go wrong between this program and the server, and how an answer's body becomes an error."""
+
+import json
+from typing import Any
+
+
+class ServerError(Exception):
+    """The server refused, and said why. `problem` is the contract's Problem as JSON."""
+
+    def __init__(self, problem: dict[str, Any], status: int) -> None:
+        super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        self.problem = problem
+        self.status = status
+
+    @property
+    def kind(self) -> str:
+        """The stable word for what went wrong, such as `not_found`."""
+        return str(self.problem.get("kind", ""))
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of the world, said as such
+    """Nobody answers at the address, or what answers is no Chronos server."""
+
+    def __init__(self, address: object, why: str) -> None:
+        super().__init__(f"no server answers at {address}: {why}")
+        self.address = str(address)
+        self.why = why
+
+
+def refusal(status: int, body: bytes) -> ServerError:
+    """Return the error of an answer with `status` >= 400; a body that is no Problem is quoted in one."""
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or "detail" not in problem or "kind" not in problem:
+        text = " ".join(body[:300].decode("utf-8", "replace").split()) or "no explanation"
+        problem = {
+            "type": "about:blank",
+            "kind": "unexpected",
+            "title": f"HTTP {status}",
+            "status": status,
+            "detail": text,
+        }
+    return ServerError(problem, status)
