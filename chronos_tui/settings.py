@@ -59,16 +59,24 @@ class Settings(NamedTuple):
 
 
 def load(state: str | None, server: str | None, environ: Mapping[str, str]) -> Settings:
-    """Decide the settings from the two flags (None when absent) and the environment. Raises SettingsError."""
+    """Decide the settings from the two flags (None when absent) and the environment. Raises SettingsError.
+
+    A state directory named nearer than the server means its own server: `--state DIR` beats `CHRONOS_SERVER`.
+    """
     if not environ.get("HOME"):
         environ = {**environ, "HOME": os.path.expanduser("~")}  # noqa: PTH111 - asks the account database, as Path.home
     try:
         file = _read(Path(default_config(environ)), named="CHRONOS_CONFIG" in environ)
-        directory = state or environ.get("CHRONOS_STATE") or file.get("state") or default_state(environ)
+        levels = (
+            (state, server),
+            (environ.get("CHRONOS_STATE"), environ.get("CHRONOS_SERVER")),
+            (file.get("state"), file.get("server")),
+        )
+        directory = next((level[0] for level in levels if level[0]), None) or default_state(environ)
         directory = os.path.abspath(os.path.expanduser(directory))  # noqa: PTH100, PTH111 - `..` must not follow links
-        named = server or environ.get("CHRONOS_SERVER") or file.get("server")
+        named = next((level[1] for level in levels if any(level)), None)
         address = parse_address(named) if named else Address(path=places(directory, os.getuid()).api_socket)
-    except (BadAddress, ValueError) as error:
+    except ValueError as error:
         raise SettingsError(str(error)) from None
     return Settings(directory, address, local=not named)
 
