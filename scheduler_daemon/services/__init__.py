@@ -1,0 +1,1 @@
+"""One use a function: see, may, change, record. A service takes an open connection and never commits."""

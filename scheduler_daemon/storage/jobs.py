@@ -218,15 +218,6 @@ def record_last(db: Connection, ends: Sequence[Mapping[str, Any]]) -> None:
         db.execute(_FINISH, [{f"b_{key}": value for key, value in end.items()} for end in ends])
 
 
-def active_of(db: Connection, ids: Collection[str]) -> dict[str, int]:
-    """Return how many runs of each job are queued, starting or running."""
-    found: dict[str, int] = {}
-    for part in slices(list(ids)):
-        rows = db.execute(select(STATES.c.job_id, STATES.c.active).where(STATES.c.job_id.in_(part)))
-        found.update({row.job_id: row.active for row in rows})
-    return found
-
-
 def count(db: Connection) -> tuple[int, int]:
     """Return how many living jobs there are, and how many of them are paused."""
     row = db.execute(select(func.count(), func.sum(JOBS.c.paused.cast(STATES.c.active.type))).where(_LIVING)).one()
@@ -238,3 +229,13 @@ def next_fires(db: Connection, limit: int) -> list[Record]:
     query = select(JOBS.c.id, JOBS.c.name, STATES.c.next_fire_at).select_from(JOBS.join(STATES, STATES.c.job_id == JOBS.c.id))
     wanted = query.where(_LIVING, JOBS.c.paused.is_(False), STATES.c.next_fire_at.is_not(None))
     return list(db.execute(wanted.order_by(STATES.c.next_fire_at).limit(limit)))
+
+
+def launch_facts(db: Connection, ids: Collection[str]) -> list[Record]:
+    """Return id, name, owner_id, version, spec, paused, last_handled and active of living jobs."""
+    found: list[Record] = []
+    columns = (JOBS.c.id, JOBS.c.name, JOBS.c.owner_id, JOBS.c.version, JOBS.c.spec, JOBS.c.paused)
+    query = select(*columns, STATES.c.last_handled, STATES.c.active).join(STATES, STATES.c.job_id == JOBS.c.id)
+    for part in slices(list(ids)):
+        found.extend(db.execute(query.where(_LIVING, JOBS.c.id.in_(part))).all())
+    return found

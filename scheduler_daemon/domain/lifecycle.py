@@ -1,0 +1,85 @@
+"""Decide how a run begins and ends: what a fire becomes, and what the launcher's report means."""
+
+import signal as signals
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from scheduler_daemon.contract.executions import Outcome, State
+from scheduler_daemon.contract.jobs import Concurrency
+
+
+class Admission(Enum):
+    """What a fire becomes."""
+
+    START = "start"
+    WAIT = "wait"
+    """Everything that may run at once is running."""
+    SKIP = "skip"
+    """An earlier run is active and the job forbids another."""
+
+
+def admit(concurrency: Concurrency, active: int, free: int) -> Admission:
+    """Decide on a fire of a job with `active` runs, where `free` more of all jobs may start."""
+    if active and concurrency is Concurrency.FORBID:
+        return Admission.SKIP
+    return Admission.START if free > 0 else Admission.WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a process that is no more. `unknown` where nobody saw it end."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    killed_by: Literal["timeout", "cancel"] | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str = ""
+    timeout_ms: int | None = None
+    spawn_error: str | None = None
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The final state, why in a word, and why in a sentence."""
+
+    state: State
+    outcome: Outcome
+    reason: str
+
+
+def verdict(report: Report) -> Verdict:
+    """Say how a run ended. The exit code is never invented: what nobody saw is unknown."""
+    if report.spawn_error is not None:
+        return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
+    if report.killed_by == "timeout":
+        limit = f" after {report.timeout_ms:,} ms" if report.timeout_ms else ""
+        return Verdict(State.FAILED, Outcome.TIMED_OUT, f"timed out{limit}")
+    if report.killed_by == "cancel":
+        by = report.cancelled_by or "the daemon"
+        why = f": {report.cancel_reason}" if report.cancel_reason else ""
+        return Verdict(State.CANCELLED, Outcome.CANCELLED, f"cancelled by {by}{why}")
+    if report.unknown:
+        return Verdict(State.UNKNOWN, Outcome.LOST, "its end was not seen: the launcher and the process were both gone")
+    if report.signal is not None:
+        return Verdict(State.FAILED, Outcome.SIGNAL, f"killed by {signal_name(report.signal)}")
+    if report.exit_code == 0:
+        return Verdict(State.SUCCEEDED, Outcome.OK, "")
+    return Verdict(State.FAILED, Outcome.EXIT_CODE, f"exit code {report.exit_code}{_shell_hint(report.exit_code)}")
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGKILL` for 9; the number where it has no name."""
+    try:
+        return signals.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _shell_hint(code: int | None) -> str:
+    if code == 127:
+        return ": the shell did not find the command"
+    if code == 126:
+        return ": the shell may not run the command"
+    return ""

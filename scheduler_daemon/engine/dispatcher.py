@@ -1,0 +1,152 @@
+"""Start runs: record first, then hand to the launcher, never more at once than the machine is to bear."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from scheduler_daemon.contract.executions import ExecutionView
+from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.engine.launch import request_for
+from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.services import runs
+from scheduler_daemon.services.runs import Due, Holder, Start
+from scheduler_daemon.storage.session import Database
+
+log = logging.getLogger(__name__)
+
+BURST = 250
+"""Runs handed to the launcher at once, so that the first do not wait for the last to be written down."""
+
+
+class Runner(Protocol):
+    """What runs an execution."""
+
+    async def launch(self, batch: Sequence[LaunchRequest]) -> None:
+        """Start these; each is answered by events."""
+
+
+class Follower(Protocol):
+    """What reads the output of a run."""
+
+    def follow(self, execution_id: int, *, limit_bytes: int) -> None:
+        """Begin to read."""
+
+
+class Dispatcher:
+    """Gives runs to the runner. Counts what is active, so that a fire needs no query for room."""
+
+    def __init__(
+        self,
+        database: Database,
+        runner: Runner,
+        follower: Follower,
+        *,
+        holder: Holder,
+        max_active: int,
+        recorded: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._runner = runner
+        self._follower = follower
+        self._holder = holder
+        self._max_active = max_active
+        self._recorded = recorded
+        self._now = now
+        self._active: set[int] = set()
+        self._waiting = False
+        self._room = asyncio.Event()
+        self._claims = asyncio.Lock()
+
+    @property
+    def active(self) -> int:
+        """How many runs of ours have been handed out and not ended."""
+        return len(self._active)
+
+    def _free(self) -> int:
+        return max(0, self._max_active - len(self._active))
+
+    def adopt(self, ids: Sequence[int], *, waiting: bool) -> None:
+        """Count runs that an earlier start of the daemon began; `waiting` tells that some are queued."""
+        self._active.update(ids)
+        self._waiting = waiting
+        self._room.set()
+
+    async def fire(self, dues: Sequence[Due], now: datetime) -> None:
+        """Record due instants and start what may start. Raises Unavailable if they could not be recorded."""
+        for part in (dues[start : start + BURST] for start in range(0, len(dues), BURST)):
+            async with self._claims:
+                free = self._free()
+                starts = await self._database.write(
+                    lambda db, part=part, free=free: runs.fire(db, part, now=now, holder=self._holder, free=free)  # type: ignore[misc]  # mypy sees no type for lambda defaults
+                )
+                self._active.update(start.execution_id for start in starts)
+            self._waiting |= sum(len(due.run) for due in part) > len(starts)
+            self._recorded()
+            await self.hand_over(starts)
+
+    async def request(self, actor: Actor, ref: str, reason: str) -> ExecutionView:
+        """Make a run that someone asks for. Raises as services.runs.request."""
+        view, start = await self.request_in(lambda db, free: runs.request(
+            db, actor, ref, reason, now=self._now(), holder=self._holder, free=free
+        ))
+        await self.begin(start)
+        return view
+
+    async def request_in(self, work: Callable[[Any, int], tuple[Any, Start | None]]) -> tuple[Any, Start | None]:
+        """Run `work(connection, free)`, which may claim a start, in a transaction; count what it claimed."""
+        async with self._claims:
+            free = self._free()
+            answer, start = await self._database.write(lambda db: work(db, free))
+            if start:
+                self._active.add(start.execution_id)
+        return answer, start
+
+    async def begin(self, start: Start | None) -> None:
+        """Start what `request_in` claimed; without a start, it waits for room."""
+        self._recorded()
+        if start:
+            await self.hand_over([start])
+        else:
+            self._waiting = True
+
+    async def hand_over(self, starts: Sequence[Start]) -> None:
+        """Give claimed runs to the runner."""
+        if not starts:
+            return
+        requests = [request_for(start) for start in starts]
+        for start in starts:
+            self._follower.follow(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
+        await self._runner.launch(requests)
+
+    def ended(self, ids: Sequence[int]) -> None:
+        """Count runs that have ended; what waits may start."""
+        self._active.difference_update(ids)
+        if self._waiting:
+            self._room.set()
+
+    async def step(self) -> None:
+        """Start waiting runs as far as there is room."""
+        async with self._claims:
+            free = self._free()
+            if not free:
+                return
+            starts = await self._database.write(
+                lambda db: runs.start_waiting(db, now=self._now(), holder=self._holder, free=min(free, BURST))
+            )
+            self._waiting = len(starts) == min(free, BURST)
+            self._active.update(start.execution_id for start in starts)
+        if starts:
+            self._recorded()
+            await self.hand_over(starts)
+
+    async def run(self) -> None:
+        """Serve what waits, whenever there is room."""
+        while True:
+            await self._room.wait()
+            self._room.clear()
+            await self.step()
+            if self._waiting and self._free():
+                self._room.set()

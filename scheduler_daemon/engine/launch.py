@@ -1,0 +1,51 @@
+"""Say how to start a run: the argv, environment and directory that cron would give it."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+
+from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.services.runs import Start
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@lru_cache(maxsize=256)
+def _home(account: str | None) -> tuple[str, str]:
+    """Return (name, home) of an account; of the daemon's own for None. The launcher refuses one that does not exist."""
+    try:
+        entry = pwd.getpwuid(os.getuid()) if account is None else pwd.getpwnam(account)
+    except KeyError:
+        return account or str(os.getuid()), "/"
+    return entry.pw_name, entry.pw_dir
+
+
+def forget_accounts() -> None:
+    """Read the accounts of the system anew."""
+    _home.cache_clear()
+
+
+def request_for(start: Start) -> LaunchRequest:
+    """Return what the launcher is told. The environment is cron's, then the job's own; LOGNAME cannot be set."""
+    spec = start.spec
+    name, home = _home(spec["user"])
+    shell = spec["shell"]
+    env = _environment(name, home, shell, spec["env"])
+    timeout = spec["timeout_ms"]
+    return LaunchRequest(
+        execution_id=start.execution_id,
+        argv=(shell, "-c", spec["command"]),
+        env=env,
+        cwd=spec["cwd"] or env["HOME"],
+        umask=spec["umask"],
+        user=spec["user"],
+        stdin=None if spec["stdin"] is None else spec["stdin"].encode(),
+        timeout=None if timeout is None else timedelta(milliseconds=timeout),
+        grace=timedelta(milliseconds=spec["grace_ms"]),
+    )
+
+
+def _environment(name: str, home: str, shell: str, own: Mapping[str, str]) -> dict[str, str]:
+    return {"HOME": home, "SHELL": shell, "PATH": PATH, "USER": name} | dict(own) | {"LOGNAME": name}

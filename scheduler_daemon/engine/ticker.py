@@ -1,0 +1,176 @@
+"""Know when each job fires next, and record each fire when it comes. A heap in memory; no polling."""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scheduler_daemon.contract.executions import Trigger
+from scheduler_daemon.contract.jobs import Concurrency
+from scheduler_daemon.contract.schedule import Misfire, Schedule
+from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.schedule import CompiledSchedule, compile_schedule, owed
+from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.services import runs
+from scheduler_daemon.services.runs import Due
+from scheduler_daemon.storage import jobs
+from scheduler_daemon.storage.session import Database
+
+log = logging.getLogger(__name__)
+
+LONGEST_SLEEP = 30.0
+"""Seconds. The wall clock may be set while we sleep; then we are late by no more than this."""
+BATCH = 1_000
+"""Jobs recorded in one transaction, so that the first of a great burst start early."""
+RETRY = 1.0
+"""Seconds until a fire is tried again that the database could not record."""
+
+
+class Entry:
+    """What the ticker keeps of a job: small, for there may be 100,000."""
+
+    __slots__ = ("compiled", "concurrency", "fires_at", "handled", "misfire", "misfire_grace_ms")
+
+    def __init__(self, row: Any, compiled: CompiledSchedule) -> None:
+        self.compiled = compiled
+        self.concurrency = Concurrency(row.spec["concurrency"])
+        self.misfire = Misfire(row.spec["misfire"])
+        self.misfire_grace_ms: int = row.spec["misfire_grace_ms"]
+        self.handled: datetime = row.last_handled
+        self.fires_at: float | None = None
+
+
+class Ticker:
+    """Fires jobs. `now` reads the wall clock in UTC."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher, now: Callable[[], datetime], on_time: timedelta) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._now = now
+        self._on_time = on_time
+        self._entries: dict[str, Entry] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs have a schedule."""
+        return len(self._entries)
+
+    async def load(self) -> None:
+        """Read every job."""
+        rows = await self._database.read(lambda db: list(jobs.living(db)))
+        self._entries.clear()
+        self._heap.clear()
+        self._take(rows)
+
+    async def refresh(self, ids: Iterable[str]) -> None:
+        """Read these jobs anew: they were made, changed, paused or deleted."""
+        wanted = list(ids)
+        rows = await self._database.read(lambda db: jobs.by_ids(db, wanted))
+        for job_id in wanted:
+            self._entries.pop(job_id, None)
+        self._take(rows)
+        self._changed.set()
+
+    def _take(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            if row.paused or not row.spec["schedule"]["expressions"]:
+                continue
+            try:
+                compiled = compile_schedule(Schedule.model_validate(row.spec["schedule"]), row.id)
+            except (ChronosError, ValueError):  # an older version or another tzdata accepted it
+                log.exception("job %s (%s) has a schedule that cannot be read; it will not fire", row.id, row.name)
+                continue
+            entry = Entry(row, compiled)
+            self._entries[row.id] = entry
+            self._plan(row.id, entry, entry.handled)
+
+    def _plan(self, job_id: str, entry: Entry, after: datetime) -> datetime | None:
+        upcoming = entry.compiled.next_fire(after)
+        entry.fires_at = upcoming.timestamp() if upcoming else None
+        if entry.fires_at is not None:
+            heapq.heappush(self._heap, (entry.fires_at, job_id))
+        return upcoming
+
+    def _due(self, moment: float) -> list[str]:
+        found: list[str] = []
+        while self._heap and self._heap[0][0] <= moment and len(found) < BATCH:
+            fires_at, job_id = heapq.heappop(self._heap)
+            entry = self._entries.get(job_id)
+            if entry is not None and entry.fires_at == fires_at:
+                found.append(job_id)
+        return found
+
+    async def step(self) -> datetime | None:
+        """Record and start what is due now; return when to come back, None if nothing will ever be due."""
+        now = self._now()
+        ids = self._due(now.timestamp())
+        if ids:
+            await self._fire(ids, now)
+        while self._heap and not self._is_current(*self._heap[0]):
+            heapq.heappop(self._heap)
+        return datetime.fromtimestamp(self._heap[0][0], UTC) if self._heap else None
+
+    def _is_current(self, fires_at: float, job_id: str) -> bool:
+        entry = self._entries.get(job_id)
+        return entry is not None and entry.fires_at == fires_at
+
+    async def _fire(self, ids: list[str], now: datetime) -> None:
+        entries = {job_id: self._entries[job_id] for job_id in ids}
+        dues = [due for job_id, entry in entries.items() for due in self._owed(job_id, entry, now)]
+        try:
+            await self._dispatcher.fire(dues, now)
+        except ChronosError as error:
+            log.error("%s; %d due jobs are tried again in %g s", error.message, len(ids), RETRY)  # noqa: TRY400
+            retry_at = now.timestamp() + RETRY
+            for job_id, entry in entries.items():
+                entry.fires_at = retry_at
+                heapq.heappush(self._heap, (retry_at, job_id))
+            return
+        for due in dues:
+            entry = entries[due.job_id]
+            entry.handled = due.handled
+            if self._entries.get(due.job_id) is entry:
+                entry.fires_at = due.upcoming.timestamp() if due.upcoming else None
+                if entry.fires_at is not None:
+                    heapq.heappush(self._heap, (entry.fires_at, due.job_id))
+
+    def _owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
+        grace = timedelta(milliseconds=entry.misfire_grace_ms)
+        found = owed(entry.compiled, entry.handled, now, policy=entry.misfire, grace=grace, on_time=self._on_time)
+        if found.dropped:
+            log.error("job %s: %d fires that came due while nobody ran it are too many to record", job_id, found.dropped)
+        late = bool(found.run) and now - found.run[0] > self._on_time
+        trigger = Trigger.CATCH_UP if late else Trigger.SCHEDULE
+        upcoming = entry.compiled.next_fire(now)
+        return [Due(job_id, entry.concurrency, found.run, found.missed, trigger, max(now, entry.handled), upcoming)]
+
+    async def reboot(self) -> None:
+        """Run the jobs that ask to be run once after the machine has booted."""
+        now = self._now()
+        instant = now.replace(microsecond=now.microsecond or 1)
+        dues = [
+            Due(job_id, entry.concurrency, (instant,), (), Trigger.REBOOT, now, entry.compiled.next_fire(now))
+            for job_id, entry in self._entries.items()
+            if entry.compiled.is_reboot
+        ]
+        for start in range(0, len(dues), BATCH):
+            await self._dispatcher.fire(dues[start : start + BATCH], now)
+
+    async def run(self) -> None:
+        """Fire for ever."""
+        while True:
+            self._changed.clear()
+            upcoming = await self.step()
+            wait = LONGEST_SLEEP if upcoming is None else (upcoming - self._now()).total_seconds()
+            if wait > 0:
+                try:
+                    async with asyncio.timeout(min(wait, LONGEST_SLEEP)):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+            else:
+                await asyncio.sleep(0)

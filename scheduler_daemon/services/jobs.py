@@ -1,0 +1,208 @@
+"""Jobs: make, see, change, pause, delete. Every save is a version; nothing before an edit ever runs because of it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec, JobVersion, JobView
+from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.schedule import Schedule
+from scheduler_daemon.domain import access
+from scheduler_daemon.domain import schedule as schedules
+from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
+from scheduler_daemon.services import record, views
+from scheduler_daemon.storage import jobs
+
+_SECOND = timedelta(seconds=1)
+
+
+def get(db: Connection, actor: Actor, ref: str) -> Any:
+    """Return the row of a job by id or name. Raises NotFound, also for what the actor may not see."""
+    row = jobs.find(db, ref)
+    if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
+        raise NotFound(f"there is no job {ref!r}; `chronos job list` shows all")
+    return row
+
+
+def show(db: Connection, actor: Actor, ref: str) -> JobView:
+    """Return a job. Raises NotFound."""
+    return views.job_view(get(db, actor, ref))
+
+
+def create(db: Connection, actor: Actor, request: JobCreate, *, now: datetime, new_id: Callable[[], str]) -> JobView:
+    """Make one job. Raises Conflict for a name that is taken, BadSchedule, NotAllowed."""
+    (job_id,) = create_many(db, actor, [request], now=now, new_id=new_id)
+    return views.job_view(jobs.find(db, job_id))
+
+
+def create_many(
+    db: Connection, actor: Actor, requests: Sequence[JobCreate], *, now: datetime, new_id: Callable[[], str]
+) -> list[str]:
+    """Make jobs, all or none, and return their ids. Raises as `create`."""
+    access.require(actor, Verb.EDIT, actor.id)
+    _refuse_taken_names(db, [request.spec.name for request in requests])
+    rows, states, versions, ids = [], [], [], []
+    for request in requests:
+        job_id = new_id()
+        spec = _anchored(request.spec, now)
+        upcoming = first_fire(spec.schedule, job_id, now, lenient=request.paused)
+        kept = spec.model_dump(mode="json")
+        rows.append(
+            {
+                "id": job_id,
+                "version": 1,
+                "revision": 1,
+                "name": spec.name,
+                "spec": kept,
+                "paused": request.paused,
+                "owner_id": actor.id,
+                "source": request.source,
+                "source_key": request.source_key,
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+        states.append({"job_id": job_id, "last_handled": now, "next_fire_at": upcoming, "revision": 0, "active": 0})
+        versions.append(_version(job_id, 1, kept, actor, "created", now))
+        ids.append(job_id)
+    jobs.insert(db, rows, states, versions)
+    named = [(row["id"], 1, actor.id, row["name"]) for row in rows]
+    record.act(db, actor, "job.create", [(job_id, {"name": name}) for job_id, _, _, name in named], now)
+    record.jobs_changed(db, "create", named, now)
+    return ids
+
+
+def edit(db: Connection, actor: Actor, ref: str, patch: JobPatch, now: datetime) -> JobView:
+    """Save a new version of a job. Raises NotFound, NotAllowed, Invalid, BadSchedule, Conflict."""
+    row = get(db, actor, ref)
+    access.require(actor, Verb.EDIT, row.owner_id)
+    if row.version != patch.version:
+        raise Conflict(
+            f"{row.name!r} is at version {row.version} and your change was made to version {patch.version}; "
+            "read it again and repeat the change"
+        )
+    spec = _anchored(_patched(row.spec, patch.changes), now)
+    if spec.name != row.name:
+        _refuse_taken_names(db, [spec.name])
+    return _save(db, actor, row, spec, patch.message or "edited", now)
+
+
+def _save(db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime) -> JobView:
+    kept = spec.model_dump(mode="json")
+    if kept == row.spec:
+        return views.job_view(row)
+    upcoming = first_fire(spec.schedule, row.id, now, lenient=row.paused)
+    version = row.version + 1
+    if not jobs.save(db, row.id, row.version, {"version": version, "name": spec.name, "spec": kept, "updated_at": now}):
+        raise Conflict(f"{row.name!r} was changed by someone else at this moment; read it again")
+    jobs.add_version(db, _version(row.id, version, kept, actor, message, now))
+    moved = {} if kept["schedule"] == row.spec["schedule"] else {"last_handled": now}
+    jobs.set_state(db, row.id, next_fire_at=upcoming, **moved)
+    changed = sorted(key for key in kept if kept[key] != row.spec.get(key))
+    record.act(db, actor, "job.edit", [(row.id, {"version": version, "changed": changed, "message": message})], now)
+    record.jobs_changed(db, "edit", [(row.id, row.whole_revision + 2, row.owner_id, spec.name)], now)
+    return views.job_view(jobs.find(db, row.id))
+
+
+def save_imported(db: Connection, actor: Actor, row: Any, spec: JobSpec, now: datetime) -> None:
+    """Save what an import now says of a job it made before."""
+    access.require(actor, Verb.EDIT, row.owner_id)
+    _save(db, actor, row, _anchored(spec, now), "imported again", now)
+
+
+def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused: bool) -> JobView:
+    """Pause or resume. Fires that come due during a pause are skipped for good; a resumed job goes on from now."""
+    row = get(db, actor, ref)
+    access.require(actor, Verb.EDIT, row.owner_id)
+    if row.paused == paused:
+        return views.job_view(row)
+    upcoming = first_fire(views.spec_of(row).schedule, row.id, now, lenient=paused)
+    jobs.save(db, row.id, row.version, {"paused": paused, "updated_at": now})
+    jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
+    verb = "pause" if paused else "resume"
+    record.act(db, actor, f"job.{verb}", [(row.id, {"name": row.name})], now)
+    record.jobs_changed(db, verb, [(row.id, row.whole_revision + 2, row.owner_id, row.name)], now)
+    return views.job_view(jobs.find(db, row.id))
+
+
+def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:
+    """Delete a job softly and return its id: its history stays, its name is free, its runs go on to their ends."""
+    row = get(db, actor, ref)
+    access.require(actor, Verb.EDIT, row.owner_id)
+    jobs.save(db, row.id, row.version, {"deleted_at": now, "updated_at": now})
+    record.act(db, actor, "job.delete", [(row.id, {"name": row.name})], now)
+    record.jobs_changed(db, "delete", [(row.id, row.whole_revision + 1, row.owner_id, row.name)], now)
+    return str(row.id)
+
+
+def history(db: Connection, actor: Actor, ref: str) -> list[JobVersion]:
+    """Return every saved version, newest first."""
+    row = get(db, actor, ref)
+    return [
+        JobVersion(
+            version=saved.version,
+            spec=JobSpec.model_validate(saved.spec),
+            author=saved.author,
+            message=saved.message,
+            created_at=saved.created_at,
+        )
+        for saved in jobs.versions(db, row.id)
+    ]
+
+
+def first_fire(schedule: Schedule, job_id: str, now: datetime, *, lenient: bool = False) -> datetime | None:
+    """Return the next fire. Raises BadSchedule where there are expressions and none will ever fire, unless lenient."""
+    compiled = schedules.compile_schedule(schedule, job_id)
+    upcoming = compiled.next_fire(now)
+    if upcoming is None and schedule.expressions and not compiled.is_reboot and not lenient:
+        raise BadSchedule(
+            f"{' | '.join(schedule.expressions)!r} never fires after {now:%Y-%m-%d %H:%M:%S} UTC; "
+            "give a schedule with a coming fire, or save the job paused",
+            expression=schedule.expressions[0],
+        )
+    return upcoming
+
+
+def _patched(spec: dict[str, Any], changes: dict[str, Any]) -> JobSpec:
+    unknown = sorted(set(changes) - set(JobSpec.model_fields))
+    if unknown:
+        raise Invalid(f"a job has no field {', '.join(map(repr, unknown))}", field=f"changes.{unknown[0]}")
+    try:
+        return JobSpec.model_validate({**spec, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("changes", *first["loc"])))
+        raise Invalid(f"{field} {first['msg'].removeprefix('Value error, ')}", field=field) from None
+
+
+def _anchored(spec: JobSpec, now: datetime) -> JobSpec:
+    """Give `@every` the instant it counts from, once and for all."""
+    schedule = spec.schedule
+    if schedule.anchor or not any(text.strip().lower().startswith("@every") for text in schedule.expressions):
+        return spec
+    anchor = schedule.start or now.replace(microsecond=0)
+    return spec.model_copy(update={"schedule": schedule.model_copy(update={"anchor": anchor})})
+
+
+def _refuse_taken_names(db: Connection, names: Sequence[str]) -> None:
+    taken = jobs.names_taken(db, names)
+    seen: set[str] = set()
+    for name in names:
+        if name in taken or name in seen:
+            raise Conflict(f"a job named {name!r} exists already; choose another name, or edit that one")
+        seen.add(name)
+
+
+def _version(job_id: str, version: int, spec: dict[str, Any], actor: Actor, message: str, now: datetime) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "version": version,
+        "spec": spec,
+        "author": actor.name,
+        "message": message,
+        "created_at": now,
+    }

@@ -1,0 +1,275 @@
+"""Runs: record what fires, start what may start, note how it ended, cancel what someone wants stopped."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler_daemon.contract.executions import ExecutionView, Outcome, State, Trigger
+from scheduler_daemon.contract.jobs import Concurrency
+from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.domain import access
+from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.errors import Conflict, NotFound
+from scheduler_daemon.domain.lifecycle import Admission, Report, admit, verdict
+from scheduler_daemon.services import jobs as job_services
+from scheduler_daemon.services import record, views
+from scheduler_daemon.storage import executions, jobs
+
+DAEMON = "chronosd"
+"""Named as the actor of what nobody asked for."""
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Which daemon acts: its host, and this start of it."""
+
+    host: str
+    fence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the clock says of one job: instants to run, instants that are lost, and where its cursor goes."""
+
+    job_id: str
+    concurrency: Concurrency
+    run: tuple[datetime, ...]
+    missed: tuple[datetime, ...]
+    trigger: Trigger
+    handled: datetime
+    upcoming: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run that is ours to start now, with the spec it is pinned to."""
+
+    execution_id: int
+    job_id: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that ended, as the launcher saw it."""
+
+    execution_id: int
+    report: Report
+    started_at: datetime | None
+    ended_at: datetime
+    cpu_ms: int | None
+    max_rss_bytes: int | None
+    output_bytes: int | None
+
+
+def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, free: int) -> list[Start]:
+    """Record every due instant and move the cursors, in one transaction; return what is to be started.
+
+    `free` is how many runs of all jobs may start now; the others wait as queued. An instant that another daemon has
+    recorded already is left to it.
+    """
+    facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
+    active = {job_id: row.active for job_id, row in facts.items()}
+    moves: list[Due] = []
+    rows: list[dict[str, Any]] = []
+    for due in dues:
+        job = facts.get(due.job_id)
+        if job is None or job.paused or job.last_handled > due.handled:
+            continue  # deleted, paused or edited since the ticker looked
+        moves.append(due)
+        rows.extend(_lost(due, job.version, instant, now, holder) for instant in due.missed)
+        for instant in due.run:
+            admission = admit(due.concurrency, active[due.job_id], free)
+            rows.append(_admitted(due, job.version, instant, admission, now, holder))
+            active[due.job_id] += admission is not Admission.SKIP
+            free -= admission is Admission.START
+    won = executions.insert(db, rows)
+    added = dict.fromkeys(facts, 0)
+    for row in won:
+        added[row.job_id] += row.ended_at is None
+    jobs.advance(db, [(due.job_id, due.handled, due.upcoming, added[due.job_id]) for due in moves])
+    record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
+    return [Start(row.id, row.job_id, facts[row.job_id].spec) for row in won if row.state == State.STARTING]
+
+
+def _row(due: Due, version: int, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
+    return {
+        "job_id": due.job_id,
+        "job_version": version,
+        "version": 1,
+        "fire_at": instant,
+        "attempt": 0,
+        "trigger": due.trigger,
+        "state": State.QUEUED,
+        "outcome": None,
+        "reason": "",
+        "actor": DAEMON,
+        "host": holder.host,
+        "fence": holder.fence,
+        "queued_at": now,
+        "ended_at": None,
+        "policy": {"requested": "trusted", "in_force": [], "missing": []},
+    }
+
+
+def _lost(due: Due, version: int, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
+    reason = "came due while the daemon did not run, and the misfire policy lets it go"
+    return _row(due, version, instant, now, holder) | {
+        "state": State.MISSED,
+        "outcome": Outcome.MISFIRE,
+        "reason": reason,
+        "ended_at": now,
+    }
+
+
+def _admitted(
+    due: Due, version: int, instant: datetime, admission: Admission, now: datetime, holder: Holder
+) -> dict[str, Any]:
+    row = _row(due, version, instant, now, holder)
+    if admission is Admission.SKIP:
+        reason = "an earlier run of this job is still active, and the job forbids overlap"
+        return row | {"state": State.SKIPPED, "outcome": Outcome.OVERLAP, "reason": reason, "ended_at": now}
+    return row | {"state": State.STARTING if admission is Admission.START else State.QUEUED}
+
+
+def request(
+    db: Connection, actor: Actor, ref: str, reason: str, *, now: datetime, holder: Holder, free: int
+) -> tuple[ExecutionView, Start | None]:
+    """Make a run that someone asks for, and say whether to start it now. Raises NotFound, NotAllowed, Conflict."""
+    job = job_services.get(db, actor, ref)
+    access.require(actor, Verb.RUN, job.owner_id)
+    concurrency = Concurrency(job.spec["concurrency"])
+    admission = admit(concurrency, job.active, free)
+    if admission is Admission.SKIP:
+        raise Conflict(f"a run of {job.name!r} is active and the job forbids overlap; wait for its end or cancel it")
+    due = Due(job.id, concurrency, (), (), Trigger.MANUAL, job.last_handled, job.next_fire_at)
+    row = _admitted(due, job.version, now, admission, now, holder) | {"actor": actor.name, "reason": reason}
+    row["fire_at"] = now if now.microsecond else now + _MICROSECOND  # a whole second belongs to the schedule
+    while not (won := executions.insert(db, [row])):
+        row["fire_at"] += _MICROSECOND  # another request came in the same microsecond
+    jobs.advance(db, [(job.id, job.last_handled, job.next_fire_at, 1)])
+    record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason})], now)
+    record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
+    view = views.execution_view(executions.find(db, won[0].id))
+    return view, Start(view.id, job.id, job.spec) if admission is Admission.START else None
+
+
+def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
+    """Claim queued runs, oldest first, as far as there is room."""
+    rows = executions.queued(db, free)
+    executions.claim(db, [row.id for row in rows], host=holder.host, fence=holder.fence)
+    return _to_start(db, [row.id for row in rows], now)
+
+
+def take_over(db: Connection, ids: Collection[int], *, holder: Holder) -> list[Start]:
+    """Return how to start claimed runs that never were: the daemon died between its claim and the launcher."""
+    rows = executions.by_ids(db, ids)
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
+    return [Start(row.id, row.job_id, specs[row.job_id, row.job_version]) for row in rows if row.host == holder.host]
+
+
+def _to_start(db: Connection, ids: Collection[int], now: datetime) -> list[Start]:
+    rows = executions.by_ids(db, ids)
+    record.executions_changed(db, rows, {row.job_id: (row.job, row.owner_id) for row in rows}, now)
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
+    return [Start(row.id, row.job_id, specs[row.job_id, row.job_version]) for row in rows]
+
+
+def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> None:
+    """Note that processes run since the given instants."""
+    rows = [row for row in executions.by_ids(db, starts) if row.state in {State.QUEUED, State.STARTING}]
+    executions.transition(db, [_change(row, state=State.RUNNING, started_at=starts[row.id]) for row in rows])
+    _announce(db, [row.id for row in rows], now)
+
+
+def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
+    """Note how runs ended. A run that has ended before stays as it is."""
+    rows = {row.id: row for row in executions.by_ids(db, [end.execution_id for end in ends])}
+    changes, lasts = [], []
+    for end in ends:
+        row = rows.get(end.execution_id)
+        if row is None or State(row.state).final:
+            continue
+        decided = verdict(_with_wishes(end.report, row))
+        change = _change(
+            row,
+            state=decided.state,
+            outcome=decided.outcome,
+            reason=decided.reason,
+            started_at=end.started_at or row.started_at,
+            ended_at=end.ended_at,
+            exit_code=end.report.exit_code,
+            signal=end.report.signal,
+            cpu_ms=end.cpu_ms,
+            max_rss_bytes=end.max_rss_bytes,
+            output_bytes=end.output_bytes,
+        )
+        changes.append(change)
+        lasts.append(_last(row, change))
+    executions.transition(db, changes)
+    jobs.record_last(db, lasts)
+    _announce(db, [change["id"] for change in changes], now)
+
+
+def _with_wishes(report: Report, row: Any) -> Report:
+    if report.killed_by != "cancel":
+        return report
+    return Report(
+        exit_code=report.exit_code,
+        signal=report.signal,
+        killed_by="cancel",
+        cancelled_by=row.cancel_actor or report.cancelled_by,
+        cancel_reason=row.cancel_reason or report.cancel_reason,
+    )
+
+
+_KEPT = ("outcome", "reason", "started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes")
+
+
+def _change(row: Any, **values: Any) -> dict[str, Any]:
+    return {"id": row.id, **{key: getattr(row, key) for key in _KEPT}, **values}
+
+
+def _last(row: Any, change: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "job_id": row.job_id,
+        "ended": 1,
+        "id": row.id,
+        "state": change["state"],
+        "outcome": change["outcome"],
+        "fire_at": row.fire_at,
+        "ended_at": change["ended_at"],
+        "duration_ms": views.duration_ms(change["started_at"], change["ended_at"]),
+    }
+
+
+def _announce(db: Connection, ids: Collection[int], now: datetime) -> None:
+    rows = executions.by_ids(db, ids)
+    record.executions_changed(db, rows, {row.job_id: (row.job, row.owner_id) for row in rows}, now)
+
+
+def get(db: Connection, actor: Actor, execution_id: int) -> Any:
+    """Return the row of a run. Raises NotFound, also for what the actor may not see."""
+    row = executions.find(db, execution_id)
+    if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
+        raise NotFound(f"there is no run {execution_id}; `chronos runs list` shows the latest")
+    return row
+
+
+def cancel(db: Connection, actor: Actor, execution_id: int, reason: str, now: datetime) -> ExecutionView:
+    """Note that a run is to stop; one that waits is cancelled at once. Raises NotFound, NotAllowed, Conflict."""
+    row = get(db, actor, execution_id)
+    access.require(actor, Verb.RUN, row.owner_id)
+    if State(row.state).final:
+        raise Conflict(f"run {execution_id} has ended already: {row.state}")
+    executions.ask_cancel(db, execution_id, actor.name, reason)
+    record.act(db, actor, "run.cancel", [(str(execution_id), {"job": row.job, "reason": reason})], now)
+    if row.state == State.QUEUED:
+        report = Report(killed_by="cancel", cancelled_by=actor.name, cancel_reason=reason)
+        ended(db, [Ended(execution_id, report, None, now, None, None, None)], now)
+    return views.execution_view(executions.find(db, execution_id))

@@ -1,0 +1,108 @@
+"""Every setting, one tree, each with its reason. Read once, in wiring; a part gets only its own branch."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scheduler_daemon.contract.places import default_config, default_state
+from scheduler_daemon.domain.errors import Invalid
+
+
+class EngineSettings(BaseModel, frozen=True):
+    """How jobs are run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_active: int = 1000
+    """Runs of all jobs at once; more wait as queued. A burst of 10,000 must not become 10,000 processes."""
+    on_time: timedelta = timedelta(seconds=5)
+    """A fire this late was merely slow; a later one was missed and the job's misfire policy decides."""
+    events_kept: timedelta = timedelta(hours=48)
+    """How long `chronos events` looks back."""
+
+
+class RedisSettings(BaseModel, frozen=True):
+    """The live picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = None
+    """One's own Redis 8 or Redis Stack; None starts the embedded one."""
+    executions_kept: int = 200
+    """Runs of each job in the picture; SQL keeps all."""
+
+
+class ApiSettings(BaseModel, frozen=True):
+    """How people and programs ask."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tcp: str | None = None
+    """host:port to listen on besides the Unix socket; loopback only, until there are passwords to ask for."""
+
+
+class Settings(BaseModel, frozen=True):
+    """The whole tree."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Path
+    """Where everything of this daemon is kept; one daemon to a directory."""
+    database: str | None = None
+    """postgresql://user@host/name; None keeps SQLite in the state directory."""
+    redis: RedisSettings = RedisSettings()
+    api: ApiSettings = ApiSettings()
+    engine: EngineSettings = EngineSettings()
+
+    @property
+    def database_url(self) -> str:
+        """The database in use."""
+        return self.database or f"sqlite:///{self.state / 'chronos.db'}"
+
+
+_ENVIRONMENT = {
+    "CHRONOS_DATABASE_URL": ("database",),
+    "CHRONOS_REDIS_URL": ("redis", "url"),
+    "CHRONOS_API_TCP": ("api", "tcp"),
+    "CHRONOS_MAX_ACTIVE": ("engine", "max_active"),
+}
+
+
+def load(environ: Mapping[str, str], *, state: Path | None = None, tcp: str | None = None) -> Settings:
+    """Read settings: flag, else environment, else `chronos.toml`, else default. Raises Invalid, naming the setting."""
+    try:
+        tree = _file(Path(default_config(environ)))
+        home = (state or Path(tree.get("state") or default_state(environ))).absolute()
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+    tree["state"] = home
+    for name, path in _ENVIRONMENT.items():
+        if environ.get(name):
+            _put(tree, path, environ[name])
+    if tcp:
+        _put(tree, ("api", "tcp"), tcp)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise Invalid(f"setting {field}: {first['msg']}", field=field) from None
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise Invalid(f"cannot read {path}: {error}") from None
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
