@@ -92,7 +92,8 @@ def _ansi(name: str, background: Background) -> Palette:
     warm = "ansi_yellow" if background == "dark" else "ansi_red"
     colours = {
         "border": "ansi_bright_black", "accent": cool, "ok": "ansi_green", "running": cool, "failed": "ansi_red",
-        "paused": "ansi_magenta", "late": warm, "blocked": warm, "stderr": "ansi_red", "match": "ansi_yellow", "match-text": "ansi_black",
+        "paused": "ansi_magenta", "late": warm, "blocked": warm, "stderr": "ansi_red", "match": "ansi_yellow",
+        "match-text": "ansi_black",
     }  # fmt: skip
     faint = dict.fromkeys(("muted", "skipped", "queued"), "dim")
     attributes = _BOLD | faint | {"cursor": "reverse", "cursor-idle": "underline"}
@@ -128,7 +129,11 @@ def _theme(palette: Palette) -> "Theme":
     c = palette.colours
     variables = {f"cs-{token}": colour for token, colour in c.items()}
     variables |= {f"cs-{token}-style": style for token, style in palette.attributes.items()}
-    reverse = palette.attributes.get("cursor") == "reverse"
+    if palette.ansi:
+        dark = palette.background == "dark"
+        variables["ansi-background"], variables["ansi-foreground"] = (
+            ("ansi_black", "ansi_white") if dark else ("ansi_white", "ansi_black")
+        )
     return Theme(
         name=palette.name,
         dark=palette.background == "dark",
@@ -150,7 +155,7 @@ def _theme(palette: Palette) -> "Theme":
             "border-blurred": c["border"],
             "block-cursor-background": c["cursor"],
             "block-cursor-foreground": c["text"],
-            "block-cursor-text-style": "reverse" if reverse else "bold",
+            "block-cursor-text-style": "reverse" if palette.ansi else "bold",
             "block-cursor-blurred-background": c["cursor-idle"],
             "block-cursor-blurred-foreground": c["text"],
             "input-selection-background": c["match"],

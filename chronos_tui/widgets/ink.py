@@ -5,6 +5,8 @@ from rich.style import Style
 from textual.color import Color
 from textual.widget import Widget
 
+from chronos_tui.theme import GROUND_TOKENS
+
 STAND_INS = {
     "accent": "accent", "title": "foreground", "ok": "success", "running": "primary", "failed": "error",
     "paused": "secondary", "late": "warning", "blocked": "warning", "stderr": "error", "mark": "accent",
@@ -40,11 +42,20 @@ class Ink:
 
     def _colour(self, tone: str) -> Color:
         variables = self._variables or {}
-        value = variables.get(f"cs-{tone}") or variables.get(STAND_INS.get(tone, "foreground"), "")
-        return Color.parse(value or variables.get("foreground") or "ansi_default")
+        value = variables.get(f"cs-{tone}")
+        if value is None and self._foreign_ansi and tone in GROUND_TOKENS:
+            value = "ansi_default"
+        value = value or variables.get(STAND_INS.get(tone, ""), "") or variables.get("foreground", "ansi_default")
+        return Color.parse(value.partition(" ")[0])  # without a share such as "50%", which is for CSS
 
     def _attributes(self, tone: str) -> Style:
-        return Style.parse((self._variables or {}).get(f"cs-{tone}-style", ""))
+        attributes = (self._variables or {}).get(f"cs-{tone}-style", "")
+        return Style.parse("reverse" if self._foreign_ansi and tone == "cursor" else attributes)
+
+    @property
+    def _foreign_ansi(self) -> bool:
+        """Whether the theme is one of sixteen colours and not ours, so that no ground differs from another."""
+        return self._widget.app.current_theme.ansi and "cs-cursor" not in (self._variables or {})
 
     def segment(self, text: str, tone: str = "text", ground: str = "") -> Segment:
         """Return `text` in the style of `tone`."""

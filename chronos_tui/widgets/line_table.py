@@ -274,7 +274,15 @@ class LineTable(ScrollView, can_focus=True):
         self._ask_for_windows()
 
     def _resize_content(self) -> None:
-        self.virtual_size = Size(self.size.width, self._rows.total + HEADER)
+        """Tell Textual how long the content is. Lay out anew only if the scrollbar comes or goes."""
+        old, new = self.virtual_size, Size(self.size.width, self._rows.total + HEADER)
+        height = self.size.height
+        if old.width != new.width or (old.height > height) != (new.height > height):
+            self.virtual_size = new
+        elif old != new:
+            self.set_reactive(LineTable.virtual_size, new)
+            self.vertical_scrollbar.window_virtual_size = new.height
+            self._scroll_top(self._top)
 
     def _arrange(self) -> None:
         self._placed = place(self._columns, self.size.width, GUTTER)
