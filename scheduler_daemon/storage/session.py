@@ -1,19 +1,23 @@
 """Transactions: one writer thread with group commit on SQLite, a pool on Postgres; the same synchronous work on both.
 
 Work is a plain function of a connection, so a service is written once. It may be run again after a serialization
-failure, so it does nothing but SQL.
+failure, so it does nothing but SQL. What the statements are is left to the other modules of this package.
 """
 
 import asyncio
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy import exc as sql_errors
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from scheduler_daemon.domain.errors import Unavailable
@@ -23,6 +27,12 @@ Work = Callable[[Connection], T]
 
 GROUP_LIMIT = 256
 """Writes that may share one commit."""
+
+_BUSY_S = 5.0
+"""How long a SQLite connection waits for another process's lock."""
+
+_TRY_AGAIN = frozenset({"40001", "40P01"})
+"""Postgres says: serialization failure, deadlock."""
 
 
 class Database(Protocol):
@@ -40,32 +50,84 @@ class Database(Protocol):
         """Finish what was begun and let the connections go."""
 
 
+def open_database(url: str) -> Database:
+    """Open `sqlite:////path` or `postgresql://…` (asyncpg is chosen for it). Connects with the first use."""
+    path = sqlite_path(url)
+    return SQLiteDatabase(path) if path else PostgresDatabase(postgres_url(url))
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file an SQLite URL names, or None where it names another database."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def postgres_url(url: str) -> str:
+    """Return a Postgres URL with its driver named. Raises Unavailable for any other database."""
+    scheme, _, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql", "postgresql+asyncpg"}:
+        return f"postgresql+asyncpg://{rest}"
+    raise Unavailable(f"cannot open the database {scheme!r}; use sqlite:////path or postgresql://user@host/name")
+
+
 def sqlite_engine(path: Path) -> Engine:
     """Return an engine whose connections are set up for one writer and many readers."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=QueuePool, pool_size=6, connect_args={"check_same_thread": False, "timeout": 5.0}
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=6,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_S},
     )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            "busy_timeout=5000",
-            "foreign_keys=ON",
-            "journal_size_limit=67108864",
-            "cache_size=-16384",
-        ):
+        _enter_wal(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=67108864", "cache_size=-16384"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A deferred transaction that reads and then writes fails at once when another wrote between, whatever the timeout.
+        # A deferred transaction that reads and then writes fails at once when another wrote in between, whatever
+        # the timeout.
         immediate = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log; SQLite does not wait by itself when others are doing the same."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+@dataclass(slots=True, eq=False)
+class _Write(Generic[T]):
+    """Work that waits for the writer thread, and then what came of it."""
+
+    work: Work[T]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[T]
+    result: T | None = None
+    failure: BaseException | None = None
+    fatal: bool = False
+    """The failure is the database's own, so nothing of the transaction can be trusted."""
+
+    def settle(self) -> None:
+        """Tell the caller; runs in its event loop."""
+        if self.done.done():
+            return
+        if self.failure is not None:
+            self.done.set_exception(self.failure)
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type]  # T may be None
 
 
 class SQLiteDatabase:
@@ -75,7 +137,7 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._engine = sqlite_engine(path)
-        self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, "sql-read")
         self._closed = False
         self._writer = threading.Thread(target=self._write_for_ever, name="sql-write", daemon=True)
@@ -83,6 +145,7 @@ class SQLiteDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """See Database."""
+        self._must_be_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
@@ -93,12 +156,12 @@ class SQLiteDatabase:
             raise unavailable(error) from error
 
     async def write(self, work: Work[T]) -> T:
-        """See Database."""
-        if self._closed:
-            raise Unavailable("the database is closed; the daemon is stopping")
-        done: Future[T] = Future()
-        self._queue.put((work, done))
-        return await asyncio.wrap_future(done)
+        """See Database. Cancelling the caller stops work that was not begun, and no other."""
+        self._must_be_open()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Write(work, loop, done))
+        return await done
 
     async def close(self) -> None:
         """See Database."""
@@ -110,55 +173,75 @@ class SQLiteDatabase:
         self._readers.shutdown()
         self._engine.dispose()
 
-    def _write_for_ever(self) -> None:
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            group = [first]
-            stop = False
-            while len(group) < GROUP_LIMIT and not self._queue.empty():
-                item = self._queue.get()
-                if item is None:
-                    stop = True
-                    break
-                group.append(item)
-            self._commit(group)
-            if stop:
-                return
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the database is closed; the daemon is stopping")
 
-    def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
-        ended: list[tuple[Future[Any], Any, BaseException | None]] = []
-        group = [item for item in group if item[1].set_running_or_notify_cancel()]
+    def _write_for_ever(self) -> None:
+        going_on = True
+        while going_on:
+            group: list[_Write[Any]] = []
+            item = self._queue.get()
+            while item is not None:
+                group.append(item)
+                if len(group) == GROUP_LIMIT or self._queue.empty():
+                    break
+                item = self._queue.get()
+            going_on = item is not None
+            self._commit([write for write in group if not write.done.cancelled()])
+
+    def _commit(self, group: list[_Write[Any]]) -> None:
         if not group:
             return
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                ended = [self._one(connection, work, done, alone=len(group) == 1) for work, done in group]
-        except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it
+                for write in group:
+                    _run(connection, write, alone=len(group) == 1)
+        except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it and the thread live
             failure = unavailable(error) if isinstance(error, DBAPIError) else error
-            for _work, done in group:
-                done.set_exception(failure)
-            return
-        for done, result, failed in ended:
-            if failed is None:
-                done.set_result(result)
-            else:
-                done.set_exception(failed)
+            for write in group:
+                write.failure = Unavailable(str(failure)) if isinstance(failure, Unavailable) else failure
+        _settle(group)
 
-    @staticmethod
-    def _one(
-        connection: Connection, work: Work[Any], done: Future[Any], *, alone: bool
-    ) -> tuple[Future[Any], Any, BaseException | None]:
-        if alone:
-            return done, work(connection), None
+
+def _run(connection: Connection, write: _Write[Any], *, alone: bool) -> None:
+    if alone:
+        write.result = write.work(connection)
+        return
+    try:
+        with connection.begin_nested():
+            _attempt(connection, write)
+    except BaseException as error:
+        # On a full disk SQLite may have rolled everything back by itself: then the savepoint is gone, and its own
+        # error hides the first.
+        if write.fatal or write.failure is None:
+            raise (write.failure or error) from error
+
+
+def _attempt(connection: Connection, write: _Write[Any]) -> None:
+    try:
+        write.result = write.work(connection)
+    except Exception as error:
+        write.failure = unavailable(error) if isinstance(error, DBAPIError) else error
+        write.fatal = write.failure is not error
+        raise
+
+
+def _settle(group: list[_Write[Any]]) -> None:
+    """Wake the callers, with one call for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Write[Any]]] = {}
+    for write in group:
+        by_loop.setdefault(write.loop, []).append(write)
+    for loop, writes in by_loop.items():
         try:
-            with connection.begin_nested():
-                return done, work(connection), None
-        except OperationalError:
-            raise  # the disk is full or the file is gone: nothing of the group can be trusted
-        except (Exception, SQLAlchemyError) as error:  # noqa: BLE001  # belongs to its caller alone
-            return done, None, error
+            loop.call_soon_threadsafe(_settle_all, writes)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            continue
+
+
+def _settle_all(writes: list[_Write[Any]]) -> None:
+    for write in writes:
+        write.settle()
 
 
 class PostgresDatabase:
@@ -167,29 +250,33 @@ class PostgresDatabase:
     dialect = "postgresql"
 
     def __init__(self, url: str) -> None:
+        from asyncpg import PostgresError
         from sqlalchemy.ext.asyncio import create_async_engine
 
-        self._engine = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        self._engine = create_async_engine(
+            url, pool_size=10, max_overflow=10, pool_pre_ping=True, isolation_level="READ COMMITTED"
+        )
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        # A server that is starting or stopping answers the connection itself with an error SQLAlchemy does not wrap.
+        self._gone = (DBAPIError, PostgresError, sql_errors.TimeoutError, OSError, TimeoutError)
 
     async def read(self, work: Work[T]) -> T:
         """See Database."""
         try:
-            async with self._engine.connect() as connection:
+            async with self._snapshots.connect() as connection:
                 return await connection.run_sync(work)
-        except (DBAPIError, OSError, TimeoutError) as error:
+        except self._gone as error:
             raise unavailable(error) from error
 
     async def write(self, work: Work[T]) -> T:
-        """See Database."""
-        for left in (2, 1, 0):
+        """See Database. Work is run up to three times where the server asks for that."""
+        for tries_left in (2, 1, 0):
             try:
                 async with self._engine.begin() as connection:
                     return await connection.run_sync(work)
-            except DBAPIError as error:
-                if left and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}:
+            except self._gone as error:
+                if tries_left and getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN:
                     continue
-                raise unavailable(error) from error
-            except (OSError, TimeoutError) as error:
                 raise unavailable(error) from error
         raise AssertionError("unreachable")
 
@@ -198,21 +285,11 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
-def open_database(url: str) -> Database:
-    """Open `sqlite:////path` or `postgresql://…` (asyncpg is chosen for it)."""
-    if url.startswith("sqlite:///"):
-        return SQLiteDatabase(Path(url.removeprefix("sqlite:///")))
-    scheme, _, rest = url.partition("://")
-    if scheme in {"postgres", "postgresql", "postgresql+asyncpg"}:
-        return PostgresDatabase(f"postgresql+asyncpg://{rest}")
-    raise Unavailable(f"cannot open the database {scheme!r}; use sqlite:////path or postgresql://user@host/name")
-
-
 def unavailable(error: BaseException) -> Exception:
     """Return what callers see of a database error: Unavailable, or the error itself where it is our own mistake."""
-    from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
-
-    if isinstance(error, IntegrityError | ProgrammingError | DataError):
+    if isinstance(error, sql_errors.IntegrityError | sql_errors.ProgrammingError | sql_errors.DataError):
         return error
     cause = getattr(error, "orig", None) or error
+    if isinstance(error, DBAPIError) and getattr(cause, "sqlite_errorname", None) == "SQLITE_ERROR":
+        return error  # no such table, a syntax error: SQLite files these under "operational"
     return Unavailable(f"the database does not answer: {cause}")

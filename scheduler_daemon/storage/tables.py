@@ -36,7 +36,7 @@ class UserRow(Row, table=True):
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
     name: str = Field(max_length=64, unique=True)
     role: str = Field(max_length=16)
-    uid: int | None = Field(default=None, unique=True)
+    uid: int | None = Field(default=None, unique=True, sa_type=BigId)
     disabled: bool = False
     created_at: datetime = Field(sa_type=UTCDateTime)
 
@@ -47,13 +47,15 @@ class JobRow(Row, table=True):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("uq_jobs_name_living", "name", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING),
-        Index("uq_jobs_source_living", "source", "source_key", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING),
+        Index(
+            "uq_jobs_source_living", "source", "source_key", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING
+        ),
     )
     id: str = Field(primary_key=True, max_length=36)
     version: int
     revision: int
     name: str = Field(max_length=80)
-    spec: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # SQLModel's stub knows no type instances
+    spec: dict[str, Any] = Field(sa_type=Json)
     paused: bool
     owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
     source: str | None = Field(default=None, max_length=200)
@@ -74,12 +76,12 @@ class JobStateRow(Row, table=True):
     revision: int = 0
     active: int = 0
     """Runs that are queued, starting or running."""
-    last_id: int | None = None
+    last_id: int | None = Field(default=None, sa_type=BigId)
     last_state: str | None = Field(default=None, max_length=16)
     last_outcome: str | None = Field(default=None, max_length=16)
     last_fire_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     last_ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
-    last_duration_ms: int | None = None
+    last_duration_ms: int | None = Field(default=None, sa_type=BigId)
 
 
 class JobVersionRow(Row, table=True):
@@ -88,7 +90,7 @@ class JobVersionRow(Row, table=True):
     __tablename__ = "job_versions"
     job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
     version: int = Field(primary_key=True)
-    spec: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    spec: dict[str, Any] = Field(sa_type=Json)
     author: str = Field(max_length=64)
     message: str = Field(max_length=400)
     created_at: datetime = Field(sa_type=UTCDateTime)
@@ -127,10 +129,10 @@ class ExecutionRow(Row, table=True):
     signal: int | None = None
     cancel_actor: str | None = Field(default=None, max_length=64)
     cancel_reason: str | None = None
-    cpu_ms: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
-    max_rss_bytes: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
-    output_bytes: int | None = Field(default=None, sa_type=BigId)  # type: ignore[call-overload]  # as above
-    policy: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    cpu_ms: int | None = Field(default=None, sa_type=BigId)
+    max_rss_bytes: int | None = Field(default=None, sa_type=BigId)
+    output_bytes: int | None = Field(default=None, sa_type=BigId)
+    policy: dict[str, Any] = Field(sa_type=Json)
 
 
 class EventRow(Row, table=True):
@@ -147,8 +149,8 @@ class EventRow(Row, table=True):
     kind: str = Field(max_length=32)
     subject: str = Field(max_length=64)
     version: int
-    owner_id: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
-    doc: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    owner_id: int = Field(sa_type=BigId)
+    doc: dict[str, Any] = Field(sa_type=Json)
     pending: bool = True
 
 
@@ -156,16 +158,18 @@ class LogChunkRow(Row, table=True):
     """Some bytes of one stream of a run, compressed, exactly as the job wrote them."""
 
     __tablename__ = "log_chunks"
-    __table_args__ = (UniqueConstraint("execution_id", "stream", "start"),)
+    __table_args__ = (Index("ix_log_chunks_execution_id_first_line", "execution_id", "first_line", "seq"),)
     execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
     seq: int = Field(primary_key=True)
+    """Counts from 0 in the order stored; two daemons that follow one run collide here."""
     stream: str = Field(max_length=6)
-    start: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
+    start: int = Field(sa_type=BigId)
     """Offset of the first byte in the stream."""
     size: int
     """Bytes before compression."""
     first_line: int
     lines: int
+    """How many lines it holds a part of; they are numbered without a gap."""
     continues: bool
     """The first bytes go on with the stream's last line, which the chunk before left open."""
     at: datetime = Field(sa_type=UTCDateTime)
@@ -178,7 +182,7 @@ class LogStateRow(Row, table=True):
     __tablename__ = "log_states"
     execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
     lines: int = 0
-    dropped_bytes: int = Field(default=0, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    dropped_bytes: int = Field(default=0, sa_type=BigId)
     complete: bool = False
 
 
@@ -192,7 +196,7 @@ class AuditRow(Row, table=True):
     actor: str = Field(max_length=64)
     verb: str = Field(max_length=32)
     subject: str = Field(max_length=64)
-    detail: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    detail: dict[str, Any] = Field(sa_type=Json)
 
 
 class IdempotencyRow(Row, table=True):
@@ -203,7 +207,7 @@ class IdempotencyRow(Row, table=True):
     key: str = Field(primary_key=True, max_length=200)
     digest: str = Field(max_length=64)
     status: int
-    body: dict[str, Any] = Field(sa_type=Json)  # type: ignore[call-overload]  # as above
+    body: dict[str, Any] = Field(sa_type=Json)
     at: datetime = Field(sa_type=UTCDateTime)
 
 
