@@ -16,6 +16,8 @@ LAST_LOCAL: Final = (date(9998, 1, 1).toordinal() - _EPOCH_ORDINAL) * 86_400
 """No match is looked for from here on."""
 FIRST_LOCAL: Final = (date(4, 1, 1).toordinal() - _EPOCH_ORDINAL) * 86_400
 
+_EVERY_DAY: Final = 0x7F
+_ALL_MONTHS: Final = (1 << 13) - 2
 _LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 MonthTable = tuple[int, ...]
@@ -25,7 +27,7 @@ MonthTable = tuple[int, ...]
 class Cron:
     """One expression, compiled. Equal expressions share one object, and equal day rules one table."""
 
-    __slots__ = ("_days", "_first", "_hours", "_minutes", "_months", "_seconds", "never", "wildcard")
+    __slots__ = ("_days", "_first", "_hours", "_minutes", "_months", "_seconds", "_weekdays", "never", "wildcard")
 
     def __init__(self, fields: Fields) -> None:
         self._seconds = fields.second.bits
@@ -39,6 +41,7 @@ class Cron:
             fields.weekday.specials,
             both=fields.days_must_agree,
         )
+        self._weekdays = _weekdays_alone(fields)
         self._first = self._earliest()
         self.wildcard = fields.wildcard
         """Whether it recurs with the clock; see `Fields.wildcard`."""
@@ -53,10 +56,26 @@ class Cron:
 
     def next_local(self, local: int) -> int:
         """Return the first match at or after `local`, or LAST_LOCAL when there is none before it."""
-        if self.never or local >= LAST_LOCAL:
+        if not FIRST_LOCAL <= local < LAST_LOCAL:
+            return LAST_LOCAL if local >= LAST_LOCAL else self.next_local(FIRST_LOCAL)
+        if not self._weekdays:
+            return self._by_date(local // 86_400, local % 86_400)
+        second = local % 86_400
+        midnight = local - second
+        if self._weekdays == _EVERY_DAY:
+            time = self._time(second)
+            return midnight + time if time >= 0 else midnight + 86_400 + self._first
+        today = (local // 86_400 + _EPOCH_WEEKDAY) % 7
+        if self._weekdays >> today & 1:
+            time = self._time(second)
+            if time >= 0:
+                return midnight + time
+        later = (self._weekdays | self._weekdays << 7) >> today + 1
+        return midnight + (later & -later).bit_length() * 86_400 + self._first
+
+    def _by_date(self, day: int, second: int) -> int:
+        if self.never:
             return LAST_LOCAL
-        local = max(local, FIRST_LOCAL)
-        day, second = divmod(local, 86_400)
         today = date.fromordinal(day + _EPOCH_ORDINAL)
         month = today.month
         if self._months >> month & 1:
@@ -91,17 +110,17 @@ class Cron:
 
     def _time(self, second: int) -> int:
         """Return the first matching second of the day at or after `second`, or -1."""
-        minute, second = divmod(second, 60)
-        hour, minute = divmod(minute, 60)
+        hour = second // 3600
         if self._hours >> hour & 1:
-            if self._minutes >> minute & 1:
-                seconds = self._seconds >> second
+            minute = second // 60 % 60
+            minutes = self._minutes >> minute
+            if minutes & 1:
+                seconds = self._seconds >> second % 60
                 if seconds:
-                    return hour * 3600 + minute * 60 + second + (seconds & -seconds).bit_length() - 1
-            minutes = self._minutes >> minute + 1
+                    return second + (seconds & -seconds).bit_length() - 1
+                minutes &= -2
             if minutes:
-                minute += (minutes & -minutes).bit_length()
-                return hour * 3600 + minute * 60 + (self._seconds & -self._seconds).bit_length() - 1
+                return hour * 3600 + (minute + (minutes & -minutes).bit_length() - 1) * 60 + self._first % 60
         hours = self._hours >> hour + 1
         if hours:
             return (hour + (hours & -hours).bit_length()) * 3600 + self._first % 3600
@@ -110,6 +129,12 @@ class Cron:
     def _earliest(self) -> int:
         hour, minute, second = ((bits & -bits).bit_length() - 1 for bits in (self._hours, self._minutes, self._seconds))
         return hour * 3600 + minute * 60 + second
+
+
+def _weekdays_alone(fields: Fields) -> int:
+    """Return the weekdays if they alone decide about a day, else 0."""
+    any_date = fields.month.bits == _ALL_MONTHS and fields.day.bits == LENGTHS[31]
+    return fields.weekday.bits if any_date and fields.days_must_agree and not fields.weekday.specials else 0
 
 
 def _february(year: int) -> int:

@@ -7,11 +7,12 @@ from typing import Final
 from scheduler_daemon.contract.schedule import Gap, Overlap
 from scheduler_daemon.domain.cron import LAST_LOCAL, Cron
 from scheduler_daemon.domain.errors import BadSchedule
-from scheduler_daemon.domain.zones import EPOCH, Span, Zone
+from scheduler_daemon.domain.zones import EPOCH, Calm, Span, Zone
 
 NEVER: Final = 1 << 62
 """Later than any instant: the answer of a rule that has no more."""
 
+_NOWHERE: Final = Calm(0, 0, 0)
 _TWO_DAYS: Final = 2 * 86_400
 _MAX_EVERY: Final = 3660 * 86_400
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -27,7 +28,7 @@ class OnTheWallClock:
     passes of repeated ones. Expressions that name times of day obey `gap` and `overlap`.
     """
 
-    __slots__ = ("_cron", "_fixed", "_gap", "_overlap", "_zone")
+    __slots__ = ("_calm", "_cron", "_fixed", "_gap", "_overlap", "_zone")
 
     def __init__(self, cron: Cron, zone: Zone, gap: Gap, overlap: Overlap) -> None:
         self._cron = cron
@@ -35,10 +36,28 @@ class OnTheWallClock:
         self._gap = gap
         self._overlap = overlap
         self._fixed = not cron.wildcard
+        self._calm = _NOWHERE  # where the last answer was found; the next is probably there too
 
     def after(self, t: int) -> int:
         """Return the first instant later than `t`, or NEVER."""
-        cron, span = self._cron, self._zone.span(t)  # the span of `t` itself: the gap after it may be due at t + 1
+        start, end, offset = self._calm
+        if not start <= t < end:
+            span = self._zone.span(t)  # the span of `t` itself: the gap after it may be due at t + 1
+            start, end, offset = self._calm = span.calm
+            if not start <= t < end:
+                return self._near_changes(t, span)
+        local = self._cron.next_local(t + 1 + offset)
+        if local - offset < end:
+            return local - offset
+        if local >= LAST_LOCAL:
+            return NEVER
+        start, end, later_offset = self._zone.span(local - offset).calm
+        if start <= local - later_offset < end:
+            return local - later_offset
+        return self._near_changes(t, self._zone.span(t))
+
+    def _near_changes(self, t: int, span: Span) -> int:
+        cron = self._cron
         t = self._beyond_second_pass(t + 1, span)
         lower = t + span.offset
         local = cron.next_local(lower)
@@ -49,16 +68,13 @@ class OnTheWallClock:
             following = self._zone.span(span.end)
             if self._fixed and self._gap is Gap.RUN_AFTER and local < span.end + following.offset:
                 return span.end
-            t = span.end
-            if lower <= t + following.offset <= local:  # nothing matches up to `local`, so go to where it lies
+            t, span = span.end, following
+            if lower <= t + span.offset and local - span.offset > span.end:  # nothing matches in all this span
                 t = max(t, local - _TWO_DAYS)
                 span = self._zone.span(t)
-                t = self._beyond_second_pass(t, span)
-            else:
-                span = following
-                t = self._beyond_second_pass(t, span)
-                local = cron.next_local(t + span.offset)
+            t = self._beyond_second_pass(t, span)
             lower = t + span.offset
+            local = cron.next_local(lower)
         return NEVER
 
     def _beyond_second_pass(self, t: int, span: Span) -> int:

@@ -6,8 +6,9 @@ about fires that nobody could start to `misfire`, and how to say it all in words
 
 import difflib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import count
 from typing import Final
 
 from scheduler_daemon.contract.schedule import Gap, Overlap, Schedule
@@ -27,6 +28,7 @@ ALIASES: Final = {
 }
 REBOOT: Final = "@reboot"
 _SECOND: Final = timedelta(seconds=1)
+_TICK: Final = timedelta(microseconds=1)
 
 
 class CompiledSchedule:
@@ -43,25 +45,31 @@ class CompiledSchedule:
 
     def next_second(self, after: int) -> int | None:
         """Return the first fire later than the epoch second `after`, as an epoch second, or None."""
-        after = max(after, self._first - 1)
-        if len(self._rules) == 1:
-            found = self._rules[0].after(after)
-        else:
-            found = min((rule.after(after) for rule in self._rules), default=NEVER)
+        if after < self._first:
+            after = self._first - 1
+        rules = self._rules
+        found = rules[0].after(after) if len(rules) == 1 else min((rule.after(after) for rule in rules), default=NEVER)
         return found if found <= self._last else None
 
     def next_fire(self, after: datetime) -> datetime | None:
         """Return the first fire strictly later than the aware time `after`, in UTC, or None if there is no more."""
-        found = self.next_second((after - EPOCH) // _SECOND)
-        return None if found is None else datetime.fromtimestamp(found, UTC)
+        found = self.next_second(_second(after))
+        return None if found is None else EPOCH + _SECOND * found
 
     def fires(self, after: datetime, until: datetime | None = None, limit: int | None = None) -> Iterator[datetime]:
         """Yield the fires with `after` < fire <= `until`, in order, at most `limit`; endless if neither is given."""
-        found = self.next_fire(after)
-        while found is not None and (until is None or found <= until) and (limit is None or limit > 0):
-            yield found
-            limit = None if limit is None else limit - 1
-            found = self.next_fire(found)
+        last = NEVER if until is None else _second(until)
+        found = self.next_second(_second(after))
+        for _ in count() if limit is None else range(limit):
+            if found is None or found > last:
+                return
+            yield EPOCH + _SECOND * found
+            found = self.next_second(found)
+
+
+def _second(instant: datetime) -> int:
+    since = instant - EPOCH
+    return since.days * 86_400 + since.seconds
 
 
 def compile_schedule(schedule: Schedule, job_id: str = "") -> CompiledSchedule:
@@ -84,8 +92,8 @@ def compile_schedule(schedule: Schedule, job_id: str = "") -> CompiledSchedule:
         else:
             seed = job_id if "H" in expression else ""
             rules.append(_on_the_wall_clock(expression, seed, schedule.zone, schedule.gap, schedule.overlap))
-    first = -((EPOCH - schedule.start) // _SECOND) if schedule.start else -NEVER
-    last = (schedule.end - EPOCH) // _SECOND if schedule.end else LAST_LOCAL
+    first = _second(schedule.start - _TICK) + 1 if schedule.start else -NEVER
+    last = _second(schedule.end) if schedule.end else LAST_LOCAL
     return CompiledSchedule(tuple(rules), first=first, last=min(last, LAST_LOCAL), is_reboot=is_reboot)
 
 
@@ -155,7 +163,7 @@ def _bad_alias(expression: str, word: str, rest: str) -> BadSchedule:
 
 def _anchor(schedule: Schedule) -> int:
     origin = schedule.anchor or schedule.start
-    return (origin - EPOCH) // _SECOND if origin else 0
+    return _second(origin) if origin else 0
 
 
 @lru_cache(maxsize=16_384)

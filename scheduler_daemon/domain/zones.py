@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -37,6 +38,16 @@ class Span(NamedTuple):
     offset: int
     before: int
     """The offset just before `start`; the same as `offset` at a horizon."""
+    calm: "Calm"
+    """The part of it in which no skipped or repeated time is near."""
+
+
+class Calm(NamedTuple):
+    """A time, `start` <= t < `end`, in which every wall-clock time comes just once."""
+
+    start: int
+    end: int
+    offset: int
 
 
 class Zone:
@@ -66,28 +77,33 @@ class Zone:
 
     def _learn(self, stretch: int) -> tuple[Span, ...]:
         first, last = stretch << _STRETCH_BITS, (stretch + 1) << _STRETCH_BITS
-        spans = (Span(first, last, 0, 0),) if self.key == "UTC" else tuple(self._spans(first, last))
+        spans = (
+            (Span(first, last, 0, 0, Calm(first, last, 0)),) if self.key == "UTC" else tuple(self._spans(first, last))
+        )
         self._known[stretch] = spans
         return spans
 
     def _spans(self, first: int, last: int) -> Iterator[Span]:
         """Yield the spans from `first` to `last`, knowing the changes up to a margin beyond either end."""
-        for span in self._probe(first - _MARGIN, last + _MARGIN):
-            if span.start < last and span.end > first:
-                start = first if span.start == first - _MARGIN else span.start
-                end = last if span.end == last + _MARGIN else span.end
-                yield Span(start, end, span.offset, span.before)
+        changes = list(self._changes(first - _MARGIN, last + _MARGIN))
+        for (start, before, offset), (end, _, after) in pairwise(changes):
+            if start < last and end > first:
+                begin = first if offset == before else start
+                stop = last if after == offset else end
+                calm = Calm(begin + abs(offset - before), stop - abs(after - offset), offset)
+                yield Span(begin, stop, offset, before, calm)
 
-    def _probe(self, first: int, last: int) -> Iterator[Span]:
-        start, before, offset = first, self._offset(first - 1), self._offset(first)
+    def _changes(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Yield each change as its second and the offsets before and after; `first` and `last` as if they were some."""
+        offset = self._offset(first)
+        yield first, offset, offset
         for low in range(first, last, _PROBE_SECONDS):
-            high = min(low + _PROBE_SECONDS, last - 1)
+            high = min(low + _PROBE_SECONDS, last)
             after = self._offset(high)
             if after != offset:
-                change = self._change(low, high, offset)
-                yield Span(start, change, offset, before)
-                start, before, offset = change, offset, after
-        yield Span(start, last, offset, before)
+                yield self._change(low, high, offset), offset, after
+                offset = after
+        yield last, offset, offset
 
     def _change(self, low: int, high: int, offset: int) -> int:
         while high - low > 1:
