@@ -1,0 +1,145 @@
+"""What of a job or a run is searched and measured. Pure: from the document that everyone reads to typed values.
+
+A value of a wrong type would silently drop a document out of the index, so nothing goes there but what is made here.
+Instants are integer milliseconds since 1970; text is cut into lower-case words the same way as a query is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from scheduler_daemon.live.keys import METRICS
+
+NEVER_MS = 2**53 - 1
+"""Stands for "no next fire": later than every instant, and still exact as a double."""
+
+_WORD = re.compile(r"\w+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MAX_WORDS = 400
+_OWN = ("idx", "rev")
+
+
+def words(text: str) -> list[str]:
+    """Cut text into lower-case words; `a_b` is `a_b`, `a` and `b`."""
+    found: dict[str, None] = {}
+    for word in _WORD.findall(text.casefold()):
+        found[word] = None
+        if "_" in word:
+            found.update(dict.fromkeys(part for part in word.split("_") if part))
+    return list(found)
+
+
+def instant_ms(value: Any) -> int | None:
+    """Read an instant of a document, ISO text with an offset or integer ms, as ms since 1970."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        return int(value)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError(f"an instant without a zone: {value!r}")
+    return round(moment.timestamp() * 1000)
+
+
+def job_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:
+    """Return what of a job is searched."""
+    spec = _mapping(doc.get("spec"))
+    last = _mapping(doc.get("last"))
+    tags = _tags(doc.get("tags") or spec.get("tags"))
+    name = _text(doc.get("name"))
+    command = _text(doc.get("command") or spec.get("command"))
+    description = _text(doc.get("description") or spec.get("description"))
+    state, outcome = _last_state(doc, last)
+    next_ms = instant_ms(doc.get("next_fire_ms", doc.get("next_fire_at")))
+    last_ms = instant_ms(last.get("ended_at") or last.get("fire_at") or doc.get("last_at"))
+    paused = bool(doc.get("paused"))
+    return {
+        "name": " ".join(words(name)),
+        "name_key": _CONTROL.sub("", name.casefold()),
+        "text": " ".join(words(" ".join((command, description, " ".join(tags))))[:_MAX_WORDS]),
+        "tags": tags,
+        "owner": _tag(doc.get("owner")),
+        "status": _status(state, outcome, "paused" if paused else "enabled", "running" if doc.get("active") else ""),
+        "next_ms": NEVER_MS if next_ms is None or paused else next_ms,
+        "last_ms": last_ms or 0,
+        "seen": list(channels),
+    }
+
+
+def execution_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:
+    """Return what of a run is searched."""
+    name = _text(doc.get("job") or doc.get("job_name"))
+    return {
+        "id": int(doc["id"]),
+        "job": _tag(doc["job_id"]),
+        "name": " ".join(words(name)),
+        "name_key": _CONTROL.sub("", name.casefold()),
+        "text": " ".join(words(_text(doc.get("reason")))[:_MAX_WORDS]),
+        "tags": _tags(doc.get("tags")),
+        "owner": _tag(doc.get("owner")),
+        "status": _status(_text(doc.get("state")), _text(doc.get("outcome"))),
+        "trigger": _tag(doc.get("trigger")),
+        "actor": _tag(doc.get("actor")),
+        "host": _tag(doc.get("host")),
+        "fire_ms": instant_ms(doc.get("fire_at")) or 0,
+        "duration_ms": int(doc.get("duration_ms") or 0),
+        "seen": list(channels),
+    }
+
+
+def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int]] | None:
+    """Return when a run ended (ms) and what it measured, or None if it did not run or has not ended."""
+    ended, started, due = (instant_ms(doc.get(name)) for name in ("ended_at", "started_at", "fire_at"))
+    if ended is None or started is None:
+        return None
+    usage = _mapping(doc.get("usage"))
+    measured = {
+        "duration_ms": doc.get("duration_ms"),
+        "ok": None if doc.get("state") == "cancelled" else int(doc.get("state") == "succeeded"),
+        "delay_ms": None if due is None else max(0, started - due),
+        **{name: usage.get(name) for name in ("cpu_ms", "max_rss_bytes", "output_bytes")},
+    }
+    return ended, {name: int(value) for name in METRICS if (value := measured[name]) is not None}
+
+
+def encode(value: Any) -> str:
+    """Write JSON as Redis takes it: compact, no NaN, lone surrogates replaced."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def shown(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored document as it was given, without what we added to search and to compare it."""
+    return {name: value for name, value in stored.items() if name not in _OWN}
+
+
+def _last_state(doc: Mapping[str, Any], last: Mapping[str, Any]) -> tuple[str, str]:
+    return _text(last.get("state") or doc.get("last_state")), _text(last.get("outcome") or doc.get("last_outcome"))
+
+
+def _status(*values: str) -> list[str]:
+    return sorted({value.casefold() for value in values if value})
+
+
+def _tags(value: Any) -> list[str]:
+    return [_tag(tag) for tag in value if tag] if isinstance(value, (list, tuple)) else []
+
+
+def _tag(value: Any) -> str:
+    return _CONTROL.sub("", _text(value)).casefold()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,89 @@
+"""Every name we use in Redis, and what stands under it. Nothing else in the product spells one out.
+
+`SCHEMA` rises when the shape of a document, an index or a series changes: a picture of another schema is rebuilt.
+"""
+
+from __future__ import annotations
+
+from scheduler_daemon.contract.channels import PREFIX as CHANNEL_PREFIX
+
+SCHEMA = 1
+
+EPOCH = "cs:epoch"
+RUN = "cs:run"
+SCHEMA_KEY = "cs:schema"
+REBUILD = "cs:rebuild"
+JOB = "cs:job:"
+EXECUTION = "cs:exec:"
+RUNS = "cs:runs:"
+GONE = "cs:gone:"
+SERIES = "cs:ts:"
+LOG = "cs:log:"
+SEQ = "cs:seq:"
+SESSION = "cs:session:"
+JOB_INDEX = "cs:idx:job"
+EXECUTION_INDEX = "cs:idx:exec"
+SESSION_USER = "cs-s-"
+
+DAY_MS = 86_400_000
+RAW_RETENTION_MS = 7 * DAY_MS
+MINUTE_RETENTION_MS = 30 * DAY_MS
+HOUR_RETENTION_MS = 366 * DAY_MS
+
+METRICS = {
+    "duration_ms": "avg",
+    "ok": "avg",
+    "cpu_ms": "avg",
+    "max_rss_bytes": "max",
+    "output_bytes": "avg",
+    "delay_ms": "max",
+}
+"""What is measured of each run, and how its minutes and hours are condensed."""
+
+DESCRIPTION: tuple[tuple[str, str, str], ...] = (
+    (EPOCH, "string", "names this picture; absent while there is none, and nothing is projected then"),
+    (RUN, "string", "run id of the server that the picture was checked on"),
+    (SCHEMA_KEY, "string", f"version of this list: {SCHEMA}"),
+    (REBUILD, "string", "token of the daemon that is rebuilding"),
+    (JOB + "{job}", "JSON", "the job as the API shows it, with `idx` (what is searched) and `rev` (newest wins)"),
+    (EXECUTION + "{execution}", "JSON", "the run as the API shows it, with `idx` and `rev`; the last 200 of each job"),
+    (RUNS + "{job}", "sorted set", "the executions kept of a job"),
+    (GONE + "{job}", "string", "version at which a job was deleted; one day"),
+    (SERIES + "{metric}:{job}", "time series", "one sample a run at its end; 7 days; labels job, metric, agg=raw"),
+    (SERIES + "{metric}:{job}:1m", "time series", "condensed by minute; 30 days"),
+    (SERIES + "{metric}:{job}:1h", "time series", "condensed by hour; 366 days"),
+    (LOG + "{execution}", "stream", "the latest lines of output; the id of an entry is its last line's number"),
+    (SEQ + "{channel}", "string", "sequence number of a channel"),
+    (SESSION + "{name}", "string", "a session is alive; its lifetime is the session's"),
+    (CHANNEL_PREFIX + "{all,user:{id},team:{id},log:{execution}}", "channel", "the live feed"),
+    (JOB_INDEX, "search index", "jobs"),
+    (EXECUTION_INDEX, "search index", "executions"),
+)
+"""Name, kind and meaning of everything we keep in Redis, for people."""
+
+
+def job(job_id: str) -> str:
+    """Return the key of a job's document."""
+    return JOB + job_id
+
+
+def execution(execution_id: str | int) -> str:
+    """Return the key of an execution's document."""
+    return f"{EXECUTION}{execution_id}"
+
+
+def series(metric: str, job_id: str, step: str = "") -> str:
+    """Return the key of a series: raw, or condensed to `1m` or `1h`. Raises KeyError for an unknown metric."""
+    if metric not in METRICS:
+        raise KeyError(metric)
+    return f"{SERIES}{metric}:{job_id}{':' + step if step else ''}"
+
+
+def log(execution_id: str | int) -> str:
+    """Return the key of an execution's live log."""
+    return f"{LOG}{execution_id}"
+
+
+def seq(channel: str) -> str:
+    """Return the key of a channel's sequence number."""
+    return SEQ + channel.removeprefix(CHANNEL_PREFIX)
