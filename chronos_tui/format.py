@@ -22,7 +22,7 @@ class Look(NamedTuple):
     glyph: str
     word: str
     ascii: str
-    token: str
+    tone: str
 
 
 STATES = {
@@ -162,14 +162,10 @@ def printable(text: str, tab: int = 8) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    if text.endswith(("\n", "\r")):
-        text = text.rstrip("\r\n")
-    if "\x1b" in text or any(c in text for c in "\x90\x98\x9b\x9d\x9e\x9f"):
-        text = _ESCAPES.sub("", text)
-    if "\t" in text:
-        text = text.expandtabs(tab)
-    text = text.translate(_SHOWN)
-    return text if text.isascii() else _thin_marks(text)
+    text = _ESCAPES.sub("", text.rstrip("\r\n")).expandtabs(tab)
+    if text.isascii():
+        return text if text.isprintable() else text.translate(_SHOWN)
+    return _thin_marks(text.translate(_SHOWN))
 
 
 def _thin_marks(text: str) -> str:

@@ -35,7 +35,7 @@ class LineTable(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     LineTable {
-        height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; background: $background;
+        height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; background: $background;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.bindings("table.*", show=("table.open", "table.mark")))
@@ -168,7 +168,7 @@ class LineTable(ScrollView, can_focus=True):
         """Show in the header by which column the rows are ordered."""
         if self._sort != (column, reverse):
             self._sort = (column, reverse)
-            self.refresh(Region(0, 0, self.size.width, HEADER))
+            self.refresh(Region(0, 0, self._width, HEADER))
 
     def go_to(self, key: Key) -> bool:
         """Put the cursor on a row; return whether it is among those shown."""
@@ -180,7 +180,7 @@ class LineTable(ScrollView, can_focus=True):
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self._width
         ascii_glyphs = ascii_only(self)
         if y < HEADER:
             return painter.header(self._ink, self._placed, width, self._sort, Line(ascii=ascii_glyphs))
@@ -196,6 +196,11 @@ class LineTable(ScrollView, can_focus=True):
     @property
     def _top(self) -> int:
         return self.scroll_offset.y
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line beside the scrollbar, which is always there."""
+        return max(self.size.width - self.scrollbar_size_vertical, 0)
 
     @property
     def _height(self) -> int:
@@ -237,7 +242,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def _refresh_rows(self, *positions: int) -> None:
         top, end = self._view()
-        lines = [Region(0, p - top + HEADER, self.size.width, 1) for p in positions if top <= p < end]
+        lines = [Region(0, p - top + HEADER, self._width, 1) for p in positions if top <= p < end]
         if lines:
             self.refresh(*lines)
 
@@ -266,7 +271,7 @@ class LineTable(ScrollView, can_focus=True):
                 self._cells(shown)
         if self._top == top:
             pairs = enumerate(zip(before, self._picture(), strict=False))
-            lines = [Region(0, y + HEADER, self.size.width, 1) for y, (one, two) in pairs if one != two]
+            lines = [Region(0, y + HEADER, self._width, 1) for y, (one, two) in pairs if one != two]
             if lines:
                 self.refresh(*lines)
         if self._cursor_key != key:
@@ -274,18 +279,16 @@ class LineTable(ScrollView, can_focus=True):
         self._ask_for_windows()
 
     def _resize_content(self) -> None:
-        """Tell Textual how long the content is. Lay out anew only if the scrollbar comes or goes."""
-        old, new = self.virtual_size, Size(self.size.width, self._rows.total + HEADER)
-        height = self.size.height
-        if old.width != new.width or (old.height > height) != (new.height > height):
-            self.virtual_size = new
-        elif old != new:
+        """Tell Textual how long the content is, without laying the screen out anew."""
+        new = Size(self._width, self._rows.total + HEADER)
+        if new != self.virtual_size:
             self.set_reactive(LineTable.virtual_size, new)
             self.vertical_scrollbar.window_virtual_size = new.height
+            self.vertical_scrollbar.window_size = self.size.height
             self._scroll_top(self._top)
 
     def _arrange(self) -> None:
-        self._placed = place(self._columns, self.size.width, GUTTER)
+        self._placed = place(self._columns, self._width, GUTTER)
 
     def _ask_for_windows(self) -> None:
         if self._height:
@@ -370,11 +373,11 @@ class LineTable(ScrollView, can_focus=True):
         """Repaint the rows; the header stands still."""
         self.vertical_scrollbar.position = new_value
         if round(old_value) != round(new_value):
-            self.refresh(Region(0, HEADER, self.size.width, self._height))
+            self.refresh(Region(0, HEADER, self._width, self._height))
             self._ask_for_windows()
 
     def watch_stale(self) -> None:
-        self.refresh(Region(0, HEADER, self.size.width, self._height))
+        self.refresh(Region(0, HEADER, self._width, self._height))
 
     def on_focus(self) -> None:
         self._refresh_rows(self._cursor)
@@ -387,6 +390,7 @@ class LineTable(ScrollView, can_focus=True):
         self._resize_content()
         self._move(self._cursor)
         self._ask_for_windows()
+        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

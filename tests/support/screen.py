@@ -34,5 +34,6 @@ def metered(app: App[object]) -> Meter:
 
 
 def picture(app: App[object]) -> list[str]:
-    """Return the lines of text now on the screen."""
-    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+    """Return the lines of text now on the screen, without what a scrollbar draws at the right edge."""
+    lines = [strip.text for strip in app.screen._compositor.render_strips()]
+    return [(line[:-1] if line[-1:] in "▁▂▃▄▅▆▇█" else line).rstrip() for line in lines]
