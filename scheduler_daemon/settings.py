@@ -6,16 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from scheduler_daemon.contract.places import default_config, default_state
 from scheduler_daemon.domain.errors import Invalid
 
 
-class EngineSettings(BaseModel, frozen=True):
+class EngineSettings(BaseModel, frozen=True, extra="forbid"):
     """How jobs are run."""
-
-    model_config = ConfigDict(extra="forbid")
 
     max_active: int = 1000
     """Runs of all jobs at once; more wait as queued. A burst of 10,000 must not become 10,000 processes."""
@@ -25,10 +23,8 @@ class EngineSettings(BaseModel, frozen=True):
     """How long `chronos events` looks back."""
 
 
-class RedisSettings(BaseModel, frozen=True):
+class RedisSettings(BaseModel, frozen=True, extra="forbid"):
     """The live picture."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str | None = None
     """One's own Redis 8 or Redis Stack; None starts the embedded one."""
@@ -36,19 +32,15 @@ class RedisSettings(BaseModel, frozen=True):
     """Runs of each job in the picture; SQL keeps all."""
 
 
-class ApiSettings(BaseModel, frozen=True):
+class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     """How people and programs ask."""
-
-    model_config = ConfigDict(extra="forbid")
 
     tcp: str | None = None
     """host:port to listen on besides the Unix socket; loopback only, until there are passwords to ask for."""
 
 
-class Settings(BaseModel, frozen=True):
+class Settings(BaseModel, frozen=True, extra="forbid"):
     """The whole tree."""
-
-    model_config = ConfigDict(extra="forbid")
 
     state: Path
     """Where everything of this daemon is kept; one daemon to a directory."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
 class State(StrEnum):
@@ -98,18 +98,14 @@ class ExecutionView(BaseModel, frozen=True):
     usage: Usage
 
 
-class RunRequest(BaseModel, frozen=True):
+class RunRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for a run now."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(max_length=400)] = ""
 
 
-class CancelRequest(BaseModel, frozen=True):
+class CancelRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for a run to be stopped."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(max_length=400)] = ""
 

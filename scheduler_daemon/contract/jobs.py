@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from scheduler_daemon.contract.schedule import Misfire, Schedule
 
@@ -68,7 +68,9 @@ def _stdin(text: str) -> str:
 def _env(env: dict[str, str]) -> dict[str, str]:
     for name, value in env.items():
         if not _ENV_NAME.match(name):
-            raise ValueError(f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit")
+            raise ValueError(
+                f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit"
+            )
         _speakable(value)
     size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
     if size > MAX_ENV_BYTES:
@@ -94,10 +96,8 @@ class Concurrency(StrEnum):
     ALLOW = "allow"
 
 
-class JobSpec(BaseModel, frozen=True):
+class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """What the user means. Travels, validates, is kept as an immutable version; holds no state."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name
     command: Annotated[str, AfterValidator(_command)]
@@ -174,10 +174,8 @@ class JobVersion(BaseModel, frozen=True):
     created_at: datetime
 
 
-class JobCreate(BaseModel, frozen=True):
+class JobCreate(BaseModel, frozen=True, extra="forbid"):
     """A request for a new job."""
-
-    model_config = ConfigDict(extra="forbid")
 
     spec: JobSpec
     paused: bool = False
@@ -186,10 +184,8 @@ class JobCreate(BaseModel, frozen=True):
     """What an importer knows the entry by; a second import finds the job through it."""
 
 
-class JobPatch(BaseModel, frozen=True):
+class JobPatch(BaseModel, frozen=True, extra="forbid"):
     """Fields of the spec to change. `version` is the one the editor saw; another one in between is a conflict."""
-
-    model_config = ConfigDict(extra="forbid")
 
     version: int
     changes: dict[str, Any]
@@ -204,10 +200,8 @@ class SchedulePreview(BaseModel, frozen=True):
     warnings: tuple[str, ...]
 
 
-class SchedulePreviewRequest(BaseModel, frozen=True):
+class SchedulePreviewRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for the next `count` fires strictly after `after` (now when absent)."""
-
-    model_config = ConfigDict(extra="forbid")
 
     schedule: Schedule
     after: datetime | None = None

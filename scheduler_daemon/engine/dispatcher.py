@@ -65,6 +65,11 @@ class Dispatcher:
         """How many runs of ours have been handed out and not ended."""
         return len(self._active)
 
+    @property
+    def active_ids(self) -> tuple[int, ...]:
+        """The runs counted by `active`."""
+        return tuple(self._active)
+
     def _free(self) -> int:
         return max(0, self._max_active - len(self._active))
 
@@ -89,9 +94,10 @@ class Dispatcher:
 
     async def request(self, actor: Actor, ref: str, reason: str) -> ExecutionView:
         """Make a run that someone asks for. Raises as services.runs.request."""
-        view, start = await self.request_in(lambda db, free: runs.request(
-            db, actor, ref, reason, now=self._now(), holder=self._holder, free=free
-        ))
+        view: ExecutionView
+        view, start = await self.request_in(
+            lambda db, free: runs.request(db, actor, ref, reason, now=self._now(), holder=self._holder, free=free)
+        )
         await self.begin(start)
         return view
 

@@ -11,9 +11,9 @@ from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.schedule import Misfire, Schedule
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.domain.schedule import CompiledSchedule, compile_schedule, owed
+from scheduler_daemon.domain.misfire import owed
+from scheduler_daemon.domain.schedule import CompiledSchedule, compile_schedule
 from scheduler_daemon.engine.dispatcher import Dispatcher
-from scheduler_daemon.services import runs
 from scheduler_daemon.services.runs import Due
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
@@ -45,7 +45,9 @@ class Entry:
 class Ticker:
     """Fires jobs. `now` reads the wall clock in UTC."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, now: Callable[[], datetime], on_time: timedelta) -> None:
+    def __init__(
+        self, database: Database, dispatcher: Dispatcher, now: Callable[[], datetime], on_time: timedelta
+    ) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._now = now
@@ -124,7 +126,7 @@ class Ticker:
         try:
             await self._dispatcher.fire(dues, now)
         except ChronosError as error:
-            log.error("%s; %d due jobs are tried again in %g s", error.message, len(ids), RETRY)  # noqa: TRY400
+            log.error("%s; %d due jobs are tried again in %g s", error.message, len(ids), RETRY)
             retry_at = now.timestamp() + RETRY
             for job_id, entry in entries.items():
                 entry.fires_at = retry_at
@@ -142,7 +144,9 @@ class Ticker:
         grace = timedelta(milliseconds=entry.misfire_grace_ms)
         found = owed(entry.compiled, entry.handled, now, policy=entry.misfire, grace=grace, on_time=self._on_time)
         if found.dropped:
-            log.error("job %s: %d fires that came due while nobody ran it are too many to record", job_id, found.dropped)
+            log.error(
+                "job %s: %d fires that came due while nobody ran it are too many to record", job_id, found.dropped
+            )
         late = bool(found.run) and now - found.run[0] > self._on_time
         trigger = Trigger.CATCH_UP if late else Trigger.SCHEDULE
         upcoming = entry.compiled.next_fire(now)

@@ -45,7 +45,8 @@ def create_many(
     """Make jobs, all or none, and return their ids. Raises as `create`."""
     access.require(actor, Verb.EDIT, actor.id)
     _refuse_taken_names(db, [request.spec.name for request in requests])
-    rows, states, versions, ids = [], [], [], []
+    ids: list[str] = []
+    rows, states, versions = [], [], []
     for request in requests:
         job_id = new_id()
         spec = _anchored(request.spec, now)
@@ -70,7 +71,7 @@ def create_many(
         versions.append(_version(job_id, 1, kept, actor, "created", now))
         ids.append(job_id)
     jobs.insert(db, rows, states, versions)
-    named = [(row["id"], 1, actor.id, row["name"]) for row in rows]
+    named = [(job_id, 1, actor.id, request.spec.name) for job_id, request in zip(ids, requests, strict=True)]
     record.act(db, actor, "job.create", [(job_id, {"name": name}) for job_id, _, _, name in named], now)
     record.jobs_changed(db, "create", named, now)
     return ids
@@ -197,7 +198,9 @@ def _refuse_taken_names(db: Connection, names: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _version(job_id: str, version: int, spec: dict[str, Any], actor: Actor, message: str, now: datetime) -> dict[str, Any]:
+def _version(
+    job_id: str, version: int, spec: dict[str, Any], actor: Actor, message: str, now: datetime
+) -> dict[str, Any]:
     return {
         "job_id": job_id,
         "version": version,

@@ -40,7 +40,9 @@ def jobs_changed(db: Connection, verb: str, jobs: Sequence[tuple[str, int, int, 
     )
 
 
-def executions_changed(db: Connection, rows: Sequence[Any], names: Mapping[str, tuple[str, int]], now: datetime) -> None:
+def executions_changed(
+    db: Connection, rows: Sequence[Any], names: Mapping[str, tuple[str, int]], now: datetime
+) -> None:
     """Announce runs as they now are; `names` gives (name, owner id) of each job id."""
     events.add(
         db,

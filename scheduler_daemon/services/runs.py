@@ -228,7 +228,17 @@ def _with_wishes(report: Report, row: Any) -> Report:
     )
 
 
-_KEPT = ("outcome", "reason", "started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes")
+_KEPT = (
+    "outcome",
+    "reason",
+    "started_at",
+    "ended_at",
+    "exit_code",
+    "signal",
+    "cpu_ms",
+    "max_rss_bytes",
+    "output_bytes",
+)
 
 
 def _change(row: Any, **values: Any) -> dict[str, Any]:

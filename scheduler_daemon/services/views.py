@@ -8,7 +8,7 @@ from typing import Any
 from scheduler_daemon.contract.executions import ExecutionView
 from scheduler_daemon.contract.jobs import JobSpec, JobView
 from scheduler_daemon.contract.schedule import Schedule
-from scheduler_daemon.domain import schedule as schedules
+from scheduler_daemon.domain.schedule_words import words
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -106,7 +106,7 @@ def _frozen(schedule: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 @lru_cache(maxsize=4096)
 def _words(frozen: tuple[tuple[str, Any], ...]) -> str:
-    return schedules.words(Schedule.model_validate(dict(frozen)))
+    return words(Schedule.model_validate(dict(frozen)))
 
 
 def spec_of(row: Any) -> JobSpec:

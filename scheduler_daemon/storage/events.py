@@ -11,7 +11,7 @@ from scheduler_daemon.storage.tables import metadata
 
 EVENTS = metadata.tables["events"]
 
-Record = Row[Any]
+Record = Row[*tuple[Any, ...]]
 
 
 def add(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -37,9 +37,13 @@ def done_all(db: Connection, up_to: int) -> None:
     db.execute(update(EVENTS).where(EVENTS.c.pending, EVENTS.c.id <= up_to).values(pending=False))
 
 
-def page(db: Connection, *, after: int = 0, since: datetime | None = None, limit: int = 500) -> list[Record]:
-    """Return events oldest first."""
+def page(
+    db: Connection, *, after: int = 0, since: datetime | None = None, limit: int = 500, owner_id: int | None = None
+) -> list[Record]:
+    """Return events oldest first; of one owner's jobs, where one is named."""
     query = select(EVENTS).where(EVENTS.c.id > after)
+    if owner_id is not None:
+        query = query.where(EVENTS.c.owner_id == owner_id)
     if since:
         query = query.where(EVENTS.c.at >= since)
     return list(db.execute(query.order_by(EVENTS.c.id).limit(limit)))

@@ -14,7 +14,7 @@ from scheduler_daemon.storage.tables import metadata
 EXECUTIONS = metadata.tables["executions"]
 LOG_STATES = metadata.tables["log_states"]
 
-Record = Row[Any]
+Record = Row[*tuple[Any, ...]]
 _ACTIVE = [str(state) for state in ACTIVE]
 
 _VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
@@ -94,7 +94,18 @@ def queued(db: Connection, limit: int) -> list[Record]:
     return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS)))
 
 
-_FIELDS = ("state", "outcome", "reason", "started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes")
+_FIELDS = (
+    "state",
+    "outcome",
+    "reason",
+    "started_at",
+    "ended_at",
+    "exit_code",
+    "signal",
+    "cpu_ms",
+    "max_rss_bytes",
+    "output_bytes",
+)
 
 _TRANSITION = (
     update(EXECUTIONS)
@@ -136,7 +147,9 @@ def latest_of(db: Connection, limit: int) -> Iterable[Record]:
     """Yield the last `limit` runs of every living job, oldest first, for the picture's rebuild."""
     rank = func.row_number().over(partition_by=EXECUTIONS.c.job_id, order_by=EXECUTIONS.c.id.desc()).label("rank")
     ranked = select(EXECUTIONS.c.id, rank).subquery()
-    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(JOBS.c.deleted_at.is_(None), ranked.c.rank <= limit)
+    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(
+        JOBS.c.deleted_at.is_(None), ranked.c.rank <= limit
+    )
     return db.execute(query.order_by(EXECUTIONS.c.id))
 
 

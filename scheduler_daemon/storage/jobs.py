@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, false, func, not_, or_, select, update
 
+from scheduler_daemon.domain.filters import Clause, JobFilter
 from scheduler_daemon.storage.tables import metadata
 
 JOBS = metadata.tables["jobs"]
@@ -13,7 +14,7 @@ STATES = metadata.tables["job_states"]
 VERSIONS = metadata.tables["job_versions"]
 USERS = metadata.tables["users"]
 
-Record = Row[Any]
+Record = Row[*tuple[Any, ...]]
 
 # SQLite takes 32,766 parameters in a statement, Postgres 32,767.
 PARAMETERS = 10_000
@@ -74,6 +75,7 @@ def by_source(db: Connection, source: str) -> dict[str, Record]:
     return {row.source_key: row for row in db.execute(_VIEW.where(_LIVING, JOBS.c.source == source))}
 
 
+_EVERYTHING = JobFilter()
 _SORTS = {
     "name": JOBS.c.name,
     "next": STATES.c.next_fire_at,
@@ -86,35 +88,51 @@ SORTS = tuple(_SORTS)
 def page(
     db: Connection,
     *,
-    text: Sequence[str] = (),
-    state: str | None = None,
-    tag: str | None = None,
-    owner: str | None = None,
+    wanted: JobFilter = _EVERYTHING,
+    visible_to: str | None = None,
+    fired_since: datetime | None = None,
     sort: str = "name",
     limit: int = 200,
     offset: int = 0,
 ) -> tuple[list[Record], int]:
-    """Return a window of the living jobs and how many match in all. `sort` is one of SORTS, `-` before it reverses.
-
-    `state` is the last state, or `paused`, or `active`. The filter that RediSearch answers, for when it does not.
-    """
-    wanted = [_LIVING]
-    for word in text:
-        like = f"%{_escaped(word.lower())}%"
-        wanted.append(or_(*(func.lower(column).like(like, escape="\\") for column in (JOBS.c.name, JOBS.c.spec["command"].as_string()))))
-    if state == "paused":
-        wanted.append(JOBS.c.paused.is_(True))
-    elif state == "active":
-        wanted.append(STATES.c.active > 0)
-    elif state:
-        wanted.append(STATES.c.last_state == state)
-    if tag:
-        wanted.append(func.lower(JOBS.c.spec["tags"].as_string()).like(f'%"{_escaped(tag.lower())}"%', escape="\\"))
-    if owner:
-        wanted.append(USERS.c.name == owner)
-    total = db.execute(_VIEW.where(and_(*wanted)).with_only_columns(func.count())).scalar_one()
-    rows = db.execute(_sorted(_VIEW.where(and_(*wanted)), sort).limit(limit).offset(offset)).all()
+    """Return a window of the living jobs and how many match in all. `sort` is one of SORTS, `-` before it reverses."""
+    conditions = [_LIVING, *map(_holds, wanted.words), *map(_clause, wanted.clauses)]
+    if visible_to is not None:
+        conditions.append(USERS.c.name == visible_to)
+    if fired_since is not None:
+        conditions.append(STATES.c.last_fire_at >= fired_since)
+    total = db.execute(_VIEW.where(and_(*conditions)).with_only_columns(func.count())).scalar_one()
+    rows = db.execute(_sorted(_VIEW.where(and_(*conditions)), sort).limit(limit).offset(offset)).all()
     return list(rows), total
+
+
+def _clause(clause: Clause) -> ColumnElement[bool]:
+    test = {"state": _in_state, "tag": _tagged, "owner": _owned}[clause.key]
+    found = or_(*map(test, clause.values))
+    return not_(func.coalesce(found, false())) if clause.negated else found
+
+
+def _tagged(tag: str) -> ColumnElement[bool]:
+    return func.lower(JOBS.c.spec["tags"].as_string()).like(f'%"{_escaped(tag.lower())}"%', escape="\\")
+
+
+def _owned(owner: str) -> ColumnElement[bool]:
+    return func.lower(USERS.c.name) == owner.lower()
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    like = f"%{_escaped(word.lower())}%"
+    columns = (JOBS.c.name, JOBS.c.spec["command"].as_string())
+    return or_(*(func.lower(column).like(like, escape="\\") for column in columns))
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    state = state.lower()
+    if state in {"paused", "enabled"}:
+        return JOBS.c.paused.is_(state == "paused")
+    if state in {"queued", "starting", "running"}:
+        return STATES.c.active > 0
+    return or_(STATES.c.last_state == state, STATES.c.last_outcome == state)
 
 
 def _sorted(query: Select[Any], sort: str) -> Select[Any]:
@@ -128,7 +146,10 @@ def _escaped(text: str) -> str:
 
 
 def insert(
-    db: Connection, jobs: Sequence[Mapping[str, Any]], states: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, Any]]
+    db: Connection,
+    jobs: Sequence[Mapping[str, Any]],
+    states: Sequence[Mapping[str, Any]],
+    versions: Sequence[Mapping[str, Any]],
 ) -> None:
     """Insert new jobs with their first states and versions."""
     if jobs:
@@ -162,7 +183,9 @@ def specs(db: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, 
     found: dict[tuple[str, int], dict[str, Any]] = {}
     ids = sorted({job_id for job_id, _ in keys})
     for part in slices(ids):
-        rows = db.execute(select(VERSIONS.c.job_id, VERSIONS.c.version, VERSIONS.c.spec).where(VERSIONS.c.job_id.in_(part)))
+        rows = db.execute(
+            select(VERSIONS.c.job_id, VERSIONS.c.version, VERSIONS.c.spec).where(VERSIONS.c.job_id.in_(part))
+        )
         found.update({(row.job_id, row.version): row.spec for row in rows if (row.job_id, row.version) in keys})
     return found
 
@@ -226,7 +249,9 @@ def count(db: Connection) -> tuple[int, int]:
 
 def next_fires(db: Connection, limit: int) -> list[Record]:
     """Return the jobs that fire soonest."""
-    query = select(JOBS.c.id, JOBS.c.name, STATES.c.next_fire_at).select_from(JOBS.join(STATES, STATES.c.job_id == JOBS.c.id))
+    query = select(JOBS.c.id, JOBS.c.name, STATES.c.next_fire_at).select_from(
+        JOBS.join(STATES, STATES.c.job_id == JOBS.c.id)
+    )
     wanted = query.where(_LIVING, JOBS.c.paused.is_(False), STATES.c.next_fire_at.is_not(None))
     return list(db.execute(wanted.order_by(STATES.c.next_fire_at).limit(limit)))
 

@@ -26,10 +26,12 @@ def answer(db: Connection, actor: str, key: str) -> tuple[str, int, dict[str, An
     """Return (digest of the request, status, body) of a request that was answered, or None."""
     query = select(IDEMPOTENCY.c.digest, IDEMPOTENCY.c.status, IDEMPOTENCY.c.body)
     found = db.execute(query.where(IDEMPOTENCY.c.actor == actor, IDEMPOTENCY.c.key == key)).one_or_none()
-    return tuple(found) if found else None  # type: ignore[return-value]  # the row has these three columns
+    return tuple(found) if found else None
 
 
-def keep_answer(db: Connection, *, actor: str, key: str, digest: str, status: int, body: dict[str, Any], at: datetime) -> None:
+def keep_answer(
+    db: Connection, *, actor: str, key: str, digest: str, status: int, body: dict[str, Any], at: datetime
+) -> None:
     """Keep an answer with the change it reports."""
     db.execute(IDEMPOTENCY.insert().values(actor=actor, key=key, digest=digest, status=status, body=body, at=at))
 

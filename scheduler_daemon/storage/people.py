@@ -10,7 +10,7 @@ from scheduler_daemon.storage.tables import metadata
 USERS = metadata.tables["users"]
 AUDIT = metadata.tables["audit"]
 
-Record = Row[Any]
+Record = Row[*tuple[Any, ...]]
 
 
 def by_uid(db: Connection, uid: int) -> Record | None:
@@ -25,8 +25,8 @@ def all_users(db: Connection) -> list[Record]:
 
 def add_user(db: Connection, *, name: str, role: str, uid: int | None, now: datetime) -> int:
     """Make an account and return its id."""
-    made = db.execute(USERS.insert().values(name=name, role=role, uid=uid, disabled=False, created_at=now))
-    return int(made.inserted_primary_key[0])
+    row = USERS.insert().values(name=name, role=role, uid=uid, disabled=False, created_at=now).returning(USERS.c.id)
+    return int(db.execute(row).scalar_one())
 
 
 def audit(db: Connection, rows: list[dict[str, Any]]) -> None:
@@ -39,3 +39,9 @@ def acts(db: Connection, subject: str, limit: int = 100) -> list[Record]:
     """Return the latest acts on a subject, newest first."""
     query = select(AUDIT).where(AUDIT.c.subject == subject).order_by(AUDIT.c.id.desc()).limit(limit)
     return list(db.execute(query))
+
+
+def first_admin(db: Connection) -> Record | None:
+    """Return the oldest admin."""
+    query = select(USERS).where(USERS.c.role == "admin", USERS.c.disabled.is_(False))
+    return db.execute(query.order_by(USERS.c.id).limit(1)).one_or_none()

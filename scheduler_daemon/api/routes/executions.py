@@ -1,0 +1,141 @@
+"""Runs and their logs over HTTP."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+
+from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
+from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, LogPage, RunRequest, State
+from scheduler_daemon.contract.pages import Page
+from scheduler_daemon.contract.system import LogChannel
+from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.services import jobs as job_services
+from scheduler_daemon.services import runs, views
+from scheduler_daemon.storage import executions, logs
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+Stream = Literal["stdout", "stderr"]
+
+
+@router.post("/jobs/{job:path}/run", status_code=202)
+async def run_job(ask: Asked, once: OnlyOnce, job: str, request: RunRequest | None = None) -> Response:
+    """Run a job now."""
+    context = ask.context
+    now = context.now()
+    reason = request.reason if request else ""
+
+    def work(db: Any, free: int) -> tuple[tuple[int, dict[str, Any]], Any]:
+        actor = ask.actor(db)
+        start = None
+
+        def run() -> dict[str, Any]:
+            nonlocal start
+            view, start = runs.request(db, actor, job, reason, now=now, holder=context.holder, free=free)
+            return view.model_dump(mode="json")
+
+        status, body, _ = once.run(db, actor, now, 202, run)
+        return (status, body), start
+
+    status, body = await context.engine.run_now(work)
+    return JSONResponse(body, status)
+
+
+@router.get("/executions")
+async def list_executions(
+    ask: Asked,
+    job: str | None = None,
+    state: str | None = None,
+    since: str | None = None,
+    q: str = "",
+    limit: Limit = 100,
+    cursor: str | None = None,
+) -> Page[ExecutionView]:
+    """List runs, newest first. `state` takes several, parted by commas."""
+    states = [part for part in (state or "").split(",") if part]
+    for part in states:
+        if part not in set(State):
+            raise Invalid(f"state {part!r} is none of {', '.join(State)}", field="state")
+    before = _cursor(cursor)
+    moment = instant(since, "since")
+
+    def work(db: Any, actor: Any) -> list[ExecutionView]:
+        job_id = job_services.get(db, actor, job).id if job else None
+        rows = executions.page(db, job_id=job_id, states=states, since=moment, text=q, before=before, limit=limit + 1)
+        return [views.execution_view(row) for row in rows]
+
+    found = await ask.read(work)
+    more = len(found) > limit
+    return Page(items=found[:limit], next=str(found[limit - 1].id) if more else None)
+
+
+def _cursor(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not cursor.isascii() or not cursor.isdigit():
+        raise Invalid("the cursor is not one that a page gave", field="cursor")
+    return int(cursor)
+
+
+@router.get("/executions/{execution_id}")
+async def show_execution(ask: Asked, execution_id: int) -> ExecutionView:
+    """Show a run."""
+    return await ask.read(lambda db, actor: views.execution_view(runs.get(db, actor, execution_id)))
+
+
+@router.post("/executions/{execution_id}/cancel", status_code=202)
+async def cancel_execution(ask: Asked, execution_id: int, request: CancelRequest | None = None) -> ExecutionView:
+    """Stop a run: TERM, then KILL for everything it started."""
+    reason = request.reason if request else ""
+    now = ask.context.now()
+    view = await ask.write(lambda db, actor: runs.cancel(db, actor, execution_id, reason, now))
+    if not view.state.final:
+        await ask.context.engine.stop(execution_id, reason)
+    return view
+
+
+@router.get("/executions/{execution_id}/log")
+async def read_log(
+    ask: Asked,
+    execution_id: int,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    stream: Stream | None = None,
+    search: Annotated[str | None, Query(max_length=400)] = None,
+    tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+) -> LogPage:
+    """Read lines with a number above `after`, or the last `tail` of them."""
+
+    def work(db: Any, actor: Any) -> LogPage:
+        runs.get(db, actor, execution_id)
+        if tail is not None:
+            return logs.tail_lines(db, execution_id, tail)
+        return logs.read_lines(db, execution_id, after=after, limit=limit, stream=stream, search=search)
+
+    return await ask.read(work)
+
+
+@router.get("/executions/{execution_id}/log/raw")
+async def raw_log(ask: Asked, execution_id: int, stream: Stream = "stdout") -> Response:
+    """Read one stream, byte for byte as the job wrote it."""
+
+    def work(db: Any, actor: Any) -> bytes:
+        runs.get(db, actor, execution_id)
+        parts: Iterator[bytes] = logs.raw(db, execution_id, stream)
+        return b"".join(parts)
+
+    return Response(await ask.read(work), media_type="application/octet-stream")
+
+
+@router.post("/executions/{execution_id}/log/follow")
+async def follow_log(ask: Asked, execution_id: int, session: str) -> LogChannel:
+    """Let a session hear the lines of a run; history holds those up to `last`."""
+
+    def work(db: Any, actor: Any) -> int:
+        runs.get(db, actor, execution_id)
+        return logs.last_line(db, execution_id)
+
+    last = await ask.read(work)
+    return await ask.context.picture.hear_log(session, execution_id, last)

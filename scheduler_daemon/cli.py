@@ -1,0 +1,71 @@
+"""chronosd: what whoever runs the server types."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="chronosd", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+StateDir = Annotated[Path | None, typer.Option("--state", help="State directory; one daemon to a directory.")]
+
+
+@app.command()
+def serve(
+    state: StateDir = None,
+    tcp: Annotated[str | None, typer.Option(help="Listen on 127.0.0.1:PORT besides the Unix socket.")] = None,
+) -> None:
+    """Run the daemon in the foreground; it logs to stderr."""
+    from scheduler_daemon import wiring
+    from scheduler_daemon.settings import load
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    settings = load(os.environ, state=state, tcp=tcp)
+    asyncio.run(wiring.serve(settings, lambda text: print(f"chronosd {text}", file=sys.stderr, flush=True)))
+
+
+@app.command()
+def migrate(state: StateDir = None) -> None:
+    """Bring the database's tables up to date."""
+    from scheduler_daemon import wiring
+    from scheduler_daemon.settings import load
+
+    settings = load(os.environ, state=state)
+    wiring.prepare(settings)
+    database = asyncio.run(wiring.open_migrated(settings))
+    asyncio.run(database.close())
+    print(f"The tables of {settings.database_url.partition('@')[2] or settings.database_url} are up to date.")
+
+
+def main() -> None:
+    """Run a verb; an expected error is one line on stderr. Exit codes are those of chronos."""
+    from scheduler_daemon.domain import errors
+
+    try:
+        app()
+    except errors.ChronosError as error:
+        print(f"chronosd: {error.message}", file=sys.stderr)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    from scheduler_daemon.domain import errors
+
+    codes = (
+        (errors.Invalid, 2),
+        (errors.NotFound, 3),
+        (errors.NotAllowed, 4),
+        (errors.Conflict, 5),
+        (errors.Unavailable, 6),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), 1)

@@ -1,0 +1,183 @@
+"""The running daemon as a whole: what the API asks of it, how it feels, how it starts and stops its loops."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from scheduler_daemon.contract.system import Component, Health
+from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.log_sink import LogSink
+from scheduler_daemon.engine.reaper import Reaper
+from scheduler_daemon.engine.relay import Relay
+from scheduler_daemon.engine.supervisor import Supervisor
+from scheduler_daemon.engine.ticker import Ticker
+from scheduler_daemon.runners.process import ProcessRunner
+from scheduler_daemon.storage import meta
+from scheduler_daemon.storage.session import Database
+
+log = logging.getLogger(__name__)
+
+CHECK_PERIOD = 2.0
+"""Seconds between looks at the parts."""
+LOW_DISK_BYTES = 64 * 1024 * 1024
+RESTART_DELAY = 1.0
+"""Seconds until a loop that failed by a fault of ours begins again."""
+STOP_MARGIN = timedelta(seconds=5)
+
+
+class Daemon:
+    """Holds the parts; implements ports.Engine."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ticker: Ticker,
+        dispatcher: Dispatcher,
+        supervisor: Supervisor,
+        sink: LogSink,
+        relay: Relay,
+        reaper: Reaper,
+        runner: ProcessRunner,
+        state_dir: Path,
+        version: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.database = database
+        self.ticker = ticker
+        self.dispatcher = dispatcher
+        self.supervisor = supervisor
+        self.sink = sink
+        self.relay = relay
+        self.reaper = reaper
+        self.runner = runner
+        self._state_dir = state_dir
+        self._version = version
+        self._now = now
+        self._started_at = now()
+        self._ready = False
+        self._troubles: dict[str, str] = {}
+        self.stopping = asyncio.Event()
+        self.stop_jobs = False
+
+    async def jobs_changed(self, ids: Collection[str]) -> None:
+        """Take up jobs that were made, changed, paused or deleted, after their commit."""
+        self.relay.wake()
+        if ids:
+            await self.ticker.refresh(ids)
+
+    async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
+        """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""
+        answer, start = await self.dispatcher.request_in(work)
+        await self.dispatcher.begin(start)
+        return answer
+
+    async def stop(self, execution_id: int, reason: str) -> None:
+        """Stop the process of a run that somebody has cancelled."""
+        self.relay.wake()
+        await self.runner.cancel(execution_id, reason)
+
+    def shut_down(self, *, stop_jobs: bool) -> None:
+        """Begin to stop."""
+        self.stop_jobs = stop_jobs
+        self.stopping.set()
+
+    def health(self) -> Health:
+        """Say what works and what does not."""
+        troubles = dict(self._troubles)
+        if self.relay.trouble:
+            troubles["redis"] = self.relay.trouble
+        if self.runner.trouble:
+            troubles["launcher"] = self.runner.trouble
+        names = dict.fromkeys(("database", "redis", "launcher", "disk", "schedule", *troubles))
+        parts = tuple(Component(name=name, ok=name not in troubles, detail=troubles.get(name, "")) for name in names)
+        status = "starting" if not self._ready else "degraded" if troubles else "ready"
+        return Health(
+            status=status, components=parts, version=self._version, started_at=self._started_at, now=self._now()
+        )
+
+    async def start(self) -> None:
+        """Take up where the last start ended: runs first, then the clock."""
+        await self.supervisor.recover()
+        await self.ticker.load()
+        boot = _boot_id()
+        seen = await self.database.write(lambda db: _swap_boot(db, boot))
+        if seen is not None and seen != boot:
+            await self.ticker.reboot()
+        self._ready = True
+
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Return the loops that run until the daemon stops, by the part they are named as in health."""
+        return {
+            "schedule": self.ticker.run,
+            "dispatcher": self.dispatcher.run,
+            "supervisor": self.supervisor.run,
+            "launcher events": self.supervisor.listen,
+            "log finisher": self.supervisor.run_finishing,
+            "log sink": self.sink.run,
+            "relay": self.relay.run,
+            "heartbeat": self.relay.beat,
+            "reaper": self.reaper.run,
+            "checks": self._check_for_ever,
+        }
+
+    async def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop for ever: a fault is logged and shown in health, and the loop begins again."""
+        while True:
+            try:
+                await loop()
+            except ChronosError as error:
+                log.error("%s: %s", name, error.message)
+                self._troubles[name] = error.message
+            except Exception as error:
+                log.exception("%s failed; it begins again", name)
+                self._troubles[name] = f"failed: {error!r}"
+            await asyncio.sleep(RESTART_DELAY)
+            asyncio.get_running_loop().call_later(30, self._troubles.pop, name, None)
+
+    async def _check_for_ever(self) -> None:
+        while True:
+            await self.check()
+            await asyncio.sleep(CHECK_PERIOD)
+
+    async def check(self) -> None:
+        """Look at the parts that do not report by themselves."""
+        try:
+            await self.database.read(lambda db: db.execute(text("SELECT 1")))
+            self._troubles.pop("database", None)
+        except ChronosError as error:
+            self._troubles["database"] = error.message
+        room = os.statvfs(self._state_dir)
+        free = room.f_bavail * room.f_frsize
+        if free < LOW_DISK_BYTES:
+            self._troubles["disk"] = f"only {free // 1_048_576} MiB are free in {self._state_dir}"
+        else:
+            self._troubles.pop("disk", None)
+
+    async def stop_all_jobs(self) -> None:
+        """Cancel every run and wait for their ends, no longer than their grace and a little."""
+        longest = timedelta()
+        for execution_id in self.dispatcher.active_ids:
+            longest = max(longest, timedelta(seconds=10))
+            await self.runner.cancel(execution_id, "the daemon was stopped with its jobs")
+        deadline = asyncio.get_running_loop().time() + (longest + STOP_MARGIN).total_seconds()
+        while self.dispatcher.active and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)  # noqa: ASYNC110  # once in the daemon's life; not worth an event of its own
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _swap_boot(db: Any, boot: str) -> str | None:
+    seen = meta.get(db, "boot_id")
+    if seen != boot:
+        meta.put(db, "boot_id", boot)
+    return seen

@@ -1,0 +1,103 @@
+"""What the API asks of the live picture: sessions that hear it, searches, series. Redis errors become Unavailable."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from redis.asyncio import Redis
+
+from scheduler_daemon.contract import channels
+from scheduler_daemon.contract.pages import Page
+from scheduler_daemon.contract.people import Actor, Role
+from scheduler_daemon.contract.system import LogChannel, Series, SeriesPoint, Session
+from scheduler_daemon.domain.errors import Invalid, NotFound, Unavailable
+from scheduler_daemon.engine.relay import FAILURES, Relay
+from scheduler_daemon.live import feed, keys, search, timeseries
+
+SESSION_LIFETIME = timedelta(hours=12)
+
+
+class LivePicture:
+    """Answers over the relay's connection."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Redis]:
+        try:
+            yield self._relay.client
+        except FAILURES as error:
+            raise Unavailable(f"Redis does not answer: {error}") from error
+
+    async def open_session(self, actor: Actor) -> Session:
+        """Make a Redis account that hears the actor's channels and can do nothing else."""
+        heard = _heard(actor)
+        async with self._client() as client:
+            session = await feed.open_session(client, heard, SESSION_LIFETIME)
+            epoch = await client.get(keys.EPOCH)
+        return Session(
+            id=session.username,
+            actor=actor,
+            redis_url=self._relay.url,
+            username=session.username,
+            password=session.password,
+            channels=session.channels,
+            epoch=str(epoch or ""),
+        )
+
+    async def close_session(self, session_id: str) -> None:
+        """Take the account away; a listener on it is cut off."""
+        async with self._client() as client:
+            await feed.close_session(client, session_id)
+
+    async def hear_log(self, session_id: str, execution_id: int, last: int) -> LogChannel:
+        """Let a session hear the lines of a run. Raises NotFound for a session that has ended."""
+        channel = channels.log(execution_id)
+        async with self._client() as client:
+            try:
+                await feed.grant(client, session_id, channel)
+            except ValueError:
+                raise NotFound("this session has ended; open another") from None
+        return LogChannel(channel=channel, last=last)
+
+    async def search_jobs(
+        self, actor: Actor, text: str, *, sort: str, limit: int, cursor: str | None, now: datetime
+    ) -> Page[str]:
+        """Return ids of a window of the jobs a filter finds, in order. Raises Invalid for a spoilt cursor."""
+        name = sort.removeprefix("-")
+        if name not in search.SORTS["jobs"]:
+            raise Unavailable(f"the index does not sort by {name}")
+        seen_by = None if actor.role is Role.ADMIN else _heard(actor)
+        async with self._client() as client:
+            try:
+                found = await search.search(
+                    client,
+                    "jobs",
+                    text,
+                    now_ms=int(now.timestamp() * 1000),
+                    sort=name,
+                    descending=sort.startswith("-"),
+                    limit=limit,
+                    after=cursor,
+                    seen_by=seen_by,
+                )
+            except ValueError as error:
+                raise Invalid(f"{error}; begin the list again", field="cursor") from None
+        return Page(items=list(found.ids), next=found.next, total=found.total)
+
+    async def series(self, job_id: str, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
+        """Return a metric of a job in at most `buckets` buckets."""
+        first, last = (int(moment.timestamp() * 1000) for moment in (start, end))
+        async with self._client() as client:
+            points = await timeseries.series(
+                client, job_id, metric, start_ms=first, end_ms=last, buckets=buckets, now_ms=last
+            )
+        return Series(
+            metric=metric,
+            points=tuple(SeriesPoint(at=datetime.fromtimestamp(at / 1000, UTC), value=value) for at, value in points),
+        )
+
+
+def _heard(actor: Actor) -> tuple[str, ...]:
+    return (channels.ALL,) if actor.role is Role.ADMIN else (channels.user(actor.id),)

@@ -1,0 +1,226 @@
+"""Carry what SQL has committed into the live picture, and make the picture anew when it is lost.
+
+Redis may be down, flushed or replaced at any moment: events wait in SQL, jobs go on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from scheduler_daemon.contract import channels
+from scheduler_daemon.contract.events import Event
+from scheduler_daemon.contract.executions import LogLine
+from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.live import feed, logs
+from scheduler_daemon.live.embedded import RedisServer, open_redis
+from scheduler_daemon.live.errors import LiveError, PictureMissing, RebuildInProgress
+from scheduler_daemon.live.projection import Change, picture_state, project
+from scheduler_daemon.live.rebuild import Difference, differences, rebuild, repair
+from scheduler_daemon.services import views
+from scheduler_daemon.storage import events, executions, jobs
+from scheduler_daemon.storage.session import Database
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Events projected in one round trip."""
+RETRY = 1.0
+"""Seconds between tries while Redis does not answer."""
+FAILURES = (LiveError, RedisError, OSError, TimeoutError)
+
+
+class Relay:
+    """Keeps the picture equal to SQL."""
+
+    def __init__(
+        self, database: Database, state_dir: Path, url: str | None, *, keep: int, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._state_dir = state_dir
+        self._url = url
+        self._keep = keep
+        self._now = now
+        self._server: RedisServer | None = None
+        self._news = asyncio.Event()
+        self._checked = False
+        self.trouble = "not connected yet"
+        """Why Redis is not in use; empty while it works."""
+
+    @property
+    def client(self) -> Redis:
+        """The connection. Raises Unavailable while there is none."""
+        if self._server is None or self.trouble:
+            raise Unavailable(f"Redis does not answer: {self.trouble}")
+        return self._server.client
+
+    @property
+    def url(self) -> str:
+        """Where listeners connect, without credentials. Raises Unavailable."""
+        _ = self.client
+        assert self._server is not None
+        return self._server.url
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._news.set()
+
+    async def connect(self) -> None:
+        """Find or start Redis and make sure that the picture is whole. Raises LiveError, RedisError or OSError."""
+        if self._server is None:
+            self._server = await open_redis(self._state_dir, self._url)
+        elif await self._server.ensure():
+            self._checked = False
+        if not self._checked:
+            state = await picture_state(self._server.client)
+            if state == "absent":
+                await self.rebuild()
+            elif state == "doubtful":
+                await self.reconcile()
+            self._checked = True
+        self.trouble = ""
+
+    async def step(self) -> bool:
+        """Project the oldest waiting events; return whether there may be more."""
+        rows = await self._database.read(lambda db: events.pending(db, BATCH))
+        if not rows:
+            return False
+        changes = await self._changes(rows)
+        assert self._server is not None
+        try:
+            applied = await project(self._server.client, changes, keep=self._keep)
+        except PictureMissing:
+            await self.rebuild()
+            applied = await project(self._server.client, changes, keep=self._keep)
+        for event, reason in applied.refused:
+            log.error("the picture does not take %s %s: %s", event.kind, event.id, reason)
+        await self._database.write(lambda db: events.done(db, [row.id for row in rows]))
+        return len(rows) == BATCH
+
+    async def _changes(self, rows: Sequence[Any]) -> list[Change]:
+        runs = [row for row in rows if row.kind == "execution"]
+        touched = {row.subject for row in rows if row.kind == "job"} | {row.doc["job_id"] for row in runs}
+        found = await self._database.read(lambda db: jobs.by_ids(db, touched))
+        changes = [_change("execution", row.subject, row.version, row.at, row.doc, row.owner_id) for row in runs]
+        changes += [_job_change(row) for row in found]
+        changes += [
+            _change("job_deleted", row.subject, row.version, row.at, None, row.owner_id)
+            for row in rows
+            if row.kind == "job_deleted"
+        ]
+        return changes
+
+    async def whole(self) -> tuple[list[Change], list[Change]]:
+        """Return every job and the last runs of each, as SQL has them."""
+
+        def work(db: Any) -> tuple[list[Change], list[Change]]:
+            found = [_job_change(row) for row in jobs.living(db)]
+            return found, list(_execution_changes(executions.latest_of(db, self._keep)))
+
+        return await self._database.read(work)
+
+    async def rebuild(self) -> None:
+        """Make the picture anew; another daemon that is at it does it for us."""
+        assert self._server is not None
+        found, runs = await self.whole()
+        try:
+            made = await rebuild(self._server.client, found, runs, keep=self._keep)
+        except RebuildInProgress:
+            log.info("another daemon rebuilds the picture")
+            await asyncio.sleep(RETRY)
+            raise
+        log.info("rebuilt the picture: %d jobs, %d runs, epoch %s", made.jobs, made.executions, made.epoch)
+
+    async def differences(self) -> list[Difference]:
+        """Compare the picture with SQL."""
+        found, runs = await self.whole()
+        return await differences(self.client, found, runs, keep=self._keep)
+
+    async def reconcile(self) -> list[Difference]:
+        """Compare the picture with SQL and make it equal; return what differed."""
+        assert self._server is not None
+        found, runs = await self.whole()
+        return await repair(self._server.client, found, runs, keep=self._keep)
+
+    async def publish_lines(self, execution_id: int, lines: Sequence[LogLine]) -> None:
+        """Show lines to those who watch a run; SQL has them already, so trouble is no loss."""
+        if self._server is None or self.trouble:
+            return
+        try:
+            await logs.append(self._server.client, execution_id, [line.model_dump(mode="json") for line in lines])
+        except FAILURES as error:
+            log.debug("live lines of run %d not shown: %s", execution_id, error)
+
+    async def run(self) -> None:
+        """Project for ever."""
+        while True:
+            try:
+                await self.connect()
+                while True:
+                    self._news.clear()
+                    while await self.step():
+                        pass
+                    await self._idle()
+            except ChronosError as error:
+                log.warning("the picture waits: %s", error.message)
+                await asyncio.sleep(RETRY)
+            except FAILURES as error:
+                if not self.trouble:
+                    log.warning("the live picture is off: %s", error)
+                self.trouble = str(error) or type(error).__name__
+                self._checked = False
+                await asyncio.sleep(RETRY)
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(feed.HEARTBEAT_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            assert self._server is not None
+            if await picture_state(self._server.client) != "ready":
+                raise PictureMissing("the picture is gone or was restarted") from None
+
+    async def beat(self) -> None:
+        """Repeat the last number of each channel for ever, so that a listener sees a lost tail; end stale sessions."""
+        while True:
+            await asyncio.sleep(feed.HEARTBEAT_SECONDS)
+            if self._server is None or self.trouble:
+                continue
+            try:
+                await feed.beat(self._server.client, self._now())
+                await feed.reap_sessions(self._server.client)
+            except FAILURES as error:
+                log.debug("no heartbeat: %s", error)
+                self._news.set()
+
+    async def close(self, *, stop_server: bool) -> None:
+        """Let Redis go; stop the embedded one if asked."""
+        if self._server is None:
+            return
+        if stop_server:
+            await self._server.stop()
+        else:
+            await self._server.close()
+
+
+def _audience(owner_id: int) -> tuple[str, ...]:
+    return channels.ALL, channels.user(owner_id)
+
+
+def _change(kind: Any, subject: str, version: int, at: datetime, doc: dict[str, Any] | None, owner_id: int) -> Change:
+    return Change(Event(kind=kind, id=subject, version=version, at=at, doc=doc), _audience(owner_id))
+
+
+def _job_change(row: Any) -> Change:
+    return _change("job", row.id, row.whole_revision, row.updated_at, views.job_document(row), row.owner_id)
+
+
+def _execution_changes(rows: Iterable[Any]) -> Iterable[Change]:
+    for row in rows:
+        document = views.execution_document(row, row.job)
+        yield _change("execution", str(row.id), row.version, row.ended_at or row.queued_at, document, row.owner_id)

@@ -1,0 +1,49 @@
+"""What the API may ask of the engine. The two sides stand beside each other and do not import one another."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any, Protocol
+
+from scheduler_daemon.contract.pages import Page
+from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.system import Health, LogChannel, Series, Session
+
+
+class Engine(Protocol):
+    """The running daemon, as the API sees it."""
+
+    async def jobs_changed(self, ids: Collection[str]) -> None:
+        """Take up jobs that were made, changed, paused or deleted, after their commit."""
+
+    async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
+        """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""
+
+    async def stop(self, execution_id: int, reason: str) -> None:
+        """Stop the process of a run that somebody has cancelled, after the commit that says so."""
+
+    def health(self) -> Health:
+        """Say what works and what does not."""
+
+    def shut_down(self, *, stop_jobs: bool) -> None:
+        """Begin to stop; running jobs go on unless `stop_jobs`."""
+
+
+class Picture(Protocol):
+    """The live picture in Redis, as the API sees it. Each call raises Unavailable while Redis does not answer."""
+
+    async def open_session(self, actor: Actor) -> Session:
+        """Make a Redis account that hears the actor's channels and can do nothing else."""
+
+    async def close_session(self, session_id: str) -> None:
+        """Take the account away; a listener on it is cut off."""
+
+    async def hear_log(self, session_id: str, execution_id: int, last: int) -> LogChannel:
+        """Let a session hear the lines of a run."""
+
+    async def search_jobs(
+        self, actor: Actor, text: str, *, sort: str, limit: int, cursor: str | None, now: datetime
+    ) -> Page[str]:
+        """Return ids of a window of the jobs a filter finds, in order. Raises Invalid for a spoilt cursor."""
+
+    async def series(self, job_id: str, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
+        """Return a metric of a job in at most `buckets` buckets."""

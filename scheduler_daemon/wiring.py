@@ -1,0 +1,245 @@
+"""Open every resource, put the parts together, run them, and close everything in the opposite order."""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from scheduler_daemon.api.app import make_app
+from scheduler_daemon.api.deps import Context
+from scheduler_daemon.api.peer import PeerProtocol
+from scheduler_daemon.contract.places import Places, places
+from scheduler_daemon.domain.errors import Conflict, Invalid
+from scheduler_daemon.engine.daemon import Daemon
+from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.log_sink import LogSink
+from scheduler_daemon.engine.picture import LivePicture
+from scheduler_daemon.engine.reaper import Reaper
+from scheduler_daemon.engine.relay import Relay
+from scheduler_daemon.engine.supervisor import Supervisor
+from scheduler_daemon.engine.ticker import Ticker
+from scheduler_daemon.live.private import private_dir, write_private_once
+from scheduler_daemon.runners.process import ProcessRunner
+from scheduler_daemon.services import people
+from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.settings import Settings
+from scheduler_daemon.storage.migrations import migrate
+from scheduler_daemon.storage.session import Database, open_database
+
+log = logging.getLogger(__name__)
+
+VERSION = "0.1.0"
+
+
+class AlreadyRunning(Conflict):
+    """Another daemon has this state directory."""
+
+
+def utc_now() -> datetime:
+    """Read the wall clock."""
+    return datetime.now(UTC)
+
+
+def new_job_id() -> str:
+    """Return a fresh id."""
+    return str(uuid.uuid4())
+
+
+def prepare(settings: Settings) -> Places:
+    """Make the private directories of the daemon and return where everything is."""
+    private_dir(settings.state)
+    where = places(str(settings.state), os.getuid())
+    private_dir(Path(where.sockets))
+    private_dir(Path(where.spool))
+    return where
+
+
+@contextlib.contextmanager
+def only_daemon(where: Places) -> Iterator[None]:
+    """Hold the state directory. Raises AlreadyRunning, naming the holder."""
+    descriptor = os.open(where.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise AlreadyRunning(
+                f"a daemon (pid {holder or 'unknown'}) already uses {where.state}; "
+                "use that one, or choose another directory by --state"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def open_migrated(settings: Settings) -> Database:
+    """Open the database, its tables brought up to date."""
+    await asyncio.to_thread(migrate, settings.database_url)
+    return open_database(settings.database_url)
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[Daemon, Context]]:
+    """Open every part; yield the daemon and what the API needs."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = await open_migrated(settings)
+        stack.push_async_callback(database.close)
+        await database.write(lambda db: people.ensure_admin(db, os.getuid(), utc_now()))
+        holder = Holder(host=socket.gethostname(), fence=secrets.token_hex(8))
+        relay = Relay(database, settings.state, settings.redis.url, keep=settings.redis.executions_kept, now=utc_now)
+        runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
+        sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now)
+        dispatcher = Dispatcher(
+            database,
+            runner,
+            sink,
+            holder=holder,
+            max_active=settings.engine.max_active,
+            recorded=relay.wake,
+            now=utc_now,
+        )
+        supervisor = Supervisor(
+            database,
+            runner,
+            sink,
+            dispatcher,
+            spool=Path(where.spool),
+            holder=holder,
+            recorded=relay.wake,
+            now=utc_now,
+        )
+        daemon = Daemon(
+            database=database,
+            ticker=Ticker(database, dispatcher, utc_now, settings.engine.on_time),
+            dispatcher=dispatcher,
+            supervisor=supervisor,
+            sink=sink,
+            relay=relay,
+            reaper=Reaper(database, utc_now, settings.engine.events_kept),
+            runner=runner,
+            state_dir=settings.state,
+            version=VERSION,
+            now=utc_now,
+        )
+        context = Context(
+            database=database,
+            engine=daemon,
+            picture=LivePicture(relay),
+            holder=holder,
+            state_dir=str(settings.state),
+            token=_token(settings),
+            now=utc_now,
+            new_id=new_job_id,
+        )
+        yield daemon, context
+        await relay.close(stop_server=True)
+
+
+def _token(settings: Settings) -> str:
+    if settings.api.tcp is None:
+        return ""
+    path = settings.state / "token"
+    with contextlib.suppress(FileExistsError):
+        write_private_once(path, secrets.token_urlsafe(32))
+    return path.read_text(encoding="ascii").strip()
+
+
+def listen(settings: Settings, where: Places) -> list[socket.socket]:
+    """Open the API's sockets. Raises Invalid for an address that cannot be had."""
+    path = Path(where.api_socket)
+    path.unlink(missing_ok=True)
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.bind(str(path))
+    path.chmod(0o660)
+    opened = [local]
+    if settings.api.tcp:
+        opened.append(_tcp(settings.api.tcp))
+    return opened
+
+
+def _tcp(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    if host not in {"127.0.0.1", "localhost", "::1", "[::1]"} or not port.isdigit():
+        raise Invalid(f"api.tcp {address!r} must be 127.0.0.1:PORT or [::1]:PORT; use SSH to reach it from elsewhere")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, the event loop sets TCP_NODELAY; without, each answer waits for a delayed ACK.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        sock.close()
+        raise Invalid(f"cannot listen on {address}: {error.strerror}") from None
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Run the daemon until it is told to stop. Raises AlreadyRunning, Invalid, Unavailable."""
+    where = prepare(settings)
+    with only_daemon(where):
+        async with open_daemon(settings, where) as (daemon, context):
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, lambda: daemon.shut_down(stop_jobs=False))
+            await _run(settings, where, daemon, context, announce)
+
+
+async def _run(
+    settings: Settings, where: Places, daemon: Daemon, context: Context, announce: Callable[[str], None]
+) -> None:
+    sockets = listen(settings, where)
+    config = uvicorn.Config(
+        make_app(context, VERSION), http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=sockets), name="api")
+    await daemon.start()
+    loops = [asyncio.create_task(daemon.keep(name, loop), name=name) for name, loop in daemon.loops().items()]
+    announce(f"ready: {where.api_socket}")
+    _notify_systemd("READY=1")
+    try:
+        await daemon.stopping.wait()
+        _notify_systemd("STOPPING=1")
+        if daemon.stop_jobs:
+            await daemon.stop_all_jobs()
+    finally:
+        server.should_exit = True
+        await serving
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        close_listening(where)
+
+
+def close_listening(where: Places) -> None:
+    """Take the socket's name away; uvicorn leaves it."""
+    Path(where.api_socket).unlink(missing_ok=True)
+
+
+def _notify_systemd(message: str) -> None:
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    with sock, contextlib.suppress(OSError):
+        sock.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
