@@ -117,8 +117,6 @@ class _Write(Generic[T]):
     done: asyncio.Future[T]
     result: T | None = None
     failure: BaseException | None = None
-    fatal: bool = False
-    """The failure is the database's own, so nothing of the transaction can be trusted."""
 
     def settle(self) -> None:
         """Tell the caller; runs in its event loop."""
@@ -196,35 +194,29 @@ class SQLiteDatabase:
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 for write in group:
-                    _run(connection, write, alone=len(group) == 1)
+                    _run(connection, write)
         except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it and the thread live
-            failure = unavailable(error) if isinstance(error, DBAPIError) else error
+            failure = unavailable(error) if isinstance(error, DBAPIError | sqlite3.Error) else error
             for write in group:
                 write.failure = Unavailable(str(failure)) if isinstance(failure, Unavailable) else failure
         _settle(group)
 
 
-def _run(connection: Connection, write: _Write[Any], *, alone: bool) -> None:
-    if alone:
-        write.result = write.work(connection)
-        return
-    try:
-        with connection.begin_nested():
-            _attempt(connection, write)
-    except BaseException as error:
-        # On a full disk SQLite may have rolled everything back by itself: then the savepoint is gone, and its own
-        # error hides the first.
-        if write.fatal or write.failure is None:
-            raise (write.failure or error) from error
-
-
-def _attempt(connection: Connection, write: _Write[Any]) -> None:
+def _run(connection: Connection, write: _Write[Any]) -> None:
+    """Run one work of a group in a savepoint of its own. Raises what makes the whole transaction worthless."""
+    driver: Any = connection.connection.driver_connection  # ten times cheaper than Connection.begin_nested
+    driver.execute("SAVEPOINT work")
     try:
         write.result = write.work(connection)
-    except Exception as error:
-        write.failure = unavailable(error) if isinstance(error, DBAPIError) else error
-        write.fatal = write.failure is not error
-        raise
+    except DBAPIError as error:
+        write.failure = unavailable(error)
+        if isinstance(write.failure, Unavailable) or not driver.in_transaction:
+            raise  # the disk is full or the file is gone; SQLite may have rolled everything back by itself
+        driver.execute("ROLLBACK TO work")
+    except Exception as error:  # noqa: BLE001  # belongs to its caller alone
+        write.failure = error
+        driver.execute("ROLLBACK TO work")
+    driver.execute("RELEASE work")
 
 
 def _settle(group: list[_Write[Any]]) -> None:

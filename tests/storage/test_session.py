@@ -285,3 +285,16 @@ def test_writes_that_share_commits_outrun_one_commit_each(databases: Databases, 
     one_by_one, together = asyncio.run(measure())
 
     assert together > one_by_one * 1.3
+
+
+async def test_a_batch_that_meets_rows_already_there_returns_only_the_new(database: Database) -> None:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = sqlite if database.dialect == "sqlite" else postgresql
+    statement = dialect.insert(META).on_conflict_do_nothing().returning(META.c.key)
+    await database.write(put("k5"))
+
+    rows = [{"key": f"k{n}", "value": ""} for n in range(2500)]
+    new = await database.write(lambda db: db.execute(statement, rows).scalars().all())
+
+    assert set(new) == {f"k{n}" for n in range(2500)} - {"k5"}
