@@ -5,12 +5,13 @@ from typing import Any
 
 
 class ServerError(Exception):
-    """The server refused, and said why. `problem` is the contract's Problem as JSON."""
+    """The server refused, and said why. `problem` is the contract's Problem as JSON; `document` what it really sent."""
 
-    def __init__(self, problem: dict[str, Any], status: int) -> None:
+    def __init__(self, problem: dict[str, Any], status: int, document: dict[str, Any] | None = None) -> None:
         super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         self.problem = problem
         self.status = status
+        self.document = problem if document is None else document
 
     @property
     def kind(self) -> str:
@@ -30,16 +31,13 @@ class Unreachable(Exception):  # noqa: N818 - a state of the world, said as such
 def refusal(status: int, body: bytes) -> ServerError:
     """Return the error of an answer with `status` >= 400; a body that is no Problem is quoted in one."""
     try:
-        problem = json.loads(body)
+        document = json.loads(body)
     except ValueError:
-        problem = None
-    if not isinstance(problem, dict) or "detail" not in problem or "kind" not in problem:
-        text = " ".join(body[:300].decode("utf-8", "replace").split()) or "no explanation"
-        problem = {
-            "type": "about:blank",
-            "kind": "unexpected",
-            "title": f"HTTP {status}",
-            "status": status,
-            "detail": text,
-        }
-    return ServerError(problem, status)
+        document = None
+    if not isinstance(document, dict):
+        document = {}
+    if "detail" in document and "kind" in document:
+        return ServerError(document, status)
+    text = " ".join(body[:300].decode("utf-8", "replace").split()) or "no explanation"
+    quoted = {"type": "about:blank", "kind": "unexpected", "title": f"HTTP {status}", "status": status, "detail": text}
+    return ServerError(quoted, status, document)

@@ -1,0 +1,272 @@
+"""`chronos job ...`: see, make, change, copy, pause, delete jobs."""
+
+import json
+import os
+import secrets
+from typing import Annotated, Any
+
+import typer
+
+from chronos_tui.client import calls
+from chronos_tui.verbs import output, spec
+from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, Search, connect
+from chronos_tui.verbs.failure import wrong_use
+
+app = typer.Typer(help="See, make, change, pause and delete jobs.", rich_markup_mode=None, add_completion=False)
+
+
+@app.command("list")
+def list_jobs(
+    context: typer.Context,
+    *,
+    search: Search = None,
+    state: Annotated[str | None, typer.Option(help="Only those in this state, such as failed or paused.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    sort: Annotated[str | None, typer.Option(help="name, next, last or state; -name for the other way.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs."""
+    page = connect(context).json(calls.jobs(q=search, sort=sort, state=state, tag=tag, limit=limit, cursor=cursor))
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (job["name"], _state(job), job["words"], output.brief(job["next_fire_at"]), _last(job), job["owner"])
+        for job in page["items"]
+    ]
+    output.table(("name", "state", "schedule", "next", "last", "owner"), rows)
+    if page.get("next"):
+        output.line(f"more: --cursor {page['next']}")
+
+
+def _state(job: dict[str, Any]) -> output.Cell:
+    if job["paused"]:
+        return output.state("paused")
+    if job["active"]:
+        return output.state("running")
+    return output.state(job["last"]["state"] if job["last"] else "never")
+
+
+def _last(job: dict[str, Any]) -> str:
+    last = job["last"]
+    return output.brief(last["ended_at"] or last["fire_at"]) if last else ""
+
+
+@app.command()
+def show(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Show one job in full."""
+    _print(connect(context).json(calls.job(job)), as_json=as_json)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the job is called.")],
+    command: spec.Command = None,
+    *,
+    schedule: spec.Schedules = None,
+    zone: spec.Zone = None,
+    policy: spec.Policy = None,
+    timeout: spec.Timeout = None,
+    grace: spec.Grace = None,
+    env: spec.Env = None,
+    tag: spec.Tags = None,
+    user: spec.User = None,
+    cwd: spec.Cwd = None,
+    shell: spec.Shell = None,
+    stdin: spec.Stdin = None,
+    concurrency: spec.Concurrency = None,
+    misfire: spec.Misfire = None,
+    misfire_grace: spec.MisfireGrace = None,
+    description: spec.Description = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Do not run it until it is resumed.")] = False,
+    key: Annotated[str | None, typer.Option(help="Sent twice with one key, the job is made once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a job: chronos job add backup --schedule '0 3 * * *' -- tar -cf /tmp/home.tar /home"""
+    if not command:
+        raise wrong_use("a job needs a command; write it at the end, after --")
+    given = spec.fields(
+        schedule=schedule, zone=zone, policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd,
+        shell=shell, stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        description=description, command=command,
+    )  # fmt: skip
+    if "schedule" in given:
+        given["schedule"].setdefault("zone", spec.local_zone(os.environ))
+    request = {"spec": {"name": name, **given}, "paused": paused}
+    made = connect(context).json(calls.create_job(request, key=key or secrets.token_hex(16)))
+    _print(made, as_json=as_json)
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    job: JobRef,
+    command: spec.Command = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    schedule: spec.Schedules = None,
+    zone: spec.Zone = None,
+    policy: spec.Policy = None,
+    timeout: spec.Timeout = None,
+    grace: spec.Grace = None,
+    env: spec.Env = None,
+    unset_env: Annotated[list[str] | None, typer.Option(metavar="K", help="Drop a variable; repeatable.")] = None,
+    tag: spec.Tags = None,
+    user: spec.User = None,
+    cwd: spec.Cwd = None,
+    shell: spec.Shell = None,
+    stdin: spec.Stdin = None,
+    concurrency: spec.Concurrency = None,
+    misfire: spec.Misfire = None,
+    misfire_grace: spec.MisfireGrace = None,
+    description: spec.Description = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="FILE|-", help="Take fields from a JSON object of the spec.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Refuse if the job has moved on from this version.")
+    ] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="Why, for the history.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change fields of a job; only what is named changes. --tag replaces all tags, --env adds to the variables."""
+    given = spec.fields(
+        schedule=schedule, zone=zone, policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd,
+        shell=shell, stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        description=description, command=command,
+    )  # fmt: skip
+    changes = _from_file(source) if source else {}
+    if tag and not any(tag):
+        given["tags"] = []
+    if name is not None:
+        given["name"] = name
+    if not (changes or given or unset_env):
+        raise wrong_use("nothing to change; name a field, such as --schedule or --timeout, or give --from FILE")
+    client = connect(context)
+    seen = client.json(calls.job(job))
+    kept = seen["spec"]
+    if "schedule" in given:
+        given["schedule"] = _moved(kept["schedule"], given["schedule"])
+    if "env" in given or unset_env:
+        merged = {**kept["env"], **given.get("env", {})}
+        given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
+    patch = {"version": version or seen["version"], "changes": {**changes, **given}, "message": message}
+    _print(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json)
+
+
+def _moved(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Put new expressions or a new zone over a schedule; a new `@every` counts anew."""
+    return {**kept, **given} | ({"anchor": None} if "expressions" in given else {})
+
+
+def _from_file(name: str) -> dict[str, Any]:
+    try:
+        changes = json.loads(spec.read_text("--from", name))
+    except ValueError as error:
+        raise wrong_use(
+            f'--from {name} is not JSON: {error}; write an object such as {{"timeout_ms": 60000}}'
+        ) from None
+    if not isinstance(changes, dict):
+        raise wrong_use(
+            f'--from {name} holds no JSON object; write fields of the spec, such as {{"timeout_ms": 60000}}'
+        )
+    return changes
+
+
+@app.command()
+def clone(
+    context: typer.Context,
+    job: JobRef,
+    name: Annotated[str, typer.Argument(metavar="NEW", help="What the copy is called.")],
+    *,
+    paused: Annotated[bool, typer.Option("--paused", help="Do not run the copy until it is resumed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a job that does what another does."""
+    client = connect(context)
+    spec_copy = {**client.json(calls.job(job))["spec"], "name": name}
+    made = client.json(calls.create_job({"spec": spec_copy, "paused": paused}, key=secrets.token_hex(16)))
+    _print(made, as_json=as_json)
+
+
+@app.command()
+def pause(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Let a job's fires pass until it is resumed."""
+    _print(connect(context).json(calls.pause_job(job)), as_json=as_json)
+
+
+@app.command()
+def resume(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Let a paused job fire again, from now on."""
+    _print(connect(context).json(calls.resume_job(job)), as_json=as_json)
+
+
+@app.command()
+def delete(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Delete a job; its history stays, its active runs go on."""
+    client = connect(context)
+    seen = client.json(calls.job(job))
+    client.json(calls.delete_job(seen["id"]))
+    if as_json:
+        output.document({"id": seen["id"], "name": seen["name"], "deleted": True})
+        return
+    output.line(f"deleted {seen['name']}")
+
+
+@app.command()
+def history(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """List the saved versions of a job, newest first."""
+    page = connect(context).json(calls.job_versions(job))
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (
+            str(saved["version"]),
+            output.brief(saved["created_at"]),
+            saved["author"],
+            saved["message"],
+            saved["spec"]["command"],
+        )
+        for saved in page["items"]
+    ]
+    output.table(("version", "saved", "by", "why", "command"), rows, right=(0,))
+
+
+def _print(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.document(job)
+        return
+    fields = job["spec"]
+    schedule = fields["schedule"]
+    last = job["last"]
+    output.pairs(
+        [
+            ("name", output.Cell(job["name"], "title")),
+            ("id", job["id"]),
+            ("state", _state(job)),
+            ("command", fields["command"]),
+            ("schedule", "; ".join(schedule["expressions"]) or "only when asked"),
+            ("means", job["words"]),
+            ("zone", schedule["zone"] if schedule["expressions"] else ""),
+            ("next fire", output.when(job["next_fire_at"])),
+            (
+                "last run",
+                f"{last['id']}: {last['state']}, {output.when(last['ended_at'] or last['fire_at'])}" if last else "",
+            ),
+            ("description", fields["description"]),
+            ("tags", ", ".join(fields["tags"])),
+            ("runs as", fields["user"] or ""),
+            ("directory", fields["cwd"] or ""),
+            ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
+            ("timeout", output.took(fields["timeout_ms"])),
+            ("overlap", fields["concurrency"]),
+            ("policy", fields["policy"]),
+            ("owner", job["owner"]),
+            ("source", job["source"] or ""),
+            ("version", str(job["version"])),
+        ]
+    )

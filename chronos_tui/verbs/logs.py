@@ -1,0 +1,67 @@
+"""`chronos log`: the lines of a run and nothing else."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from chronos_tui.client import Client, calls
+from chronos_tui.format import printable
+from chronos_tui.verbs import output
+from chronos_tui.verbs.common import AsJson, RunId, connect
+from chronos_tui.verbs.failure import wrong_use
+
+POLL_SECONDS = 0.2
+PAGE_LINES = 1000
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command("log")
+def log(
+    context: typer.Context,
+    run: RunId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only lines that hold this text.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only stdout or stderr.")] = None,
+    tail: Annotated[int | None, typer.Option(min=1, max=1000, help="Only the last so many lines.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="One stream's bytes exactly as the job wrote them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a run wrote, both streams in the order they were read."""
+    if stream not in {None, "stdout", "stderr"}:
+        raise wrong_use(f"--stream {stream!r} is no stream; write stdout or stderr")
+    if raw and (follow or as_json or search or tail):
+        raise wrong_use("--raw gives stored bytes and goes with --stream only; leave the other flags out")
+    client = connect(context)
+    if raw:
+        output.write_bytes(client.raw(calls.raw_log(run, stream or "stdout")))
+        return
+    show = output.stream if as_json else _plain()
+    for line in _lines(client, run, follow=follow, search=search, stream=stream, tail=tail):
+        show(line)
+
+
+def _lines(
+    client: Client, run: int, *, follow: bool, search: str | None, stream: str | None, tail: int | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines that are there, and with `follow` those to come until the run has ended."""
+    first = {"tail": tail} if tail else {"after": 0, "limit": PAGE_LINES}
+    page = client.json(calls.log(run, search=search, stream=stream, **first))
+    asked = -1
+    while True:
+        yield from page["lines"]
+        if page["next"] == asked:
+            if page["ended"] or not follow:
+                return
+            time.sleep(POLL_SECONDS)
+        asked = page["next"]
+        page = client.json(calls.log(run, after=asked, limit=PAGE_LINES, search=search, stream=stream))
+
+
+def _plain() -> Callable[[dict[str, Any]], None]:
+    """Return what prints lines as text: to a program as they are, to a terminal without control characters."""
+    clean = printable if output.tty() else str
+    return lambda line: output.write(clean(line["text"]) + "\n")

@@ -1,0 +1,166 @@
+"""`chronos run`, `run show`, `runs list` and `cancel`: ask for runs, wait for them, look at them, stop them."""
+
+import secrets
+import time
+from typing import Annotated, Any
+
+import typer
+
+from chronos_tui import format as fmt
+from chronos_tui.client import Client, calls
+from chronos_tui.verbs import output
+from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, RunId, Search, connect, since_instant
+from chronos_tui.verbs.failure import FAILED
+
+ACTIVE = frozenset({"queued", "starting", "running"})
+FIRST_WAIT, LONGEST_WAIT = 0.05, 0.5
+
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Until it has ended; exit 1 unless it succeeded.")]
+
+run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+show_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+cancel_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+list_app = typer.Typer(help="See what ran.", rich_markup_mode=None, add_completion=False)
+
+
+@run_app.command("run")
+def run(
+    context: typer.Context,
+    job: JobRef,
+    *,
+    wait: Wait = False,
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    key: Annotated[str | None, typer.Option(help="Sent twice with one key, it runs once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job now. `chronos run show RUN` shows a run; a job named show is run by `chronos run -- show`."""
+    client = connect(context)
+    execution = client.json(calls.run_job(job, reason=reason, key=key or secrets.token_hex(16)))
+    if not wait:
+        _announce(execution, as_json=as_json)
+        return
+    execution = _wait(client, execution)
+    _announce(execution, as_json=as_json)
+    if execution["state"] != "succeeded":
+        raise typer.Exit(FAILED)
+
+
+def _wait(client: Client, execution: dict[str, Any]) -> dict[str, Any]:
+    """Ask until the run has ended, ever less often."""
+    pause = FIRST_WAIT
+    while execution["state"] in ACTIVE:
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_WAIT)
+        execution = client.json(calls.execution(execution["id"]))
+    return execution
+
+
+def _announce(execution: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.document(execution)
+        return
+    state = output.state(execution["state"], _ending(execution))
+    after = f" after {output.took(execution['duration_ms'])}" if execution["duration_ms"] is not None else ""
+    output.write(
+        fmt.printable(f"run {execution['id']} of {execution['job']}: ")
+        + output.paint(state.text, state.tone)
+        + after
+        + "\n"
+    )
+
+
+def _ending(execution: dict[str, Any]) -> str:
+    """Say why a run is in its final state, where the state alone does not."""
+    if execution["exit_code"]:
+        return f"exit code {execution['exit_code']}"
+    if execution["signal"]:
+        return f"signal {execution['signal']}"
+    outcome = execution["outcome"] or ""
+    return "" if outcome in {"ok", "cancelled", execution["state"]} else outcome.replace("_", " ")
+
+
+@show_app.command("show")
+def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None:
+    """Show one run in full."""
+    execution = connect(context).json(calls.execution(run))
+    if as_json:
+        output.document(execution)
+        return
+    usage = execution["usage"]
+    output.pairs(
+        [
+            ("run", output.Cell(str(execution["id"]), "title")),
+            ("job", f"{execution['job']} (version {execution['job_version']})"),
+            ("state", output.state(execution["state"], _ending(execution))),
+            ("why", execution["reason"]),
+            ("due", output.when(execution["fire_at"])),
+            ("queued", output.when(execution["queued_at"])),
+            ("started", output.when(execution["started_at"])),
+            ("ended", output.when(execution["ended_at"])),
+            ("took", output.took(execution["duration_ms"])),
+            ("attempt", str(execution["attempt"])),
+            ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
+            ("host", execution["host"]),
+            ("policy", _policy(execution["policy"])),
+            ("CPU", output.took(usage["cpu_ms"])),
+            ("memory", "" if usage["max_rss_bytes"] is None else fmt.size(usage["max_rss_bytes"])),
+            ("output", "" if usage["output_bytes"] is None else fmt.size(usage["output_bytes"])),
+        ]
+    )
+
+
+def _policy(policy: dict[str, Any]) -> str:
+    missing = f", missing: {', '.join(policy['missing'])}" if policy["missing"] else ""
+    return f"{policy['requested']}{missing}"
+
+
+@list_app.command("list")
+def list_runs(
+    context: typer.Context,
+    *,
+    job: Annotated[str | None, typer.Option(metavar="JOB", help="Only of this job.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state, such as failed.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="2d|ISO", help="Only due since then.")] = None,
+    search: Search = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    at = since_instant(since, output.now())
+    page = connect(context).json(calls.executions(job=job, state=state, since=at, q=search, limit=limit, cursor=cursor))
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (
+            str(item["id"]),
+            item["job"],
+            output.state(item["state"], _ending(item)),
+            output.brief(item["fire_at"]),
+            output.took(item["duration_ms"]),
+            item["trigger"].replace("_", " "),
+        )
+        for item in page["items"]
+    ]
+    output.table(("run", "job", "state", "due", "took", "trigger"), rows, right=(0, 4))
+    if page.get("next"):
+        output.line(f"more: --cursor {page['next']}")
+
+
+list_app.command("show")(show)
+
+
+@cancel_app.command("cancel")
+def cancel(
+    context: typer.Context,
+    run: RunId,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a run: TERM, then after its grace everything it started is killed."""
+    client = connect(context)
+    execution = client.json(calls.cancel(run, reason=reason))
+    _announce(_wait(client, execution) if wait else execution, as_json=as_json)

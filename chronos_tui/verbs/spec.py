@@ -1,0 +1,144 @@
+"""Flags of `job add` and `job edit`, and the fields of a spec that they mean. Whether values hold is for the server."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chronos_tui.verbs.durations import parse_duration_ms
+from chronos_tui.verbs.failure import wrong_use
+
+Schedules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schedule",
+        "-s",
+        metavar="EXPR",
+        help="'0 9 * * 1-5', @daily, '@every 5m', '@at 2026-12-01T08:00'; repeatable.",
+    ),
+]
+Zone = Annotated[str | None, typer.Option(help="Time zone of the schedule, such as Europe/Berlin.")]
+Policy = Annotated[str | None, typer.Option(help="How the job is kept apart: trusted.")]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="LENGTH", help="Stop a run after 90s, 5m, 2h...; `none` for never.")
+]
+Grace = Annotated[str | None, typer.Option(metavar="LENGTH", help="From TERM to KILL.")]
+Env = Annotated[list[str] | None, typer.Option("--env", metavar="K=V", help="A variable for the command; repeatable.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="A tag; repeatable.")]
+User = Annotated[str | None, typer.Option(help="The account the job runs as.")]
+Cwd = Annotated[str | None, typer.Option(metavar="DIR", help="Where the command starts; the home directory if absent.")]
+Shell = Annotated[str | None, typer.Option(metavar="PATH", help="Called as `PATH -c COMMAND`; /bin/sh if absent.")]
+Stdin = Annotated[str | None, typer.Option(metavar="FILE|-", help="What the command reads on its standard input.")]
+Concurrency = Annotated[str | None, typer.Option(help="forbid or allow a run while another is active.")]
+Misfire = Annotated[str | None, typer.Option(help="skip, run_once or run_all fires that nobody could start.")]
+MisfireGrace = Annotated[
+    str | None, typer.Option(metavar="LENGTH", help="Fires later than this are recorded as missed.")
+]
+Description = Annotated[str | None, typer.Option(help="What the job is for.")]
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[--] COMMAND...", help="One word is shell text; several are quoted for the shell."),
+]
+
+
+def fields(
+    *,
+    schedule: Sequence[str] | None,
+    zone: str | None,
+    policy: str | None,
+    timeout: str | None,
+    grace: str | None,
+    env: Sequence[str] | None,
+    tag: Sequence[str] | None,
+    user: str | None,
+    cwd: str | None,
+    shell: str | None,
+    stdin: str | None,
+    concurrency: str | None,
+    misfire: str | None,
+    misfire_grace: str | None,
+    description: str | None,
+    command: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return the fields that were given, as the spec names them. `schedule` holds only what the flags say of it.
+
+    Raises Failure for a value that cannot be read.
+    """
+    given: dict[str, Any] = {
+        "policy": policy,
+        "user": user,
+        "cwd": cwd,
+        "shell": shell,
+        "concurrency": concurrency,
+        "misfire": misfire,
+        "description": description,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    moments = {"expressions": list(schedule) if schedule else None, "zone": zone}
+    if any(value is not None for value in moments.values()):
+        given["schedule"] = {name: value for name, value in moments.items() if value is not None}
+    if timeout is not None:
+        given["timeout_ms"] = None if timeout == "none" else _length("--timeout", timeout)
+    if grace is not None:
+        given["grace_ms"] = _length("--grace", grace)
+    if misfire_grace is not None:
+        given["misfire_grace_ms"] = _length("--misfire-grace", misfire_grace)
+    if env:
+        given["env"] = dict(_assignment(text) for text in env)
+    if tag:
+        given["tags"] = [text for text in tag if text]
+    if stdin is not None:
+        given["stdin"] = read_text("--stdin", stdin)
+    if command:
+        given["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    return given
+
+
+def local_zone(environ: Mapping[str, str]) -> str:
+    """Return the IANA key of the zone this machine lives in, "UTC" if it cannot be told."""
+    named = environ.get("TZ", "").removeprefix(":")
+    if not named:
+        try:
+            named = os.readlink("/etc/localtime")  # noqa: PTH115 - a text is wanted
+        except OSError:
+            named = ""
+    key = named.rpartition("zoneinfo/")[2]
+    return key if "/" in key and not key.startswith("/") else "UTC"
+
+
+def read_text(flag: str, name: str) -> str:
+    """Read a whole text file, or standard input for `-`."""
+    try:
+        content = read_bytes(flag, name).decode()
+    except UnicodeDecodeError as error:
+        raise wrong_use(f"{flag} {name}: byte {error.start} is not UTF-8; convert the file") from None
+    return content
+
+
+def read_bytes(flag: str, name: str) -> bytes:
+    """Read a whole file, or standard input for `-`."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise wrong_use(
+            f"{flag} {name}: {why.lower()}; name a file that you may read, or - for standard input"
+        ) from None
+
+
+def _length(flag: str, text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise wrong_use(f"{flag} {error}") from None
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise wrong_use(f"--env {text!r} is no assignment; write NAME=VALUE")
+    return name, value

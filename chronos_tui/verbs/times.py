@@ -1,0 +1,76 @@
+"""`chronos next` and `chronos explain`: what a schedule means, and why a job did or did not run."""
+
+import os
+from datetime import datetime, tzinfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from chronos_tui import format as fmt
+from chronos_tui.client import calls
+from chronos_tui.verbs import output
+from chronos_tui.verbs.common import AsJson, JobRef, connect, iso_instant
+from chronos_tui.verbs.spec import local_zone
+
+next_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+explain_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@next_app.command("next")
+def next_fires(
+    context: typer.Context,
+    expression: Annotated[list[str], typer.Argument(metavar="EXPR", help="Such as '*/5 9-17 * * 1-5' or @every 90s.")],
+    *,
+    zone: Annotated[
+        str | None, typer.Option(help="Time zone, such as Europe/Berlin; this machine's if absent.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(metavar="ISO", help="Begin after this instant, not now.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an expression means and when it fires next."""
+    key = zone or local_zone(os.environ)
+    request = {
+        "schedule": {"expressions": [" ".join(expression)], "zone": key},
+        "count": count,
+        "after": iso_instant("--after", after),
+    }
+    preview = connect(context).json(calls.preview(request))
+    if as_json:
+        output.document(preview)
+        return
+    output.line(f"{preview['words']} ({key})")
+    shown = _zone(key)
+    for text in preview["fires"]:
+        at = datetime.fromisoformat(text)
+        output.line(f"{at.astimezone(shown):%a} {fmt.stamp(at, shown)}  {fmt.relative(at, output.now())}")
+    for warning in preview["warnings"]:
+        output.line(f"careful: {warning}")
+
+
+def _zone(key: str) -> tzinfo:
+    try:
+        return ZoneInfo(key)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return output.local(output.now())
+
+
+@explain_app.command("explain")
+def explain(
+    context: typer.Context,
+    job: JobRef,
+    *,
+    at: Annotated[str | None, typer.Option(metavar="ISO", help="The instant to explain; now if absent.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job did, did not, will or will not run."""
+    found = connect(context).json(calls.explain(job, at=iso_instant("--at", at)))
+    if as_json:
+        output.document(found)
+        return
+    output.line(f"{found['verdict']}")
+    for reason in found["reasons"]:
+        output.line(f"- {reason}")
+    if found["execution"]:
+        output.line(f"see: chronos run show {found['execution']['id']}")
