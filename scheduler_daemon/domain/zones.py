@@ -116,7 +116,7 @@ class Zone:
 
     def _offset(self, t: int) -> int:
         shift = datetime.fromtimestamp(max(_EARLIEST, min(t, _LATEST)), self._tz).utcoffset()
-        assert shift is not None  # noqa: S101 - ZoneInfo always knows
+        assert shift is not None
         return shift.days * 86_400 + shift.seconds
 
 
