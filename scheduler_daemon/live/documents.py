@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from scheduler_daemon.live.keys import METRICS
 
 NEVER_MS = 2**53 - 1
@@ -106,14 +108,13 @@ def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int]] | None:
     return ended, {name: int(value) for name in METRICS if (value := measured[name]) is not None}
 
 
-def encode(value: Any) -> str:
-    """Write JSON as Redis takes it: compact, no NaN, lone surrogates replaced."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def encode(value: Any) -> bytes:
+    """Write JSON as Redis takes it: compact UTF-8, lone surrogates replaced, null for what is no number."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+        return to_json(value, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate somewhere
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 def shown(stored: Mapping[str, Any]) -> dict[str, Any]:

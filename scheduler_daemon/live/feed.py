@@ -56,7 +56,7 @@ async def open_session(client: Redis, channels: Sequence[str], lifetime: timedel
 
 
 async def grant(client: Redis, username: str, channel: str) -> None:
-    """Let a session hear one more channel, such as a log. Raises ValueError if it is gone or the channel is not ours."""
+    """Let a session hear one more channel, such as a log. Raises ValueError if the session or the channel is none."""
     rule = _channel_rule(channel)
     if not await is_open(client, username):
         raise ValueError(f"no such session: {username}")

@@ -20,6 +20,7 @@ from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import encode, execution_index, job_index, samples
 from scheduler_daemon.live.errors import LiveError, PictureMissing, RebuildInProgress
+from scheduler_daemon.live.search import has_indexes
 
 RUNS_KEPT = 200
 """Executions of each job in the picture; SQL has them all."""
@@ -75,15 +76,16 @@ async def call(client: Redis, function: str, *args: str | bytes | int) -> Any:
 async def project(client: Redis, changes: Sequence[Change], *, keep: int = RUNS_KEPT) -> Applied:
     """Write a batch of committed changes and tell their listeners, in one round trip.
 
+    Of several changes to one document in the batch only the newest is written and heard: it carries all of it.
     Raises PictureMissing while there is no picture: keep the changes, rebuild, then send them again.
     """
-    return await _send(client, "", changes, keep)
+    return await _send(client, "", _newest(changes), keep)
 
 
 async def picture_state(client: Redis) -> PictureState:
     """Tell whether the picture can be trusted. `absent` asks for a rebuild, `doubtful` for a reconcile."""
     epoch, run, schema = await client.mget(keys.EPOCH, keys.RUN, keys.SCHEMA_KEY)
-    if epoch is None or schema != str(keys.SCHEMA):
+    if epoch is None or schema != str(keys.SCHEMA) or not await has_indexes(client):
         return "absent"
     return "ready" if run == await _server_run(client) else "doubtful"
 
@@ -115,7 +117,7 @@ async def write_all(
 async def _send(client: Redis, token: str, changes: Sequence[Change], keep: int) -> Applied:
     if not changes:
         return Applied(0, 0, ())
-    arguments: list[str] = [token, str(keep)]
+    arguments: list[str | bytes] = [token, str(keep)]
     for change in changes:
         arguments += _arguments(change)
     answers = await call(client, "cs1_project", *arguments)
@@ -125,12 +127,30 @@ async def _send(client: Redis, token: str, changes: Sequence[Change], keep: int)
     return Applied(written=answers.count(1), older=answers.count(0), refused=refused)
 
 
-def _arguments(change: Change) -> tuple[str, ...]:
+def _newest(changes: Sequence[Change]) -> list[Change]:
+    """Keep the newest change of each document, in the order of those; notes are all kept."""
+    newest: dict[tuple[str, str], int] = {}
+    for position, change in enumerate(changes):
+        key = _subject(change.event)
+        if key not in newest or change.event.version >= changes[newest[key]].event.version:
+            newest[key] = position
+    return [
+        change
+        for position, change in enumerate(changes)
+        if change.event.kind == "note" or newest[_subject(change.event)] == position
+    ]
+
+
+def _subject(event: Event) -> tuple[str, str]:
+    return event.kind.removesuffix("_deleted"), event.id
+
+
+def _arguments(change: Change) -> tuple[str | bytes, ...]:
     """Spell a change as the nine words of `cs1_project`."""
     event = change.event
     head = encode({"kind": event.kind, "id": event.id, "version": event.version, "at": event.at.isoformat()})[1:-1]
-    document = "" if event.doc is None else encode(event.doc)
-    index, measured, job = "", "", ""
+    document = b"" if event.doc is None else encode(event.doc)
+    index, measured, job = b"", "", ""
     if event.kind == "job" and event.doc is not None:
         index = encode(job_index(event.doc, change.channels))
     elif event.kind == "execution" and event.doc is not None:

@@ -125,11 +125,11 @@ def _latest(executions: Sequence[Change], keep: int) -> list[Change]:
     ]
 
 
-def _compare(change: Change, stored: str | None) -> Difference | None:
+def _compare(change: Change, stored: str | Mapping[str, Any] | None) -> Difference | None:
     kind: Literal["job", "execution"] = "job" if change.event.kind == "job" else "execution"
     if stored is None:
         return Difference(kind, change.event.id, "missing")
-    document = json.loads(stored)
+    document = json.loads(stored) if isinstance(stored, str) else stored  # a client that used JSON before decodes
     here, there = shown(document), change.event.doc or {}
     fields = tuple(sorted(name for name in here.keys() | there.keys() if not _same(here.get(name), there.get(name))))
     if document.get("rev") != change.event.version:

@@ -168,6 +168,11 @@ async def ensure_indexes(client: Redis) -> None:
                           "SCHEMA", *_columns(kind))  # fmt: skip
 
 
+async def has_indexes(client: Redis) -> bool:
+    """Tell whether every index is there."""
+    return set(_INDEX.values()) <= set(await command(client, "FT._LIST"))
+
+
 async def wait_until_indexed(client: Redis, seconds: float = 120.0) -> None:
     """Wait until every document is in its index. Raises LiveError after `seconds`."""
     deadline = time.monotonic() + seconds

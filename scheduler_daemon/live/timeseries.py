@@ -15,27 +15,28 @@ from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 
 Point = tuple[int, float]
-_STEPS = (
-    ("", 1, keys.RAW_RETENTION_MS),
-    ("1m", 60_000, keys.MINUTE_RETENTION_MS),
-    ("1h", 3_600_000, keys.HOUR_RETENTION_MS),
-)
+
+_FINE = (("", keys.RAW_RETENTION_MS, 600_000), ("1m", keys.MINUTE_RETENTION_MS, 36_000_000))
+"""Series finer than an hour: how long they last, and the bucket width from which the next one is fine enough."""
 
 
 async def series(
-    client: Redis, job_id: str, metric: str, start_ms: int, end_ms: int, buckets: int, *, now_ms: int
+    client: Redis, job_id: str, metric: str, *, start_ms: int, end_ms: int, buckets: int, now_ms: int
 ) -> list[Point]:
     """Return at most `buckets` points of one metric of one job in [start, end), oldest first; none for a job unknown.
 
-    The finest series that still holds `start` and is no finer than needed is read. Raises KeyError for an unknown
-    metric, ValueError for an empty span.
+    Wide buckets are made of condensed minutes or hours, where an average weighs each of those the same. Raises
+    KeyError for an unknown metric, ValueError for an empty span.
     """
     if end_ms <= start_ms or buckets < 1:
         raise ValueError("a series needs a span and at least one bucket")
     width = -(-(end_ms - start_ms) // buckets)
-    key = keys.series(metric, job_id, _step(width, now_ms - start_ms))
-    condense = keys.METRICS[metric]
-    return await _range(client, key, start_ms, end_ms - 1, "ALIGN", start_ms, "AGGREGATION", condense, width)
+    step = _step(width, now_ms - start_ms)
+    open_bucket = ("LATEST",) if step else ()
+    condense = ("ALIGN", start_ms, "AGGREGATION", keys.METRICS[metric], width)
+    return await _query(
+        client, "TS.RANGE", keys.series(metric, job_id, step), start_ms, end_ms - 1, *open_bucket, *condense
+    )
 
 
 async def latest(client: Redis, job_id: str, metric: str, count: int) -> list[Point]:
@@ -54,18 +55,11 @@ async def many(client: Redis, job_ids: Sequence[str], metric: str, count: int) -
 
 
 def _step(width_ms: int, age_ms: int) -> str:
-    """Choose the condensed series a bucket may be made of; raw if nothing older is asked for."""
-    for step, unit, kept in reversed(_STEPS):
-        if unit <= width_ms and (width_ms % unit == 0 or width_ms >= 10 * unit) and step != "":
+    """Choose the finest series that still holds the start, unless the buckets are wide enough for a coarser one."""
+    for step, kept, wide in _FINE:
+        if age_ms <= kept and width_ms < wide:
             return step
-        if age_ms > kept and step != "1h":
-            return _STEPS[[name for name, _, _ in _STEPS].index(step) + 1][0]
-    return ""
-
-
-async def _range(client: Redis, key: str, start: int, end: int, *options: str | int) -> list[Point]:
-    latest_bucket = ("LATEST",) if key.endswith((":1m", ":1h")) else ()
-    return await _query(client, "TS.RANGE", key, start, end, *latest_bucket, *options)
+    return "1h"
 
 
 async def _query(client: Redis, *words: str | int) -> list[Point]:
