@@ -193,7 +193,11 @@ _GLYPHS = {
 
 def shown_key(keys: str) -> str:
     """Return the first of `keys` as people write it: `Esc`, `^p`, `F1`, `/`."""
+    from textual.keys import key_to_character
+
     key = split(keys)[0]
     if key.startswith("ctrl+"):
         return f"^{key[5:]}"
-    return _GLYPHS.get(key) or (key.upper() if key[0] == "f" and key[1:].isdigit() else key)
+    if key[0] == "f" and key[1:].isdigit():
+        return key.upper()
+    return _GLYPHS.get(key) or key_to_character(key) or key
