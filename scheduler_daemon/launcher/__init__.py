@@ -1,0 +1,1 @@
+"""The process that starts, watches, ends and reaps jobs. It imports the standard library alone."""

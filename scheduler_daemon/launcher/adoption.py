@@ -1,0 +1,139 @@
+"""Take over runs that a launcher or spawner before us began: from the spool, the process table and their marks.
+
+The living are watched by pidfd. The exit code of the dead is told by the spawner that reaps them, as long as it lives;
+when nobody is left who could know, the end is recorded as unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Iterator
+
+from scheduler_daemon.launcher import ends, kernel, spool
+from scheduler_daemon.launcher.jobs import Job
+from scheduler_daemon.launcher.kernel import Process
+from scheduler_daemon.launcher.protocol import Message
+from scheduler_daemon.launcher.sweep import Census
+
+_LOOK_EVERY = 0.02
+_PATIENCE_FOR_START = 1.0
+"""Seconds a run may have an output file but no start.json: its spawner is just starting it."""
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class Adoption:
+    """The runs being taken over and not yet settled."""
+
+    def __init__(self, spool_path: str, selector: selectors.BaseSelector) -> None:
+        self._spool = spool_path
+        self._selector = selector
+        self._boot = kernel.boot_id()
+        self._starting: dict[int, float] = {}
+        self._dying: dict[int, Message] = {}
+        self._look_at = 0.0
+
+    def lived(self, ticks: int) -> float:
+        """Return the seconds since a start time in clock ticks."""
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / _TICKS_PER_SECOND)
+
+    def take(self, job: Job, ours: frozenset[int]) -> Message | None:
+        """Return the end of this run, its start if it lives, or None while that must be waited for."""
+        path = spool.folder(self._spool, job.run)
+        record = spool.load(path, spool.EXIT)
+        if record is not None:
+            return record
+        start = spool.load(path, spool.START)
+        if start is None:
+            self._starting[job.run] = time.monotonic() + _PATIENCE_FOR_START
+            return None
+        return self._settle(job.run, start, ours)
+
+    def next_look(self) -> Iterator[float]:
+        """Yield when `look` has something to do."""
+        if self._starting or self._dying:
+            yield self._look_at
+
+    def look(self, now: float, ours: frozenset[int]) -> list[tuple[int, Message]]:
+        """Return what has become of the runs waited for: each with its start or its end."""
+        if now < self._look_at or not (self._starting or self._dying):
+            return []
+        self._look_at = now + _LOOK_EVERY
+        found = [(run, self._look_at_dying(run, start)) for run, start in list(self._dying.items())]
+        found += [(run, self._look_at_starting(run, until, now, ours)) for run, until in list(self._starting.items())]
+        settled = [(run, news) for run, news in found if news is not None]
+        for run, _ in settled:
+            self._starting.pop(run, None)
+            self._dying.pop(run, None)
+        return settled
+
+    def _settle(self, run: int, start: Message, ours: frozenset[int]) -> Message | None:
+        if start["boot"] != self._boot:
+            return ends.unseen(run, start, "the machine was restarted while it ran")
+        one = kernel.process(start["pid"])
+        same = one if one is not None and one.ticks == start["ticks"] else None
+        if same is not None and (same.parent == os.getpid() or same.parent in ours):
+            return start
+        if same is not None and same.living:
+            self._watch(run, start)
+            return start
+        self._dying[run] = start
+        return None
+
+    def _watch(self, run: int, start: Message) -> None:
+        try:
+            descriptor = os.pidfd_open(start["pid"])
+        except OSError:
+            self._dying[run] = start
+            return
+        self._selector.register(descriptor, selectors.EVENT_READ, lambda _mask: self._ended(run, start, descriptor))
+        if not kernel.is_living(start["pid"], start["ticks"]):
+            self._ended(run, start, descriptor)
+
+    def _ended(self, run: int, start: Message, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        self._dying[run] = start
+
+    def _look_at_dying(self, run: int, start: Message) -> Message | None:
+        told = kernel.is_living(start["spawner"], start["spawner_ticks"])
+        record = spool.load(spool.folder(self._spool, run), spool.EXIT)
+        if record is not None or told:
+            return record
+        return ends.unseen(run, start, "launcher and spawner died while it ran; nobody saw its exit code")
+
+    def _look_at_starting(self, run: int, until: float, now: float, ours: frozenset[int]) -> Message | None:
+        path = spool.folder(self._spool, run)
+        record, start = spool.load(path, spool.EXIT), spool.load(path, spool.START)
+        if record is not None:
+            return record
+        if start is not None:
+            del self._starting[run]
+            return self._settle(run, start, ours)
+        if now < until:
+            return None
+        census = Census()
+        census.take(ours)
+        found = census.find_mark(f"{run}-")
+        if found is None:
+            return ends.unseen(run, None, "the spawner died in the instant of its start; nobody saw if it ran")
+        start = self._start_of(*found)
+        self._watch(run, start)
+        return start
+
+    def _start_of(self, one: Process, mark: str) -> Message:
+        """Return what start.json would have said of a process found by its mark; its limits went with the spawner."""
+        return {
+            "pid": one.pid,
+            "ticks": one.ticks,
+            "started_ns": time.time_ns() - int(self.lived(one.ticks) * 1e9),
+            "mark": mark,
+            "number": 0,
+            "group": None,
+            "timeout_ms": None,
+            "grace_ms": 0,
+            "spawner": 0,
+            "spawner_ticks": 0,
+            "boot": self._boot,
+        }

@@ -1,0 +1,55 @@
+"""The record of an end, as exit.json and the `ended` event hold it: measured, counted, or honestly not known."""
+
+from __future__ import annotations
+
+import time
+
+from scheduler_daemon.launcher import cgroups, kernel
+from scheduler_daemon.launcher.protocol import Message
+
+
+def measured(run: int, started_ns: int, ending: kernel.Ending) -> Message:
+    """Return the record of an end that we saw. `max_rss_bytes` is at least the size of the spawner it was born from."""
+    return {
+        "id": run,
+        "started_ns": started_ns,
+        "ended_ns": time.time_ns(),
+        "exit_code": ending.exit_code,
+        "signal": ending.signal,
+        "cpu_ms": ending.cpu_us / 1000,
+        "max_rss_bytes": ending.max_rss,
+        "usage_source": "wait4",
+    }
+
+
+def unstarted(run: int, why: str) -> Message:
+    """Return the record of a job that could not be started."""
+    now = time.time_ns()
+    return {"id": run, "started_ns": now, "ended_ns": now, "spawn_error": why}
+
+
+def cancelled_in_queue(run: int, reason: str) -> Message:
+    """Return the record of a job cancelled before anything of it ran."""
+    return {
+        "id": run,
+        "started_ns": None,
+        "ended_ns": time.time_ns(),
+        "killed_by": "cancel",
+        "reason": reason,
+        "killed": 0,
+    }
+
+
+def unseen(run: int, start: Message | None, why: str) -> Message:
+    """Return the record of a run whose exit status nobody saw. It is not guessed."""
+    started = start["started_ns"] if start else None
+    return {"id": run, "started_ns": started, "ended_ns": time.time_ns(), "unknown": True, "reason": why}
+
+
+def leftover(group: str | None, pid: int) -> int:
+    """Count the living processes an ended job leaves: all by its control group, else those of its process group."""
+    if group is not None:
+        return 0 if cgroups.remove(group) else len(cgroups.members(group))
+    if not kernel.has_living_child_in_group(pid):
+        return 0
+    return sum(1 for one in kernel.processes().values() if one.group == pid and one.living)

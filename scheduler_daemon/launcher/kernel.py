@@ -1,0 +1,155 @@
+"""What we ask of Linux that Python does not offer, or not cheaply: subreapers, peeking at the dead, the process table.
+
+A pid alone names nobody: it is always held together with its start time in clock ticks since boot, so that a recycled
+pid is never taken for the process that had it before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "ppc64le": 272, "s390x": 281}.get(platform.machine())
+_PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_info = ctypes.create_string_buffer(128)
+_usage = ctypes.create_string_buffer(272)
+
+
+class Ending(NamedTuple):
+    """How a child ended, as wait4(2) tells it. `cpu_us` counts the children it waited for; `max_rss` is in bytes."""
+
+    pid: int
+    exit_code: int | None
+    signal: int | None
+    cpu_us: int
+    max_rss: int
+
+
+class Process(NamedTuple):
+    """One line of the process table. `ticks` is its start in clock ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    ticks: int
+
+    @property
+    def living(self) -> bool:
+        return self.state not in "ZX"
+
+
+def become_subreaper(name: str) -> None:
+    """Make orphans below us our children, so that nothing that a job started slips away to init."""
+    _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def peek_ended_child() -> Ending | None:
+    """Return how the next ended child ended, leaving it a zombie, or None if none has. Reap it with `reap`.
+
+    The zombie keeps the status until it is written down: whoever dies in between, our own parent can still read it.
+    """
+    if _WAITID is None:
+        return _take_ended_child()
+    if _libc.syscall(_WAITID, 0, 0, _info, _PEEK, _usage) != 0:
+        return None
+    _signo, _errno, how, _pad, pid, _uid, status = struct.unpack_from("iiiiiIi", _info.raw)
+    if pid == 0:
+        return None
+    user_s, user_us, system_s, system_us, max_rss_kib = struct.unpack_from("lllll", _usage.raw)
+    code, number = (status, None) if how == os.CLD_EXITED else (None, status)
+    return Ending(pid, code, number, (user_s + system_s) * 1_000_000 + user_us + system_us, max_rss_kib * 1024)
+
+
+def _take_ended_child() -> Ending | None:
+    """The same where the number of waitid(2) is not known to us; here the zombie is gone at once."""
+    try:
+        pid, status, usage = os.wait4(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if pid == 0:
+        return None
+    result = os.waitstatus_to_exitcode(status)
+    cpu_us = int((usage.ru_utime + usage.ru_stime) * 1_000_000)
+    return Ending(pid, result if result >= 0 else None, -result if result < 0 else None, cpu_us, usage.ru_maxrss * 1024)
+
+
+def reap(pid: int) -> None:
+    """Let a zombie go; no more is known of it afterwards."""
+    if _WAITID is not None:
+        os.waitpid(pid, 0)
+
+
+def has_living_child_in_group(group: int) -> bool:
+    """Tell whether a living child of ours, born or adopted, is in this process group; its zombies do not count."""
+    try:
+        os.waitid(os.P_PGID, group, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def boot_id() -> str:
+    """Return the kernel's name for this boot; start times in ticks mean nothing in another."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def process(pid: int) -> Process | None:
+    """Return what the process table says of this pid, zombies included, or None if there is none."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        line = os.read(descriptor, 4096)
+    except OSError:  # it ended between open and read
+        return None
+    finally:
+        os.close(descriptor)
+    words = line[line.rindex(b")") + 2 :].split(None, 20)
+    return Process(pid, chr(words[0][0]), int(words[1]), int(words[2]), int(words[3]), int(words[19]))
+
+
+def processes() -> dict[int, Process]:
+    """Return the whole process table by pid."""
+    found = (process(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - Path costs ten times
+    return {one.pid: one for one in found if one is not None}
+
+
+def is_living(pid: int, ticks: int) -> bool:
+    """Tell whether the very process that started at `ticks` still lives; a zombie does not."""
+    one = process(pid)
+    return one is not None and one.ticks == ticks and one.living
+
+
+def send(pid: int, ticks: int, number: signal.Signals) -> bool:
+    """Signal this very process. False if it is gone, its pid has another owner now, or we may not.
+
+    The pidfd pins the process before its start time is compared, so no recycling can come between check and signal.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        one = process(pid)
+        if one is None or one.ticks != ticks:
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,231 @@
+"""A spawner: a small process that starts jobs one after another and writes down how each ended.
+
+Several of them make a burst of starts parallel. A spawner does not judge: when to kill, and whom, is the launcher's to
+say. If the launcher dies the spawner takes nothing new, waits for its jobs, writes their true ends and goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from scheduler_daemon.launcher import birth, cgroups, ends, kernel, spool
+from scheduler_daemon.launcher.protocol import Lines, Message, decode, encode
+
+_REAP_EVERY = 0.01
+"""Seconds between looks at ended jobs while starts are waiting: starts go first."""
+_REPORT_EVERY = 8
+"""Starts reported in one write while more are waiting."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One running job of ours. `held` means the launcher is killing it and will write its end."""
+
+    run: int
+    started_ns: int
+    group: str | None
+    held: bool = False
+
+
+class Spawner:
+    """The loop of one spawner over its socket to the launcher."""
+
+    def __init__(self, link: socket.socket, spool_path: str, group: str | None) -> None:
+        self._link = link
+        self._spool = spool_path
+        self._group = group
+        self._home = cgroups.home() if group else ""
+        self._away: str | None = None
+        self._me = os.getpid()
+        self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
+        self._children: dict[int, Child] = {}
+        self._unwritten: dict[int, Message] = {}
+        self._crowded: list[str] = []
+        self._inbox: deque[bytes] = deque()
+        self._outbox: list[bytes] = []
+        self._orphaned = False
+        self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _own_ticks(self) -> int:
+        me = kernel.process(self._me)
+        return me.ticks if me else 0
+
+    def run(self) -> None:
+        """Serve until the launcher is gone and no child is left."""
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        lines = Lines()
+        watched = select.poll()
+        watched.register(self._wake, select.POLLIN)
+        watched.register(self._link, select.POLLIN)
+        while not self._orphaned or self._children:
+            self._flush()
+            self._go_home()
+            ready = {descriptor for descriptor, _ in watched.poll()}
+            if self._wake in ready:
+                os.read(self._wake, 65536)
+            if self._link.fileno() in ready and not self._read(lines):
+                watched.unregister(self._link)
+                self._lose_launcher()
+            self._reap()
+            self._work()
+
+    def _read(self, lines: Lines) -> bool:
+        try:
+            data = self._link.recv(1 << 20)
+        except OSError:
+            data = b""
+        self._inbox.extend(lines.feed(data))
+        return bool(data)
+
+    def _lose_launcher(self) -> None:
+        self._orphaned = True
+        self._inbox.clear()
+        for run, record in self._unwritten.items():
+            path = spool.folder(self._spool, run)
+            if spool.load(path, spool.EXIT) is None:
+                with contextlib.suppress(OSError):
+                    spool.save(path, spool.EXIT, record)
+        for child in self._children.values():
+            child.held = False
+
+    def _work(self) -> None:
+        reaped = time.monotonic()
+        while self._inbox:
+            self._obey(decode(self._inbox.popleft()))
+            if len(self._outbox) >= _REPORT_EVERY:
+                self._flush()
+            if time.monotonic() - reaped > _REAP_EVERY:
+                self._reap()
+                reaped = time.monotonic()
+
+    def _flush(self) -> None:
+        if not self._outbox:
+            return
+        if not self._orphaned:
+            with contextlib.suppress(OSError):  # a dead launcher shows when we read
+                self._link.sendall(b"".join(self._outbox))
+        self._outbox.clear()
+
+    def _say(self, event: str, run: int, **more: object) -> None:
+        self._outbox.append(encode({"event": event, "id": run, **more}))
+
+    def _obey(self, message: Message) -> None:
+        run = message["id"]
+        if message["op"] == "start":
+            self._start(run, message)
+        elif message["op"] == "hold":
+            self._hold(run)
+        else:  # drop: the launcher has written the end
+            self._unwritten.pop(run, None)
+
+    def _start(self, run: int, request: Message) -> None:
+        path = spool.folder(self._spool, run)
+        try:
+            files = birth.open_files(path, stdin=request["stdin"])
+        except birth.AlreadyBegun:
+            self._say("begun", run)
+            return
+        except birth.Unstartable as error:
+            self._fail(run, str(error))
+            return
+        try:
+            self._give_birth(run, path, request, files)
+        except birth.Unstartable as error:
+            self._fail(run, str(error))
+        finally:
+            for descriptor in files:
+                os.close(descriptor)
+
+    def _give_birth(self, run: int, path: str, request: Message, files: tuple[int, int, int]) -> None:
+        mark = birth.new_mark(run)
+        group = self._enter_group(mark)
+        try:
+            pid = birth.spawn(request, files, mark, tagged=group is None)
+        except birth.Unstartable:
+            if group is not None:
+                self._go_home()
+                cgroups.remove(group)
+            raise
+        now = time.time_ns()
+        self._children[pid] = Child(run, now, group)
+        born = kernel.process(pid)  # ours until we reap it, so it is there
+        record = {
+            "pid": pid,
+            "ticks": born.ticks if born else 0,
+            "started_ns": now,
+            "mark": mark.text,
+            "number": mark.number,
+            "group": group,
+            "timeout_ms": request["timeout_ms"],
+            "grace_ms": request["grace_ms"],
+            **self._identity,
+        }
+        with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
+            spool.save(path, spool.START, record)
+        self._say("started", run, **record)
+
+    def _enter_group(self, mark: birth.Mark) -> str | None:
+        if self._group is None:
+            return None
+        group = f"{self._group}/{mark.text}"
+        try:
+            cgroups.make(group)
+            cgroups.join(group)
+        except OSError:
+            cgroups.remove(group)
+            return None
+        self._away = group
+        return group
+
+    def _go_home(self) -> None:
+        """Leave the last job's group, so that killing it does not kill us."""
+        if self._away is not None:
+            cgroups.join(self._home)
+            self._away = None
+
+    def _fail(self, run: int, why: str) -> None:
+        self._end(run, ends.unstarted(run, why))
+
+    def _end(self, run: int, record: Message) -> None:
+        try:
+            spool.save(spool.folder(self._spool, run), spool.EXIT, record)
+        except OSError as error:
+            record["unsaved"] = error.strerror
+        self._outbox.append(encode({"event": "ended", **record}))
+
+    def _hold(self, run: int) -> None:
+        self._go_home()
+        for child in self._children.values():
+            if child.run == run:
+                child.held = True
+                self._say("held", run)
+
+    def _reap(self) -> None:
+        while (ending := kernel.peek_ended_child()) is not None:
+            child = self._children.pop(ending.pid, None)
+            if child is not None:
+                self._bury(child, ending)
+            kernel.reap(ending.pid)
+        self._crowded = [group for group in self._crowded if not cgroups.remove(group)]
+
+    def _bury(self, child: Child, ending: kernel.Ending) -> None:
+        record = ends.measured(child.run, child.started_ns, ending)
+        if child.held:
+            self._unwritten[child.run] = record
+            self._say("main_ended", child.run, record=record)
+            self._flush()  # it must be out before the zombie, the other witness, goes
+            return
+        if child.group is not None and child.group == self._away:
+            self._go_home()
+        record["leftover"] = ends.leftover(child.group, ending.pid)
+        if record["leftover"] and child.group is not None:
+            self._crowded.append(child.group)
+        self._end(child.run, record)

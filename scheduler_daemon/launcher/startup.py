@@ -1,0 +1,84 @@
+"""Become the one launcher of a state directory: lock, socket, a session of its own. Then `server` takes over."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from scheduler_daemon.launcher import cgroups, kernel
+from scheduler_daemon.launcher.protocol import reachable
+from scheduler_daemon.launcher.server import Server
+
+_SPAWNERS = 4
+
+
+def main(arguments: list[str]) -> int:
+    """Start a launcher in the background and return 0 when it listens, also if another already does; 1 if it cannot."""
+    state, path = Path(arguments[0]), Path(arguments[1])
+    count = int(arguments[arguments.index("--spawners") + 1]) if "--spawners" in arguments else _SPAWNERS
+    ready, done = os.pipe()
+    if os.fork() != 0:
+        os.close(done)
+        answer = os.read(ready, 1)
+        return 0 if answer == b"+" else 1
+    os.close(ready)
+    status = 1
+    try:
+        status = _serve(state, path, count, done, grouped="--no-groups" not in arguments)
+    except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> int:
+    os.setsid()
+    os.umask(0o077)
+    os.chdir("/")
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    lock = os.open(state / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.write(done, b"+")
+        return 0
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    spool = state / "spool"
+    spool.mkdir(mode=0o700, exist_ok=True)
+    kernel.become_subreaper("chronos-launch")
+    group = cgroups.find_parent(_group_name(state)) if grouped else None
+    server = Server(_listen(path), str(spool), group, count)
+    server.prepare()
+    os.write(done, b"+")
+    os.close(done)
+    try:
+        server.run()
+    finally:
+        path.unlink(missing_ok=True)
+    if group is not None:
+        cgroups.remove_parent(group)
+    return 0
+
+
+def _group_name(state: Path) -> str:
+    return "chronos-" + hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:12]
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with reachable(path) as name:
+        listener.bind(name)
+    listener.listen(64)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,228 @@
+"""Run executions as processes through the launcher: hand over launches, hear starts and ends without a gap.
+
+The launcher outlives us: whatever it knows is told anew when we come back. What an end means for a run, and when its
+spool folder goes, is left to the supervisor; it forgets a run once both are done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from scheduler_daemon.runners.link import NoLauncherError, connect_or_start
+from scheduler_daemon.runners.requests import Ended, LaunchRequest, Started, ended, refused, started
+
+__all__ = ["Ended", "LaunchRequest", "NoLauncherError", "ProcessRunner", "Started", "spool_folder"]
+
+_RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 2.0
+
+
+def spool_folder(state_dir: Path, execution_id: int) -> Path:
+    """Return where stdin, stdout, stderr, start.json and exit.json of an execution lie."""
+    return state_dir / "spool" / str(execution_id)
+
+
+class ProcessRunner:
+    """A client of the launcher of one state directory; use it as an async context manager, from one event loop."""
+
+    def __init__(self, state_dir: Path, socket_path: Path | None = None, *, options: tuple[str, ...] = ()) -> None:
+        """`options` are passed to the launcher, should we be the one to start it."""
+        self._state_dir = state_dir
+        self._path = socket_path or state_dir / "launcher.sock"
+        self._options = options
+        self._writer: asyncio.StreamWriter | None = None
+        self._events: asyncio.Queue[Started | Ended] = asyncio.Queue()
+        self._launches: dict[int, bytes] = {}
+        self._cancels: dict[int, bytes] = {}
+        self._running: dict[int, Started] = {}
+        self._ended: set[int] = set()
+        self._listed = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self.launcher_pid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect to the launcher or start one. Raises NoLauncherError."""
+        await asyncio.to_thread(lambda: (self._state_dir / "spool").mkdir(mode=0o700, parents=True, exist_ok=True))
+        reader = await self._connect()
+        self._loop = asyncio.create_task(self._serve(reader), name="process-runner")
+        await self._listed.wait()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the launcher and its jobs running."""
+        if self._loop is not None:
+            self._loop.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._loop
+        await self._close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a launcher is there now; while not, launches wait."""
+        return self._writer is not None
+
+    async def launch(self, batch: Sequence[LaunchRequest]) -> None:
+        """Have these started, in this order. Returns when they are handed over; Started or Ended tells the rest.
+
+        A launch is repeated after a reconnect until it is answered; the launcher starts an execution once only.
+        """
+        if any(request.stdin is not None for request in batch):
+            await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
+        lines = {request.execution_id: _start_line(request) for request in batch}
+        self._launches |= lines
+        await self._send(lines.values())
+
+    async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
+        """End a run: TERM to all its processes, KILL after `grace`, and its Ended when none is left.
+
+        Harmless if it ended already; one that has not begun never will.
+        """
+        request = {"op": "cancel", "id": execution_id, "reason": reason, "grace_ms": int(grace.total_seconds() * 1000)}
+        self._cancels[execution_id] = _line(request)
+        await self._send([self._cancels[execution_id]])
+
+    async def forget(self, execution_ids: Iterable[int]) -> None:
+        """Let the launcher forget ended runs whose end is recorded and whose spool folder is removed."""
+        ids = list(execution_ids)
+        self._ended.difference_update(ids)
+        await self._send([_line({"op": "forget", "id": execution_id}) for execution_id in ids])
+
+    async def running(self) -> list[Started]:
+        """Return the runs that live now, as far as told."""
+        return list(self._running.values())
+
+    def known(self) -> frozenset[int]:
+        """Return the runs the launcher has told of and not been asked to forget; whole once the context is entered."""
+        return frozenset(self._running) | self._ended
+
+    async def events(self) -> AsyncIterator[Started | Ended]:
+        """Yield starts and ends as they come; each end at least once until it is forgotten, some twice."""
+        while True:
+            yield await self._events.get()
+
+    async def shut_down_if_idle(self) -> None:
+        """Ask the launcher to go if it has no running job; for an embedded daemon that stops for good."""
+        await self._send([_line({"op": "shutdown"})])
+
+    async def _connect(self) -> asyncio.StreamReader:
+        reader, self._writer = await connect_or_start(self._state_dir, self._path, self._options)
+        self._writer.write(_line({"op": "ping"}) + _line({"op": "subscribe"}))
+        return reader
+
+    async def _send(self, lines: Iterable[bytes]) -> None:
+        """Send if there is a launcher; what must not be lost is sent again after a reconnect."""
+        writer = self._writer
+        if writer is None:
+            return
+        with contextlib.suppress(OSError):
+            writer.write(b"".join(lines))
+            await writer.drain()
+
+    async def _serve(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            await self._hear(reader)
+            await self._close()
+            reader = await self._reconnect()
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        """Hear the launcher until it is gone."""
+        rest = b""
+        while True:
+            try:
+                data = await reader.read(1 << 18)
+            except OSError:
+                return
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+
+    async def _reconnect(self) -> asyncio.StreamReader:
+        pause = _RECONNECT_FIRST
+        while True:
+            try:
+                return await self._connect()
+            except NoLauncherError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _RECONNECT_MOST)
+
+    async def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        match message["event"]:
+            case "started":
+                self._tell_start(started(message))
+            case "ended":
+                self._tell_end(ended(message))
+            case "refused" if message["id"] in self._launches:
+                self._tell_end(refused(message["id"], message["reason"], datetime.now(UTC)))
+            case "refused":
+                self._cancels.pop(message["id"], None)
+            case "pong":
+                self.launcher_pid = message["pid"]
+            case "listed":
+                self._listed.set()
+                if self._writer is not None:
+                    self._writer.write(b"".join([*self._launches.values(), *self._cancels.values()]))
+
+    def _tell_start(self, news: Started) -> None:
+        self._launches.pop(news.execution_id, None)
+        self._running[news.execution_id] = news
+        self._events.put_nowait(news)
+
+    def _tell_end(self, news: Ended) -> None:
+        self._launches.pop(news.execution_id, None)
+        self._cancels.pop(news.execution_id, None)
+        self._running.pop(news.execution_id, None)
+        self._ended.add(news.execution_id)
+        self._events.put_nowait(news)
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _start_line(request: LaunchRequest) -> bytes:
+    timeout = request.timeout
+    return _line(
+        {
+            "op": "start",
+            "id": request.execution_id,
+            "argv": request.argv,
+            "env": dict(request.env),
+            "cwd": request.cwd,
+            "umask": request.umask,
+            "user": request.user,
+            "stdin": request.stdin is not None,
+            "timeout_ms": None if timeout is None else int(timeout.total_seconds() * 1000),
+            "grace_ms": int(request.grace.total_seconds() * 1000),
+        }
+    )
+
+
+def _spool_inputs(state_dir: Path, batch: Sequence[LaunchRequest]) -> None:
+    for request in batch:
+        if request.stdin is None:
+            continue
+        folder = spool_folder(state_dir, request.execution_id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(
+            folder / "stdin", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(request.stdin)

@@ -1,0 +1,104 @@
+"""What a runner is asked for and what it tells: a launch, a start, an end. Times are UTC, sizes bytes, as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """One process to start. `user` is an account name, None for the daemon's own; `cwd` is absolute.
+
+    The job gets exactly `env` and one variable more, CHRONOS_RUN, by which its processes are recognised.
+    `stdin` None means /dev/null. A run beyond `timeout` gets TERM, and KILL after `grace`.
+    """
+
+    execution_id: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    umask: int = 0o022
+    user: str | None = None
+    stdin: bytes | None = None
+    timeout: timedelta | None = None
+    grace: timedelta = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process exists for this execution. May be told more than once."""
+
+    execution_id: int
+    pid: int
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution ended; told again after each reconnect until it is forgotten.
+
+    Exactly one of these holds: `exit_code` or `signal` is set, or `spawn_error` says why nothing ran, or it was
+    cancelled before its start (`started_at` None), or `unknown` (nobody saw the exit status; `reason` says why).
+    `leftover` counts living processes it left behind; `survivors` those that could not be killed.
+    """
+
+    execution_id: int
+    exit_code: int | None
+    signal: int | None
+    started_at: datetime | None
+    ended_at: datetime
+    cpu_ms: float | None
+    max_rss_bytes: int | None
+    usage_source: str | None
+    killed_by: Literal["timeout", "cancel"] | None
+    reason: str | None
+    spawn_error: str | None
+    killed: int
+    leftover: int
+    survivors: int
+    unknown: bool
+
+
+def moment(ns: int | None) -> datetime | None:
+    """Return nanoseconds since 1970 as a UTC time."""
+    return None if ns is None else datetime.fromtimestamp(ns / 1e9, UTC)
+
+
+def started(record: Mapping[str, Any]) -> Started:
+    """Read a start as the launcher tells it."""
+    return Started(record["id"], record["pid"], datetime.fromtimestamp(record["started_ns"] / 1e9, UTC))
+
+
+def ended(record: Mapping[str, Any]) -> Ended:
+    """Read an end as the launcher tells it or exit.json holds it."""
+    get = record.get
+    return Ended(
+        execution_id=record["id"],
+        exit_code=get("exit_code"),
+        signal=get("signal"),
+        started_at=moment(get("started_ns")),
+        ended_at=datetime.fromtimestamp(record["ended_ns"] / 1e9, UTC),
+        cpu_ms=get("cpu_ms"),
+        max_rss_bytes=get("max_rss_bytes"),
+        usage_source=get("usage_source"),
+        killed_by=get("killed_by"),
+        reason=get("reason"),
+        spawn_error=get("spawn_error"),
+        killed=get("killed", 0),
+        leftover=get("leftover", 0),
+        survivors=get("survivors", 0),
+        unknown=bool(get("unknown")),
+    )
+
+
+def refused(execution_id: int, why: str, now: datetime) -> Ended:
+    """Return the end of a launch that the launcher would not take."""
+    record = {
+        "id": execution_id,
+        "ended_ns": int(now.timestamp() * 1e9),
+        "spawn_error": f"refused by the launcher: {why}",
+    }
+    return ended(record)
