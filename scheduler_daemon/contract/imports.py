@@ -39,4 +39,6 @@ class ImportReport(BaseModel, frozen=True):
     refused: int
     gone: tuple[str, ...] = ()
     """Jobs an earlier import made from this source whose line is no longer there; left as they are."""
+    warnings: tuple[str, ...] = ()
+    """About the file as such: line ends, byte order mark, its format."""
     lines: tuple[ImportLine, ...]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ CHECK_PERIOD = 2.0
 LOW_DISK_BYTES = 64 * 1024 * 1024
 RESTART_DELAY = 1.0
 """Seconds until a loop that failed by a fault of ours begins again."""
-STOP_MARGIN = timedelta(seconds=5)
+STOP_SECONDS = 30.0
+"""How long stopping with all jobs waits for their ends; the launcher goes on killing after that."""
 
 
 class Daemon:
@@ -82,7 +83,7 @@ class Daemon:
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop the process of a run that somebody has cancelled."""
         self.relay.wake()
-        await self.runner.cancel(execution_id, reason)
+        await self.supervisor.stop(execution_id, reason)
 
     def shut_down(self, *, stop_jobs: bool) -> None:
         """Begin to stop."""
@@ -94,8 +95,8 @@ class Daemon:
         troubles = dict(self._troubles)
         if self.relay.trouble:
             troubles["redis"] = self.relay.trouble
-        if self.runner.trouble:
-            troubles["launcher"] = self.runner.trouble
+        if not self.runner.connected:
+            troubles["launcher"] = "the launcher does not answer; starts wait for it"
         names = dict.fromkeys(("database", "redis", "launcher", "disk", "schedule", *troubles))
         parts = tuple(Component(name=name, ok=name not in troubles, detail=troubles.get(name, "")) for name in names)
         status = "starting" if not self._ready else "degraded" if troubles else "ready"
@@ -162,14 +163,13 @@ class Daemon:
             self._troubles.pop("disk", None)
 
     async def stop_all_jobs(self) -> None:
-        """Cancel every run and wait for their ends, no longer than their grace and a little."""
-        longest = timedelta()
+        """Cancel every run and wait until all have ended, but not for ever."""
         for execution_id in self.dispatcher.active_ids:
-            longest = max(longest, timedelta(seconds=10))
-            await self.runner.cancel(execution_id, "the daemon was stopped with its jobs")
-        deadline = asyncio.get_running_loop().time() + (longest + STOP_MARGIN).total_seconds()
-        while self.dispatcher.active and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110  # once in the daemon's life; not worth an event of its own
+            await self.supervisor.stop(execution_id, "the daemon was stopped together with its jobs")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STOP_SECONDS
+        while self.dispatcher.active and loop.time() < deadline:  # noqa: ASYNC110  # once in its life
+            await asyncio.sleep(0.05)
 
 
 def _boot_id() -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.runners.process import Ended, Started
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.runs import Holder, Start
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 
@@ -33,11 +34,11 @@ class Runner(Protocol):
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Stop a run and everything it started."""
 
-    async def forget(self, execution_id: int) -> None:
-        """The end is recorded and the output kept: drop both."""
+    async def forget(self, execution_ids: Iterable[int]) -> None:
+        """The ends are recorded and the output is kept."""
 
-    async def known(self) -> Collection[int]:
-        """Return the runs whose life the launcher or the spool knows of."""
+    def known(self) -> frozenset[int]:
+        """Return the runs the launcher has told of and not been asked to forget."""
 
 
 class Sink(Protocol):
@@ -77,49 +78,40 @@ class Supervisor:
         self._ended: dict[int, Ended] = {}
         self._news = asyncio.Event()
         self._finishing: set[int] = set()
+        self._to_finish = asyncio.Event()
 
     async def recover(self) -> None:
-        """Take up the runs of an earlier start: adopt what lives, start what never was, let the ends come in."""
+        """Take up the runs of an earlier start: adopt what lives, start what never was, let the ends come in.
+
+        A claimed run that the launcher does not know is handed over again: the launcher starts a run once only. One that
+        had begun and is known to nobody has an end that nobody saw.
+        """
         rows = await self._database.read(lambda db: executions.active(db, self._holder.host))
         ours = [row for row in rows if row.state != "queued"]
-        known = set(await self._runner.known())
-        specs = await self._database.read(lambda db: runs.take_over(db, [row.id for row in ours], holder=self._holder))
-        by_id = {start.execution_id: start for start in specs}
-        for row in ours:
-            if row.id in known:
-                await self._sink.resume(row.id, limit_bytes=by_id[row.id].spec["output_limit_bytes"])
+        known = self._runner.known()
         self._dispatcher.adopt([row.id for row in ours], waiting=len(ours) < len(rows))
-        await self._cancel_again([row for row in ours if row.cancel_actor and row.id in known])
-        never = [by_id[row.id] for row in ours if row.id not in known and row.state == "starting"]
-        gone = [row for row in ours if row.id not in known and row.state != "starting"]
-        await self._dispatcher.hand_over(never)
-        self._take([_lost(row, self._now()) for row in gone])
-        log.info(
-            "took up %d runs: %d known to the launcher, %d to start, %d lost",
-            len(ours),
-            len(known),
-            len(never),
-            len(gone),
-        )
+        await self._adopt_logs(known)
+        for row in ours:
+            if row.cancel_actor and row.id in known:
+                await self.stop(row.id, row.cancel_reason or "")
+        claimed = [row.id for row in ours if row.id not in known and row.state == "starting"]
+        await self._dispatcher.hand_over(await self._starts(claimed))
+        self._take([_lost(row, self._now()) for row in ours if row.id not in known and row.state != "starting"])
+        log.info("took up %d runs, of which the launcher knows %d", len(ours), len(known & {row.id for row in ours}))
 
-    async def _cancel_again(self, rows: Sequence[Any]) -> None:
-        for row in rows:
-            await self._runner.cancel(row.id, row.cancel_reason or "", timedelta(seconds=10))
+    async def _starts(self, ids: Iterable[int]) -> list[Start]:
+        wanted = list(ids)
+        return await self._database.read(lambda db: runs.take_over(db, wanted, holder=self._holder))
 
-    async def finish_logs(self) -> None:
-        """Keep the rest of the output of runs whose end was recorded just before the daemon died."""
-        known = set(await self._runner.known())
-        rows = await self._database.read(lambda db: executions.by_ids(db, known))
-        ended = [row for row in rows if row.ended_at is not None]
-        starts = await self._database.read(
-            lambda db: runs.take_over(db, [row.id for row in ended], holder=self._holder)
-        )
-        for start in starts:
-            await self._sink.resume(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
-            await self._finish(start.execution_id)
-        for stray in known - {row.id for row in rows}:
-            log.warning("the spool holds run %d, which the database does not know; it is dropped", stray)
-            await self._runner.forget(stray)
+    async def _adopt_logs(self, known: Iterable[int]) -> None:
+        """Read on in the output of every run the launcher knows; drop what the database does not know."""
+        starts = {start.execution_id: start for start in await self._starts(known)}
+        for execution_id in known:
+            if execution_id in starts:
+                limit = starts[execution_id].spec["output_limit_bytes"]
+                await self._sink.resume(execution_id, limit_bytes=limit)
+            else:
+                log.warning("the launcher tells of run %d, which the database does not know; it is left", execution_id)
 
     async def listen(self) -> None:
         """Take what the runner tells, for ever."""
@@ -165,6 +157,7 @@ class Supervisor:
         self._dispatcher.ended(ids)
         self._recorded()
         self._finishing.update(ids)
+        self._to_finish.set()
 
     async def finish_step(self) -> None:
         """Keep the output of ended runs and let the launcher forget them."""
@@ -174,14 +167,15 @@ class Supervisor:
 
     async def _finish(self, execution_id: int) -> None:
         await self._sink.finish(execution_id)
-        await self._runner.forget(execution_id)
+        await asyncio.to_thread(shutil.rmtree, self._spool / str(execution_id), ignore_errors=True)
+        await self._runner.forget([execution_id])
 
     def _as_recorded(self, end: Ended) -> runs.Ended:
         report = Report(
             exit_code=end.exit_code,
             signal=end.signal,
             killed_by=end.killed_by,
-            cancel_reason=end.reason,
+            cancel_reason=end.reason or "",
             spawn_error=end.spawn_error,
             unknown=end.unknown,
         )
@@ -190,7 +184,7 @@ class Supervisor:
             report,
             end.started_at,
             end.ended_at,
-            end.cpu_ms,
+            None if end.cpu_ms is None else round(end.cpu_ms),
             end.max_rss_bytes,
             self._size(end.execution_id),
         )
@@ -205,9 +199,10 @@ class Supervisor:
                 continue
         return total
 
-    async def stop(self, execution_id: int, reason: str, grace: timedelta) -> None:
-        """Stop a run; its end comes as an event."""
-        await self._runner.cancel(execution_id, reason, grace)
+    async def stop(self, execution_id: int, reason: str) -> None:
+        """Stop a run within its job's grace; its end comes as an event."""
+        for start in await self._starts([execution_id]):
+            await self._runner.cancel(execution_id, reason, timedelta(milliseconds=start.spec["grace_ms"]))
 
     async def run(self) -> None:
         """Write for ever."""
@@ -220,14 +215,14 @@ class Supervisor:
     async def run_finishing(self) -> None:
         """Keep logs of ended runs for ever, behind the writing of ends."""
         while True:
-            if not self._finishing:
-                await asyncio.sleep(0.05)
-                continue
+            await self._to_finish.wait()
+            self._to_finish.clear()
             try:
                 await self.finish_step()
             except ChronosError as error:
                 log.error("%s; the rest of some logs is kept later", error.message)
                 await asyncio.sleep(RETRY)
+                self._to_finish.set()
 
 
 def _lost(row: Any, now: datetime) -> Ended:
@@ -239,9 +234,12 @@ def _lost(row: Any, now: datetime) -> Ended:
         ended_at=now,
         cpu_ms=None,
         max_rss_bytes=None,
+        usage_source=None,
         killed_by=None,
-        reason="",
+        reason=None,
         spawn_error=None,
+        killed=0,
         leftover=0,
+        survivors=0,
         unknown=True,
     )

@@ -44,6 +44,7 @@ class ProcessRunner:
         self._running: dict[int, Started] = {}
         self._ended: set[int] = set()
         self._listed = asyncio.Event()
+        self._farewell: asyncio.Future[bool] | None = None
         self._loop: asyncio.Task[None] | None = None
         self.launcher_pid: int | None = None
 
@@ -109,9 +110,15 @@ class ProcessRunner:
         while True:
             yield await self._events.get()
 
-    async def shut_down_if_idle(self) -> None:
-        """Ask the launcher to go if it has no running job; for an embedded daemon that stops for good."""
+    async def shut_down_if_idle(self) -> bool:
+        """Have the launcher go if it has no running job, for a daemon that stops for good. True once it is gone."""
+        self._farewell = asyncio.get_running_loop().create_future()
         await self._send([_line({"op": "shutdown"})])
+        gone = await self._farewell if self.connected else False
+        if gone and self._loop is not None:
+            await self._loop
+        self._farewell = None
+        return gone
 
     async def _connect(self) -> asyncio.StreamReader:
         reader, self._writer = await connect_or_start(self._state_dir, self._path, self._options)
@@ -131,6 +138,11 @@ class ProcessRunner:
         while True:
             await self._hear(reader)
             await self._close()
+            farewell = self._farewell
+            if farewell is not None and farewell.done() and farewell.result():
+                return
+            if farewell is not None and not farewell.done():
+                farewell.set_result(False)
             reader = await self._reconnect()
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
@@ -173,6 +185,8 @@ class ProcessRunner:
                 self._tell_end(refused(message["id"], message["reason"], datetime.now(UTC)))
             case "refused":
                 self._cancels.pop(message["id"], None)
+            case "bye" | "busy" as answer if self._farewell is not None and not self._farewell.done():
+                self._farewell.set_result(answer == "bye")
             case "pong":
                 self.launcher_pid = message["pid"]
             case "listed":

@@ -109,7 +109,7 @@ _FIELDS = (
 
 _TRANSITION = (
     update(EXECUTIONS)
-    .where(EXECUTIONS.c.id == bindparam("b_id"), EXECUTIONS.c.state.in_(_ACTIVE))
+    .where(EXECUTIONS.c.id == bindparam("b_id"), EXECUTIONS.c.ended_at.is_(None))
     .values(**{field: bindparam(f"b_{field}") for field in _FIELDS}, version=EXECUTIONS.c.version + 1)
 )
 
