@@ -56,6 +56,8 @@ class Settings(NamedTuple):
     server: Address
     local: bool
     """The server is the one of `state`, not one that was named: this program may start and stop it."""
+    token: str = ""
+    """What a server on TCP asks for: `CHRONOS_TOKEN`, else the state directory's file `token`."""
 
 
 def load(state: str | None, server: str | None, environ: Mapping[str, str]) -> Settings:
@@ -78,7 +80,18 @@ def load(state: str | None, server: str | None, environ: Mapping[str, str]) -> S
         address = parse_address(named) if named else Address(path=places(directory, os.getuid()).api_socket)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    return Settings(directory, address, local=not named)
+    return Settings(directory, address, local=not named, token=_token(directory, address, environ))
+
+
+def _token(directory: str, server: Address, environ: Mapping[str, str]) -> str:
+    if server.path:
+        return ""  # the kernel says who asks
+    if named := environ.get("CHRONOS_TOKEN"):
+        return named
+    try:
+        return Path(directory, "token").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _read(path: Path, *, named: bool) -> Mapping[str, str]:

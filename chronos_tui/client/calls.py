@@ -82,12 +82,10 @@ def jobs(
     *,
     q: str | None = None,
     sort: str | None = None,
-    state: str | None = None,
-    tag: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call:
-    return _get("jobs", q=q, sort=sort, state=state, tag=tag, limit=limit, cursor=cursor)
+    return _get("jobs", q=q, sort=sort, limit=limit, cursor=cursor)
 
 
 def job(ref: Ref) -> Call:

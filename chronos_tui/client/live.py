@@ -39,13 +39,14 @@ ANSWER_SECONDS = 30.0
 class LiveClient:
     """Speaks to the server at `address`; keeps its connections until `aclose`."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, token: str = "") -> None:
         self.address = address
         base = "http://localhost" if address.path else str(address)
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=address.path or None),
             base_url=base,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            headers={"Authorization": f"Bearer {token}"} if token else None,
             trust_env=False,
         )
 
@@ -135,12 +136,10 @@ class LiveClient:
         *,
         q: str | None = None,
         sort: str | None = None,
-        state: str | None = None,
-        tag: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[JobView]:
-        return await self._page(calls.jobs(q=q, sort=sort, state=state, tag=tag, limit=limit, cursor=cursor), JobView)
+        return await self._page(calls.jobs(q=q, sort=sort, limit=limit, cursor=cursor), JobView)
 
     async def job(self, job: Ref) -> JobView:
         return await self._one(calls.job(job), JobView)

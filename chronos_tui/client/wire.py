@@ -32,8 +32,9 @@ class _UnixConnection(http.client.HTTPConnection):
 class Client:
     """Speaks to the server at `address`. Connects at the first call and keeps the connection."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, token: str = "") -> None:
         self.address = address
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection: http.client.HTTPConnection = (
             _UnixConnection(address.path)
             if address.path
@@ -84,7 +85,7 @@ class Client:
 
     def _once(self, call: Call) -> tuple[int, bytes]:
         try:
-            self._connection.request(call.method, call.target, call.body, dict(call.headers))
+            self._connection.request(call.method, call.target, call.body, {**self._headers, **call.headers})
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -28,7 +28,8 @@ def settings(context: typer.Context) -> Settings:
 
 def connect(context: typer.Context) -> Client:
     """Return a client for the server in the settings; it connects when first used."""
-    client = Client(settings(context).server)
+    found = settings(context)
+    client = Client(found.server, found.token)
     context.call_on_close(client.close)
     return client
 

@@ -9,7 +9,7 @@ import typer
 
 from chronos_tui.client import calls
 from chronos_tui.verbs import output, spec
-from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, Search, connect
+from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect
 from chronos_tui.verbs.failure import wrong_use
 
 app = typer.Typer(help="See, make, change, pause and delete jobs.", rich_markup_mode=None, add_completion=False)
@@ -19,7 +19,9 @@ app = typer.Typer(help="See, make, change, pause and delete jobs.", rich_markup_
 def list_jobs(
     context: typer.Context,
     *,
-    search: Search = None,
+    search: Annotated[
+        str | None, typer.Option(help="Words, status:failed, tag:db, owner:ada, since:2d, -tag:x.")
+    ] = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state, such as failed or paused.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
     sort: Annotated[str | None, typer.Option(help="name, next, last or state; -name for the other way.")] = None,
@@ -28,7 +30,8 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs."""
-    page = connect(context).json(calls.jobs(q=search, sort=sort, state=state, tag=tag, limit=limit, cursor=cursor))
+    q = " ".join(part for part in (search, state and f"status:{state}", tag and f"tag:{tag}") if part)
+    page = connect(context).json(calls.jobs(q=q or None, sort=sort, limit=limit, cursor=cursor))
     if as_json:
         output.page(page["items"], page.get("next"))
         return

@@ -35,6 +35,8 @@ def log(
         raise wrong_use(f"--stream {stream!r} is no stream; write stdout or stderr")
     if raw and (follow or as_json or search or tail):
         raise wrong_use("--raw gives stored bytes and goes with --stream only; leave the other flags out")
+    if tail and (search or stream):
+        raise wrong_use("--tail counts lines of both streams and goes without --search and --stream; leave them out")
     client = connect(context)
     if raw:
         output.write_bytes(client.raw(calls.raw_log(run, stream or "stdout")))
@@ -48,8 +50,8 @@ def _lines(
     client: Client, run: int, *, follow: bool, search: str | None, stream: str | None, tail: int | None
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines that are there, and with `follow` those to come until the run has ended."""
-    first = {"tail": tail} if tail else {"after": 0, "limit": PAGE_LINES}
-    page = client.json(calls.log(run, search=search, stream=stream, **first))
+    asking = calls.log(run, tail=tail) if tail else calls.log(run, limit=PAGE_LINES, search=search, stream=stream)
+    page = client.json(asking)
     asked = -1
     while True:
         yield from page["lines"]

@@ -11,10 +11,13 @@ from chronos_tui.client import Client, calls
 from chronos_tui.verbs import output
 from chronos_tui.verbs.common import AsJson, connect
 from chronos_tui.verbs.failure import FAILED, wrong_use
-from chronos_tui.verbs.spec import read_bytes
+from chronos_tui.verbs.spec import local_zone, read_bytes
 
 import_app = typer.Typer(help="Bring jobs in.", rich_markup_mode=None, add_completion=False)
 export_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+MAX_SOURCE = 150
+"""Characters; the API takes no longer name of a source."""
 
 _TONES = {"created": "ok", "updated": "running", "unchanged": "muted", "noted": "muted", "refused": "failed"}
 
@@ -33,7 +36,9 @@ def crontab(
         bool, typer.Option("--system", help="The sixth field is an account, as in /etc/crontab.")
     ] = False,
     user: Annotated[str | None, typer.Option(help="The account whose crontab it is.")] = None,
-    zone: Annotated[str | None, typer.Option(help="The zone cron works in, where the file does not say.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="The zone cron works in where the file does not say; this machine's if absent.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +57,12 @@ def crontab(
 
 def source_of(file: str, user: str | None) -> str:
     """Return the name an import is known by the next time: the file's place, or whose crontab came through a pipe."""
-    return f"crontab:{user or _login()}" if file == "-" else f"crontab:{os.path.realpath(file)}"
+    name = (user or _login()) if file == "-" else os.path.realpath(file)
+    if len(name) <= MAX_SOURCE:
+        return name
+    from hashlib import sha256
+
+    return f"{sha256(os.fsencode(name)).hexdigest()[:16]}:{name[-100:]}"
 
 
 def _login() -> str:
@@ -67,7 +77,13 @@ def bring_in(
 ) -> dict[str, Any]:
     """Import a crontab and return the report on its lines."""
     call = calls.import_crontab(
-        content, source=source, system=system, user=user, zone=zone, dry_run=dry_run, key=secrets.token_hex(16)
+        content,
+        source=source,
+        system=system,
+        user=user,
+        zone=zone or local_zone(os.environ),
+        dry_run=dry_run,
+        key=secrets.token_hex(16),
     )
     report: dict[str, Any] = client.json(call)
     return report
@@ -88,6 +104,8 @@ def show_report(report: dict[str, Any]) -> None:
     for line in report["lines"]:
         for warning in line["warnings"]:
             output.line(f"careful, line {line['number']}: {warning}")
+    for warning in report.get("warnings") or ():
+        output.line(f"careful: {warning}")
     for name in report["gone"]:
         output.line(f"careful: {name} was made from a line that is no longer there; it was left as it is")
     output.line(summary(report))
