@@ -32,6 +32,7 @@ from scheduler_daemon.contract.places import places
 from scheduler_daemon.live.binaries import Program, environment, find_program
 from scheduler_daemon.live.client import connect, require_usable, says_wrong_login, without_credentials
 from scheduler_daemon.live.errors import RedisUnavailable
+from scheduler_daemon.live.functions import load_functions
 from scheduler_daemon.live.private import private_dir, write_private, write_private_once
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ async def open_redis(state_dir: Path, url: str | None = None) -> RedisServer:
     try:
         await server.ensure()
         await require_usable(server.client, server.url)
+        await load_functions(server.client)
     except BaseException:
         await server.close()
         raise

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from scheduler_daemon.contract.channels import PREFIX, is_channel
 from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
-from scheduler_daemon.live.projection import call
+from scheduler_daemon.live.functions import call
 
 HEARTBEAT_SECONDS = 2.0
 _RIGHTS = ("resetkeys", "-@all", "+subscribe", "+unsubscribe", "+ping", "+hello", "+auth", "+client|setinfo")

@@ -34,12 +34,19 @@ local function make_series(key, job, metric, agg)
 end
 
 local function sample(job, text)
-  local words = split(text)
+  local words, names, points = split(text), {}, {}
   for i = 2, #words, 3 do
-    local metric, agg, value = words[i], words[i + 1], words[i + 2]
-    local key = 'cs:ts:' .. metric .. ':' .. job
-    if redis.call('EXISTS', key) == 0 then make_series(key, job, metric, agg) end
-    local reply = redis.pcall('TS.ADD', key, words[1], value)
+    local key = 'cs:ts:' .. words[i] .. ':' .. job
+    names[#names + 1] = key
+    points[#points + 1], points[#points + 2], points[#points + 3] = key, words[1], words[i + 2]
+  end
+  if #names == 0 then return end
+  if redis.call('EXISTS', unpack(names)) < #names then
+    for n, key in ipairs(names) do
+      if redis.call('EXISTS', key) == 0 then make_series(key, job, words[3 * n - 1], words[3 * n]) end
+    end
+  end
+  for _, reply in ipairs(redis.call('TS.MADD', unpack(points))) do
     if type(reply) == 'table' and reply.err and not string.find(reply.err, 'retention') then error(reply.err, 0) end
   end
 end

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import encode
-from scheduler_daemon.live.projection import call
+from scheduler_daemon.live.functions import call
 
 LINES_KEPT = 10_000
 LOG_LIFETIME = timedelta(hours=24)

@@ -7,19 +7,18 @@ harmless, so a relay that did not hear an answer sends again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from scheduler_daemon.contract.events import Event
 from scheduler_daemon.live import keys
-from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import encode, execution_index, job_index, samples
-from scheduler_daemon.live.errors import LiveError, PictureMissing, RebuildInProgress
+from scheduler_daemon.live.errors import LiveError
+from scheduler_daemon.live.functions import call
 from scheduler_daemon.live.search import has_indexes
 
 RUNS_KEPT = 200
@@ -47,39 +46,16 @@ class Applied:
     """Events the server would not take, with its reason; they never stop the others."""
 
 
-async def load_functions(client: Redis) -> None:
-    """Put our functions on the server, replacing the same version of them."""
-    source = files(__package__).joinpath("functions.lua").read_text(encoding="utf-8")
-    await command(client, "FUNCTION", "LOAD", "REPLACE", source)
-
-
-async def call(client: Redis, function: str, *args: str | bytes | int) -> Any:
-    """Call one of our functions, loading them first where they are missing.
-
-    Raises PictureMissing while the picture is absent, RebuildInProgress if a rebuild was taken over.
-    """
-    for attempt in (1, 2):
-        try:
-            return await command(client, "FCALL", function, 0, *args)
-        except ResponseError as error:
-            said = str(error)
-            if "NOEPOCH" in said:
-                raise PictureMissing(said.partition("NOEPOCH ")[2]) from error
-            if "NOTOKEN" in said:
-                raise RebuildInProgress(said.partition("NOTOKEN ")[2]) from error
-            if attempt == 2 or "Function not found" not in said:
-                raise
-            await load_functions(client)
-    raise AssertionError  # both rounds return or raise
-
-
 async def project(client: Redis, changes: Sequence[Change], *, keep: int = RUNS_KEPT) -> Applied:
     """Write a batch of committed changes and tell their listeners, in one round trip.
 
     Of several changes to one document in the batch only the newest is written and heard: it carries all of it.
     Raises PictureMissing while there is no picture: keep the changes, rebuild, then send them again.
     """
-    return await _send(client, "", _newest(changes), keep)
+    if not changes:
+        return Applied(0, 0, ())
+    newest = _newest(changes)
+    return _applied(newest, await call(client, "cs1_project", "", keep, *_spelled(newest)))
 
 
 async def picture_state(client: Redis) -> PictureState:
@@ -105,25 +81,38 @@ async def write_all(
 ) -> set[str]:
     """Write documents and samples during a rebuild, unheard and whatever their revision; return their keys."""
     written: set[str] = set()
-    async for part in _batches(changes, batch):
-        applied = await _send(client, token, part, keep)
-        if applied.refused:
-            event, reason = applied.refused[0]
-            raise LiveError(f"{event.kind} {event.id} cannot be written: {reason}")
-        written.update(_key(change.event) for change in part)
+    sending: asyncio.Task[None] | None = None
+    try:
+        async for part in _batches(changes, batch):
+            words = _spelled(part)  # while the server still works on the part before
+            if sending is not None:
+                await sending
+            sending = asyncio.create_task(_load(client, token, part, words, keep))
+            await asyncio.sleep(0)
+            written.update(_key(change.event) for change in part)
+        if sending is not None:
+            await sending
+    finally:
+        if sending is not None and not sending.done():
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
     return written
 
 
-async def _send(client: Redis, token: str, changes: Sequence[Change], keep: int) -> Applied:
-    if not changes:
-        return Applied(0, 0, ())
-    arguments: list[str | bytes] = [token, str(keep)]
-    for change in changes:
-        arguments += _arguments(change)
-    answers = await call(client, "cs1_project", *arguments)
-    refused = tuple(
-        (change.event, str(answer)) for change, answer in zip(changes, answers, strict=True) if answer not in (0, 1)
-    )
+async def _load(client: Redis, token: str, part: Sequence[Change], words: list[str | bytes], keep: int) -> None:
+    applied = _applied(part, await call(client, "cs1_project", token, keep, *words))
+    if applied.refused:
+        event, reason = applied.refused[0]
+        raise LiveError(f"{event.kind} {event.id} cannot be written: {reason}")
+
+
+def _spelled(changes: Sequence[Change]) -> list[str | bytes]:
+    return [word for change in changes for word in _arguments(change)]
+
+
+def _applied(changes: Sequence[Change], answers: Sequence[int | str]) -> Applied:
+    pairs = zip(changes, answers, strict=True)
+    refused = tuple((change.event, str(answer)) for change, answer in pairs if answer not in (0, 1))
     return Applied(written=answers.count(1), older=answers.count(0), refused=refused)
 
 

@@ -19,7 +19,8 @@ from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.errors import RebuildInProgress
-from scheduler_daemon.live.projection import RUNS_KEPT, Change, confirm, load_functions, write_all
+from scheduler_daemon.live.functions import load_functions
+from scheduler_daemon.live.projection import RUNS_KEPT, Change, confirm, write_all
 from scheduler_daemon.live.search import ensure_indexes, wait_until_indexed
 
 _REBUILD_MS = 60_000

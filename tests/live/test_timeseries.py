@@ -96,3 +96,14 @@ async def test_a_cancelled_run_is_neither_success_nor_failure(measured: Redis) -
 
     assert await latest(measured, "j3", "ok", 5) == []
     assert len(await latest(measured, "j3", "duration_ms", 5)) == 1
+
+
+async def test_a_run_of_which_nothing_was_measured_is_kept_all_the_same(measured: Redis) -> None:
+    bare = run_change(1, "j4", state="cancelled", duration_ms=5, usage={}, fire_at=None)
+    assert bare.event.doc is not None
+    bare.event.doc["duration_ms"] = None
+
+    applied = await project(measured, [bare])
+
+    assert applied.refused == ()
+    assert await measured.json().get("cs:exec:1") is not None
