@@ -83,8 +83,8 @@ class Supervisor:
     async def recover(self) -> None:
         """Take up the runs of an earlier start: adopt what lives, start what never was, let the ends come in.
 
-        A claimed run that the launcher does not know is handed over again: the launcher starts a run once only. One that
-        had begun and is known to nobody has an end that nobody saw.
+        A claimed run that the launcher does not know is handed over again: the launcher starts a run once only. One
+        that had begun and is known to nobody has an end that nobody saw.
         """
         rows = await self._database.read(lambda db: executions.active(db, self._holder.host))
         ours = [row for row in rows if row.state != "queued"]

@@ -25,7 +25,7 @@ from scheduler_daemon.storage import jobs
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a crontab is to be read. `source` names it for the next import; `user` and `zone` None are the actor's and UTC."""
+    """How a crontab is to be read. `source` names it for the next import; without `user` it is the actor's."""
 
     source: str
     system: bool = False
