@@ -204,7 +204,7 @@ def cut(text: str, width: int, start: int = 0) -> str:
         if at >= start and at + step <= end:
             if step or kept:
                 kept.append(char)
-        elif at + step > start:
+        elif width > 0 and at + step > start:
             kept.append(" ")
         at += step
     return "".join(kept)

@@ -193,11 +193,11 @@ _GLYPHS = {
 
 def shown_key(keys: str) -> str:
     """Return the first of `keys` as people write it: `Esc`, `^p`, `F1`, `/`."""
-    from textual.keys import key_to_character
+    from textual.keys import format_key
 
     key = split(keys)[0]
     if key.startswith("ctrl+"):
         return f"^{key[5:]}"
     if key[0] == "f" and key[1:].isdigit():
         return key.upper()
-    return _GLYPHS.get(key) or key_to_character(key) or key
+    return _GLYPHS.get(key) or format_key(key)

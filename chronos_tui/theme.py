@@ -74,7 +74,7 @@ CONTRAST = Palette(
     "chronos-contrast",
     "dark",
     {
-        "background": "#000000", "surface": "#000000", "panel": "#000000", "cursor": "#00357a",
+        "background": "#000000", "surface": "#000000", "panel": "#000000", "cursor": "#002f6c",
         "cursor-idle": "#1a1a1a",
         "border": "#ffffff", "text": "#ffffff", "muted": "#e0e0e0", "accent": "#9fd8ff", "title": "#ffffff",
         "ok": "#8dff9a", "running": "#9fd8ff", "failed": "#ffb3ad", "paused": "#ecd2ff", "queued": "#e0e0e0",

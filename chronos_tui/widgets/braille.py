@@ -110,5 +110,5 @@ def scale(values: Sequence[Value], *, from_zero: bool = True) -> tuple[float, fl
     if high <= low:
         return low, low + 1.0
     power = 10.0 ** floor(log10(high - low))
-    step = next(s * power for s in (1, 2, 5, 10) if s * power >= (high - low) / 2)
+    step = next(s * power for s in (0.1, 0.2, 0.5, 1, 2, 5) if s * power >= (high - low) / 2)
     return floor(low / step) * step, -floor(-high / step) * step

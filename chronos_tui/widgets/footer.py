@@ -1,9 +1,11 @@
 """The last line of every screen: the keys of the focused pane, taken from its bindings, as many as fit."""
 
 from rich.segment import Segment
+from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Input
 
 from chronos_tui.format import cells
 from chronos_tui.keymap import shown_key
@@ -31,8 +33,11 @@ class Footer(Widget):
     def _update(self, screen: Screen[object]) -> None:
         keys: dict[str, tuple[str, str]] = {}
         help_key = None
+        typing = isinstance(screen.focused, Input)
         for active in screen.active_bindings.values():
             binding = active.binding
+            if typing and (key_to_character(binding.key) or "\0").isprintable():
+                continue
             entry = (shown_key(binding.key), binding.description)
             if binding.id == ALWAYS:
                 help_key = help_key or entry

@@ -24,7 +24,7 @@ class Prompt(Horizontal):
     Prompt Input:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "close", "close", show=False),
+        Binding("escape", "close", "close"),
         Binding("up", "older", "older", show=False),
         Binding("down", "newer", "newer", show=False),
     ]

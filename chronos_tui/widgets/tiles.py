@@ -48,7 +48,7 @@ class Tile(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        segments = [self._edge(), *self._line(y, max(width - 2, 0))]
+        segments = [self._edge(), *self._line(y, max(width - 3, 0))]
         return Strip(segments).adjust_cell_length(width, self._ink("text"))
 
     def _edge(self) -> Segment:
