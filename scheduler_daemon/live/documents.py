@@ -61,7 +61,7 @@ def job_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]
     paused = bool(doc.get("paused"))
     return {
         "name": " ".join(words(name)),
-        "name_key": _CONTROL.sub("", name.casefold()),
+        **_name_order(name),
         "text": " ".join(words(" ".join((command, description, " ".join(tags))))[:_MAX_WORDS]),
         "tags": tags,
         "owner": _tag(doc.get("owner")),
@@ -79,7 +79,7 @@ def execution_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str
         "id": int(doc["id"]),
         "job": _tag(doc["job_id"]),
         "name": " ".join(words(name)),
-        "name_key": _CONTROL.sub("", name.casefold()),
+        **_name_order(name),
         "text": " ".join(words(_text(doc.get("reason")))[:_MAX_WORDS]),
         "tags": _tags(doc.get("tags")),
         "owner": _tag(doc.get("owner")),
@@ -120,6 +120,13 @@ def encode(value: Any) -> bytes:
 def shown(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored document as it was given, without what we added to search and to compare it."""
     return {name: value for name, value in stored.items() if name not in _OWN}
+
+
+def _name_order(name: str) -> dict[str, str | int]:
+    """Return the text names are sorted by, and its first six bytes as a number that never falls along it."""
+    key = _CONTROL.sub("", name.casefold())
+    head = key.encode("utf-8", "replace")[:6].ljust(6, b"\0")
+    return {"name_key": key, "name_rank": int.from_bytes(head, "big")}
 
 
 def _last_state(doc: Mapping[str, Any], last: Mapping[str, Any]) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from scheduler_daemon.live import keys
 from scheduler_daemon.live.documents import encode, execution_index, job_index, samples
 from scheduler_daemon.live.errors import LiveError
 from scheduler_daemon.live.functions import call
-from scheduler_daemon.live.search import has_indexes
+from scheduler_daemon.live.indexes import has_indexes
 
 RUNS_KEPT = 200
 """Executions of each job in the picture; SQL has them all."""

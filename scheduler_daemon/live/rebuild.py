@@ -20,8 +20,8 @@ from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.errors import RebuildInProgress
 from scheduler_daemon.live.functions import load_functions
+from scheduler_daemon.live.indexes import ensure_indexes, wait_until_indexed
 from scheduler_daemon.live.projection import RUNS_KEPT, Change, confirm, write_all
-from scheduler_daemon.live.search import ensure_indexes, wait_until_indexed
 
 _REBUILD_MS = 60_000
 _PAGE = 500

@@ -7,30 +7,22 @@ User text never reaches the query language: words are `\\w+` tokens and tag valu
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import words
 from scheduler_daemon.live.errors import LiveError
+from scheduler_daemon.live.indexes import INDEX, PREFIX, Kind
 
-log = logging.getLogger(__name__)
-
-Kind = Literal["jobs", "executions"]
 WINDOW = 200
 _MAX_WORDS = 16
 _MAX_VALUES = 32
-_INDEX = {"jobs": keys.JOB_INDEX, "executions": keys.EXECUTION_INDEX}
-_PREFIX = {"jobs": keys.JOB, "executions": keys.EXECUTION}
 _TAG_FILTERS: dict[Kind, dict[str, str]] = {
     "jobs": {"status": "status", "state": "status", "outcome": "status", "tag": "tags", "owner": "owner"},
     "executions": {
@@ -42,27 +34,20 @@ _SPAN_FILTERS: dict[Kind, dict[str, str]] = {
     "jobs": {"since": "last_ms", "next": "next_ms"},
     "executions": {"since": "fire_ms"},
 }
-SORTS: dict[Kind, dict[str, str]] = {
-    "jobs": {"name": "name_key", "next": "next_ms", "last": "last_ms"},
-    "executions": {"id": "id", "fire": "fire_ms", "duration": "duration_ms", "name": "name_key"},
-}
-"""Names a caller may sort by. All but `name` page by value; `name` pages by offset."""
+SORTS: dict[Kind, dict[str, tuple[str, str]]] = {
+    "jobs": {"name": ("name_key", "name_rank"), "next": ("next_ms", "next_ms"), "last": ("last_ms", "last_ms")},
+    "executions": {
+        "id": ("id", "id"), "fire": ("fire_ms", "fire_ms"), "duration": ("duration_ms", "duration_ms"),
+        "name": ("name_key", "name_rank"),
+    },
+}  # fmt: skip
+"""Names a caller may sort by: the column that orders, and a number never falling along it, to page and to seek by."""
+BROAD = 5000
+"""From so many matches on, the end of the window is sought first, so that only what lies before it is sorted."""
 
 _FILTER = re.compile(r"(-?)([a-z]+):(\S+)\Z", re.IGNORECASE)
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)\Z")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_TEXT = ("name", "TEXT", "NOSTEM", "WEIGHT", 5), ("text", "TEXT", "NOSTEM")
-_SCHEMA: dict[Kind, tuple[tuple[str | int, ...], ...]] = {
-    "jobs": (
-        *_TEXT, ("name_key", "TAG", "SORTABLE", "UNF"), ("tags[*]", "TAG"), ("owner", "TAG"), ("status[*]", "TAG"),
-        ("seen[*]", "TAG"), ("next_ms", "NUMERIC", "SORTABLE"), ("last_ms", "NUMERIC", "SORTABLE"),
-    ),
-    "executions": (
-        *_TEXT, ("name_key", "TAG", "SORTABLE", "UNF"), ("tags[*]", "TAG"), ("owner", "TAG"), ("status[*]", "TAG"),
-        ("seen[*]", "TAG"), ("trigger", "TAG"), ("actor", "TAG"), ("host", "TAG"), ("job", "TAG"),
-        ("id", "NUMERIC", "SORTABLE"), ("fire_ms", "NUMERIC", "SORTABLE"), ("duration_ms", "NUMERIC", "SORTABLE"),
-    ),
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -98,13 +83,19 @@ class _Order:
     """How to sort, and which rows to return."""
 
     column: str
+    number: str
+    """Never falls along `column`."""
     descending: bool
     skip: int
     limit: int
 
-    def beyond(self, value: int) -> str:
+    def since(self, value: int) -> str:
         """The clause for rows at or after `value` in this order."""
-        return f"@{self.column}:[-inf {value}]" if self.descending else f"@{self.column}:[{value} +inf]"
+        return f"@{self.number}:[-inf {value}]" if self.descending else f"@{self.number}:[{value} +inf]"
+
+    def until(self, value: int) -> str:
+        """The clause for rows at or before `value` in this order."""
+        return replace(self, descending=not self.descending).since(value)
 
 
 def parse_query(kind: Kind, text: str, now_ms: int, seen_by: Sequence[str] | None = None) -> Query:
@@ -145,64 +136,15 @@ async def search(
         raise ValueError(f"cannot sort {kind} by {sort!r}; choose one of {', '.join(SORTS[kind])}")
     query = parse_query(kind, text, now_ms, seen_by)
     value, skip = _read_cursor(after)
-    order = _Order(SORTS[kind][sort], descending, skip, max(1, min(limit, WINDOW)))
-    windowed = query.text if value is None else " ".join([*query.clauses, order.beyond(value)])
-    rows, total = await _run(client, kind, windowed, query, order)
+    order = _Order(*SORTS[kind][sort], descending, skip, max(1, min(limit, WINDOW)))
+    total = await _count(client, kind, query)
     if value is not None:
-        _, total = await _run(client, kind, query.text, query, replace(order, skip=0, limit=0))
-    ids = tuple(key.removeprefix(_PREFIX[kind]) for key, _ in rows)
-    following = _write_cursor(rows, sort, value, skip) if len(rows) == order.limit else None
-    return Found(ids, total, following)
-
-
-async def ensure_indexes(client: Redis) -> None:
-    """Make the indexes that are missing, and anew those of another schema."""
-    await _configure(client)
-    existing = set(await command(client, "FT._LIST"))
-    outdated = await client.get(keys.SCHEMA_KEY) not in (None, str(keys.SCHEMA))
-    for kind, index in _INDEX.items():
-        if index in existing and outdated:
-            await command(client, "FT.DROPINDEX", index)
-        if index not in existing or outdated:
-            await command(client, "FT.CREATE", index, "ON", "JSON", "PREFIX", 1, _PREFIX[kind], "STOPWORDS", 0,
-                          "SCHEMA", *_columns(kind))  # fmt: skip
-
-
-async def has_indexes(client: Redis) -> bool:
-    """Tell whether every index is there."""
-    return set(_INDEX.values()) <= set(await command(client, "FT._LIST"))
-
-
-async def wait_until_indexed(client: Redis, seconds: float = 120.0) -> None:
-    """Wait until every document is in its index. Raises LiveError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    for index in _INDEX.values():
-        while int((await command(client, "FT.INFO", index))["indexing"]):
-            if time.monotonic() > deadline:
-                raise LiveError(f"the search index {index} is not ready after {seconds:.0f} s")
-            await asyncio.sleep(0.02)
-
-
-async def indexing_failures(client: Redis) -> int:
-    """Return how many documents an index refused; anything but 0 is a fault of ours and worth an alarm."""
-    answers = [await command(client, "FT.INFO", index) for index in _INDEX.values()]
-    return sum(int(answer["hash_indexing_failures"]) for answer in answers)
-
-
-def _columns(kind: Kind | str) -> list[str | int]:
-    columns: list[str | int] = []
-    for path, *definition in _SCHEMA["jobs" if kind == "jobs" else "executions"]:
-        columns += [f"$.idx.{path}", "AS", str(path).removesuffix("[*]"), *definition]
-    return columns
-
-
-async def _configure(client: Redis) -> None:
-    """Let one letter find something, and never let a slow query pass for a whole answer."""
-    for name, value in (("MINPREFIX", 1), ("MAXPREFIXEXPANSIONS", 100_000), ("TIMEOUT", 3000), ("ON_TIMEOUT", "fail")):
-        try:
-            await command(client, "FT.CONFIG", "SET", name, value)
-        except ResponseError as error:
-            log.warning("search setting %s could not be set: %s", name, error)
+        query.clauses.append(order.since(value))
+    if total > BROAD and (end := await _seek_end(client, kind, query, order)) is not None:
+        query.clauses.append(order.until(end))
+    rows = await _run(client, kind, query, order)
+    ids = tuple(key.removeprefix(PREFIX[kind]) for key, _ in rows)
+    return Found(ids, total, _write_cursor(rows, value, skip) if len(rows) == order.limit else None)
 
 
 def _filter_clause(query: Query, kind: Kind, piece: str, now_ms: int) -> str | None:
@@ -227,46 +169,74 @@ def _any_tag(query: Query, column: str, values: Sequence[str]) -> str:
     return f"@{column}:{{{'|'.join(names)}}}"
 
 
-async def _run(client: Redis, kind: Kind, text: str, query: Query, order: _Order) -> tuple[list[tuple[str, str]], int]:
-    """Return keys with the value they are sorted by, and how many match."""
-    words_of_params = [word for pair in query.params.items() for word in pair]
-    options: list[str | int] = [
-        "RETURN",
-        1,
-        order.column,
-        "SORTBY",
-        order.column,
-        "DESC" if order.descending else "ASC",
-    ]
-    options += ["LIMIT", order.skip, order.limit, "DIALECT", 2]
-    if words_of_params:
-        options += ["PARAMS", len(words_of_params), *words_of_params]
+async def _count(client: Redis, kind: Kind, query: Query) -> int:
+    return int((await _ask(client, kind, query, "LIMIT", 0, 0))["total_results"])
+
+
+async def _run(client: Redis, kind: Kind, query: Query, order: _Order) -> list[tuple[str, int]]:
+    """Return keys with the number they are paged by."""
+    direction = "DESC" if order.descending else "ASC"
+    window = ("SORTBY", order.column, direction, "LIMIT", order.skip, order.limit)
+    answer = await _ask(client, kind, query, "RETURN", 1, order.number, *window)
+    return [(row["id"], _number(row, order)) for row in answer["results"]]
+
+
+async def _seek_end(client: Redis, kind: Kind, query: Query, order: _Order) -> int | None:
+    """Return the number of the window's last row, or None if it cannot be told cheaply.
+
+    Dialect 4 walks a numeric index in order and stops early. A number too far along would only cost time.
+    """
+    direction = "DESC" if order.descending else "ASC"
+    last = order.skip + order.limit - 1
     try:
-        answer = await command(client, "FT.SEARCH", _INDEX[kind], text, *options)
+        answer = await _ask(
+            client,
+            kind,
+            query,
+            "RETURN",
+            1,
+            order.number,
+            "SORTBY",
+            order.number,
+            direction,
+            "LIMIT",
+            last,
+            1,
+            dialect=4,
+        )
+    except LiveError:
+        return None
+    return _number(answer["results"][0], order) if answer["results"] else None
+
+
+async def _ask(client: Redis, kind: Kind, query: Query, *options: str | int, dialect: int = 2) -> dict[str, Any]:
+    params = [word for pair in query.params.items() for word in pair]
+    given = ("PARAMS", len(params), *params) if params else ()
+    try:
+        answer = await command(client, "FT.SEARCH", INDEX[kind], query.text, *options, *given, "DIALECT", dialect)
     except RedisError as error:
         raise LiveError(f"the search failed: {error}") from error
     if answer.get("warning"):
         raise LiveError(f"the search is incomplete: {answer['warning']}")
-    return [(row["id"], _sort_value(row, order.column)) for row in answer["results"]], int(answer["total_results"])
+    return dict(answer)
 
 
-def _sort_value(row: dict[str, Any], column: str) -> str:
-    return str(row["extra_attributes"][column])
+def _number(row: dict[str, Any], order: _Order) -> int:
+    """Read a column of a row; dialect 4 wraps it in a list."""
+    return int(str(row["extra_attributes"][order.number]).strip("[]"))
 
 
 def _read_cursor(cursor: str | None) -> tuple[int | None, int]:
-    """Return the value to go on from (None: by offset) and how many rows to skip there."""
+    """Return the number to go on from (None: from the start) and how many rows to skip there."""
     if not cursor:
         return None, 0
-    matched = re.fullmatch(r"(-?\d{1,17})?~(\d{1,7})", cursor)
+    matched = re.fullmatch(r"(-?\d{1,17})~(\d{1,7})", cursor)
     if matched is None:
         raise ValueError("not a cursor of this list")
-    return (int(matched[1]) if matched[1] else None), int(matched[2])
+    return int(matched[1]), int(matched[2])
 
 
-def _write_cursor(rows: list[tuple[str, str]], sort: str, value: int | None, skip: int) -> str:
-    if sort == "name":
-        return f"~{skip + len(rows)}"
-    last = int(rows[-1][1])
-    same = sum(int(found) == last for _, found in rows)
+def _write_cursor(rows: list[tuple[str, int]], value: int | None, skip: int) -> str:
+    last = rows[-1][1]
+    same = sum(number == last for _, number in rows)
     return f"{last}~{same + (skip if value == last else 0)}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -235,8 +236,11 @@ async def test_a_url_where_nothing_listens_is_refused_at_once(tmp_path: Path) ->
         await asyncio.wait_for(open_redis(tmp_path, url), 2)
 
 
-async def bare_server(folder: Path, *options: str, modules: bool) -> tuple[asyncio.subprocess.Process, str]:
-    """Start somebody else's Redis: no ACL file, `default` on."""
+@asynccontextmanager
+async def bare_server(
+    folder: Path, *options: str, modules: bool
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Somebody else's Redis: no ACL file, `default` on."""
     program = find_program(folder / "lib").program
     assert program is not None
     loads = [word for module in program.modules for word in ("--loadmodule", str(module))] if modules else []
@@ -249,49 +253,48 @@ async def bare_server(folder: Path, *options: str, modules: bool) -> tuple[async
         env=environment(program, folder / "lib"),
         stdout=asyncio.subprocess.DEVNULL,
     )
-    while not socket.exists():
-        await asyncio.sleep(0.01)
-    return process, f"unix://{socket}"
+    try:
+        while not await listens(socket):
+            await asyncio.sleep(0.01)
+        yield process, f"unix://{socket}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def listens(socket: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 async def test_a_url_without_the_modules_is_refused_by_their_names(tmp_path: Path) -> None:
-    process, url = await bare_server(tmp_path, modules=False)
-
-    with pytest.raises(RedisUnavailable, match="lacks the modules ReJSON, search, timeseries"):
-        await open_redis(tmp_path, url)
-
-    process.kill()
-    await process.wait()
+    async with bare_server(tmp_path, modules=False) as (_, url):
+        with pytest.raises(RedisUnavailable, match="lacks the modules ReJSON, search, timeseries"):
+            await open_redis(tmp_path, url)
 
 
 async def test_a_url_whose_default_user_needs_no_password_is_refused(tmp_path: Path) -> None:
-    process, url = await bare_server(tmp_path, modules=True)
-
-    with pytest.raises(RedisUnavailable, match="escape from its own rights by RESET"):
-        await open_redis(tmp_path, url)
-
-    process.kill()
-    await process.wait()
+    async with bare_server(tmp_path, modules=True) as (_, url):
+        with pytest.raises(RedisUnavailable, match="escape from its own rights by RESET"):
+            await open_redis(tmp_path, url)
 
 
 async def test_a_url_with_a_password_is_used_and_never_stopped(tmp_path: Path) -> None:
-    process, url = await bare_server(tmp_path, "--requirepass", "hard to guess", modules=True)
+    async with bare_server(tmp_path, "--requirepass", "hard to guess", modules=True) as (process, url):
+        server = await open_redis(tmp_path, url + "?password=hard%20to%20guess")
+        await server.stop()
 
-    server = await open_redis(tmp_path, url + "?password=hard%20to%20guess")
-    await server.stop()
-
-    assert process.returncode is None
-    assert not server.embedded
-    assert "guess" not in server.url
-    process.kill()
-    await process.wait()
+        assert process.returncode is None
+        assert not server.embedded
+        assert "guess" not in server.url
 
 
 async def test_a_wrong_password_is_said_to_be_wrong(tmp_path: Path) -> None:
-    process, url = await bare_server(tmp_path, "--requirepass", "right", modules=True)
-
-    with pytest.raises(RedisUnavailable, match="refuses our name and password"):
-        await open_redis(tmp_path, url + "?password=wrong")
-
-    process.kill()
-    await process.wait()
+    async with bare_server(tmp_path, "--requirepass", "right", modules=True) as (_, url):
+        with pytest.raises(RedisUnavailable, match="refuses our name and password"):
+            await open_redis(tmp_path, url + "?password=wrong")

@@ -1,5 +1,6 @@
 """What a user types finds what they mean, and can neither break nor widen the query."""
 
+import random
 import re
 import string
 
@@ -8,9 +9,10 @@ from redis.asyncio import Redis
 
 from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
+from scheduler_daemon.live.indexes import indexing_failures
 from scheduler_daemon.live.projection import project
 from scheduler_daemon.live.rebuild import rebuild
-from scheduler_daemon.live.search import Query, indexing_failures, parse_query, search
+from scheduler_daemon.live.search import SORTS, Kind, Query, parse_query, search
 from tests.support.changes import EPOCH_START, job_change, run_change
 
 NOW = round(EPOCH_START.timestamp() * 1000)
@@ -150,6 +152,34 @@ async def test_pages_join_without_a_gap_or_a_double_even_among_equals(
     assert sorted(map(int, seen)) == list(range(1, 21))
     if sort == "id":
         assert list(map(int, seen)) == sorted(range(1, 21), reverse=descending)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize(("kind", "sort"), [(kind, sort) for kind in SORTS for sort in SORTS[kind]])
+async def test_a_broad_search_gives_the_same_pages_as_a_narrow_one(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, kind: Kind, sort: str, descending: bool
+) -> None:
+    names = ["Zoë", "éclair", "a", "nightly-1", "nightly-2", "nightly-10", "日本", "same", "same", "same", "_x", "0"]
+    chosen = random.Random(3)
+    jobs = [job_change(f"j{n}", name=names[n % 12], next_fire_at=NOW + chosen.randrange(9)) for n in range(60)]
+    runs = [run_change(n, "j1", job=names[n % 12], duration_ms=chosen.randrange(5)) for n in range(1, 61)]
+    await rebuild(redis, jobs, runs)
+
+    async def pages() -> list[tuple[str, ...]]:
+        found, cursor = [], None
+        order = {"sort": sort, "descending": descending, "limit": 7}
+        while True:
+            page = await search(redis, kind, "", now_ms=NOW, after=cursor, seen_by=("cs:ch:all",), **order)
+            found.append(page.ids)
+            if (cursor := page.next) is None:
+                return found
+
+    narrow = await pages()
+    monkeypatch.setattr("scheduler_daemon.live.search.BROAD", 0)
+    broad = await pages()
+
+    assert broad == narrow
+    assert len({one for page in broad for one in page}) == 60
 
 
 async def test_a_page_by_value_goes_on_rightly_when_rows_came_before_it(filled: Redis) -> None:
