@@ -1,4 +1,4 @@
-"""Write entries as a crontab that cron, and our own import, reads back to the same. What cannot be said is commented out."""
+"""Write entries as a crontab that cron and our own import read back to the same; comment out what cannot be said."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from scheduler_daemon.domain.schedule import REBOOT, cron_text
 
 _BEYOND_CRON: Final = re.compile(r"[LlWw#?H]")
 _NAMES: Final = re.compile(r"[A-Za-z]{3}")
-_LINE_BREAKS: Final = re.compile(r"[\r\n\x00]")
+_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def export_crontab(jobs: Iterable[CrontabJob], *, system: bool = False, zone: str = "UTC") -> str:
@@ -73,10 +73,12 @@ def _unwritable(job: CrontabJob) -> str:
         return f"cron knows no `{job.schedule.split()[0]}`"
     if text is not None and (len(text.split()) != 5 or _BEYOND_CRON.search(_NAMES.sub("", text))):
         return "its schedule is more than cron's five fields can say"
-    if _LINE_BREAKS.search(job.command) or any(_LINE_BREAKS.search(value) for _, value in job.env):
-        return "it holds a line break, and an entry of cron is one line"
-    if split_percent(escaped(job.command, job.stdin))[0] != job.command or job.command != job.command.lstrip(" \t"):
-        return "cron would read its command differently"
+    texts = [job.command, (job.stdin or "").replace("\n", ""), *(value for _, value in job.env)]
+    if any(_UNWRITABLE.search(text) for text in texts):
+        return "it holds a line break or control character, which an entry of cron cannot"
+    stdin = job.stdin + "\n" if job.stdin and not job.stdin.endswith("\n") else job.stdin
+    if split_percent(escaped(job.command, job.stdin)) != (job.command, stdin) or job.command[0] in " \t":
+        return "cron would read its command or its input differently"
     return ""
 
 

@@ -26,14 +26,16 @@ _PYTHON: Final = re.compile(r"python[\d.]*")
 
 def name_of(command: str) -> str:
     """Return a name of letters, digits, `_`, `-` and `.`, at most MAX_LENGTH long; "job" where nothing speaks."""
-    candidates = [name for segment in _SEGMENTS.split(command) if (name := _of_segment(segment))]
-    name = _UNFIT.sub("-", candidates[0] if candidates else "").strip("-.")
-    return name[:MAX_LENGTH].rstrip("-.") or "job"
+    for segment in _SEGMENTS.split(command):
+        name = _UNFIT.sub("-", _of_segment(segment)).strip("-.")[:MAX_LENGTH].rstrip("-.")
+        if name:
+            return name
+    return "job"
 
 
 def _of_segment(segment: str) -> str:
     words = [word.strip("\"'") for word in _WORDS.findall(segment)]
-    while words and (words[0] in _WRAPS or words[0].startswith("-") or _ASSIGNMENT.match(words[0])):
+    while words and (words[0] in _WRAPS or words[0].isdigit() or words[0][:1] == "-" or _ASSIGNMENT.match(words[0])):
         words.pop(0)
     if not words or words[0] in _PREPARES or _REDIRECTION.match(words[0]):
         return ""
