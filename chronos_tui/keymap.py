@@ -34,7 +34,7 @@ class Action:
     help: str = ""
     """One line for the help; the words when empty."""
     priority: bool = False
-    """Works even while a text field has the focus."""
+    """Done before the next key is handed on: also while a text field has the focus, unless `check_action` gives way."""
 
     @property
     def scope(self) -> str:
@@ -56,7 +56,7 @@ ACTIONS: dict[str, Action] = {
             Action(f"screen.{name}", str(number % 10), name, f"go('{name}')", f"open {name}")
             for number, name in enumerate(_SCREENS, start=1)
         ),
-        Action("app.command", ":", "command", "command", "type a command"),
+        Action("app.command", ":", "command", "command", "type a command", priority=True),
         Action("app.palette", "ctrl+p", "palette", "command_palette", "search all commands", priority=True),
         Action("app.back", "escape", "back", "back", "close, or go back"),
         Action("app.help", "?,f1", "help", "help", "all keys of this place"),
@@ -83,7 +83,7 @@ ACTIONS: dict[str, Action] = {
         Action("table.mark_all", "*", "mark all", "mark_all", "mark all rows, or none"),
         Action("table.sort", "o", "sort", "sort", "sort by the next column"),
         Action("table.reverse", "O", "reverse", "reverse", "turn the order round"),
-        Action("list.filter", "/", "filter", "filter", "filter as you type"),
+        Action("list.filter", "/", "filter", "filter", "filter as you type", priority=True),
         Action("row.run", "r", "run", "run_job", "run now"),
         Action("row.cancel", "x", "cancel", "cancel", "cancel the run"),
         Action("row.pause", "p", "pause", "pause", "pause or resume"),

@@ -4,12 +4,13 @@ Each has an ASCII form. None stands for a gap: nothing was measured there, which
 """
 
 from collections.abc import Sequence
-from math import floor, isfinite, log10
+from math import floor, log10
 from typing import Literal
 
 from chronos_tui.format import state
 
 Value = float | None
+MOST = 1e300  # beyond it, and where it is no number, a value is a gap
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.-=+*%#"
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))  # left and right column, from the bottom
@@ -26,7 +27,7 @@ def sparkline(values: Sequence[Value], width: int, *, ascii_only: bool = False) 
         if value is None:
             drawn.append(" ")
         else:
-            drawn.append(bars[round((value - low) / (high - low) * steps)] if high > low else bars[steps // 2])
+            drawn.append(bars[_level(value, low, high, len(bars))] if high > low else bars[steps // 2])
     return "".join(drawn).rjust(width)
 
 
@@ -85,7 +86,7 @@ def _level(value: float, low: float, high: float, levels: int) -> int:
 
 def resample(values: Sequence[Value], width: int) -> list[Value]:
     """Return `width` values, each the greatest of its share, so that no spike is lost; fewer are stretched."""
-    clean = [v if v is not None and isfinite(v) else None for v in values]
+    clean = [v if v is not None and abs(v) < MOST else None for v in values]
     if not clean or width <= 0:
         return [None] * max(width, 0)
     points: list[Value] = []
@@ -98,7 +99,7 @@ def resample(values: Sequence[Value], width: int) -> list[Value]:
 
 def extent(values: Sequence[Value]) -> tuple[float, float]:
     """Return the least and the greatest value; 0 and 0 if there are none."""
-    known = [v for v in values if v is not None and isfinite(v)]
+    known = [v for v in values if v is not None and abs(v) < MOST]
     return (min(known), max(known)) if known else (0.0, 0.0)
 
 

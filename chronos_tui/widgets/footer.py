@@ -1,7 +1,6 @@
 """The last line of every screen: the keys of the focused pane, taken from its bindings, as many as fit."""
 
 from rich.segment import Segment
-from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -36,7 +35,7 @@ class Footer(Widget):
         typing = isinstance(screen.focused, Input)
         for active in screen.active_bindings.values():
             binding = active.binding
-            if typing and (key_to_character(binding.key) or "\0").isprintable():
+            if typing and len(shown_key(binding.key)) == 1:
                 continue
             entry = (shown_key(binding.key), binding.description)
             if binding.id == ALWAYS:

@@ -1,13 +1,17 @@
-"""The line for a command (`:`) or a filter (`/`), there only while it is open, with what was typed before."""
+"""The line for a command (`:`) or a filter (`/`), there only while it is open, with what was typed before.
+
+The keys that open it are priority bindings, so that what is typed ahead lands in the line and does not act on rows;
+whoever binds them lets `check_action` answer `not typing(app)`, or the characters could not be typed.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, TextArea
 
 Kind = Literal[":", "/"]
 REMEMBERED = 50  # lines of each kind
@@ -73,7 +77,7 @@ class Prompt(Horizontal):
             line.value = text
         line.cursor_position = len(text)
         self.add_class("-open")
-        line.focus()
+        self.screen.set_focus(line)  # now: keys that arrived in the same packet are for this line, not for the rows
 
     def close(self) -> None:
         """Hide the line."""
@@ -112,3 +116,8 @@ class Prompt(Horizontal):
             del history[:-REMEMBERED]
         self.close()
         self.post_message(self.Submitted(self.kind, text))
+
+
+def typing(app: App[Any]) -> bool:
+    """Say whether characters now go into a text."""
+    return isinstance(app.focused, Input | TextArea)
