@@ -211,7 +211,7 @@ async def _seek_end(client: Redis, kind: Kind, query: Query, order: _Order) -> i
 
 async def _ask(client: Redis, kind: Kind, query: Query, *options: str | int, dialect: int = 2) -> dict[str, Any]:
     params = [word for pair in query.params.items() for word in pair]
-    given = ("PARAMS", len(params), *params) if params else ()
+    given: list[str | int] = ["PARAMS", len(params), *params] if params else []
     try:
         answer = await command(client, "FT.SEARCH", INDEX[kind], query.text, *options, *given, "DIALECT", dialect)
     except RedisError as error:
