@@ -42,7 +42,10 @@ def escaped(command: str, stdin: str | None) -> str:
     text = command.replace("%", "\\%")
     if stdin is None:
         return text
-    return text + "%" + stdin.removesuffix("\n").replace("%", "\\%").replace("\n", "%")
+    rest = stdin[:-1]
+    if stdin.endswith("\n") and rest and not rest.endswith("\n"):
+        stdin = rest  # cron adds this one itself
+    return text + "%" + stdin.replace("%", "\\%").replace("\n", "%")
 
 
 def _changes(env: dict[str, str], wanted: dict[str, str]) -> list[str]:
