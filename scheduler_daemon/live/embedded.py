@@ -118,8 +118,8 @@ class Home:
         """Make the private directories of `state_dir`'s server. Raises RedisUnavailable if they are not ours."""
         where = places(str(state_dir.absolute()), os.geteuid())
         try:
-            private_dir(Path(where.state))
-            private_dir(Path(where.sockets))
+            private_dir(Path(where.state), widest=0o750)  # a group may be let in to the API's socket
+            private_dir(Path(where.sockets), widest=0o750)
             return cls(private_dir(Path(where.redis)), Path(where.redis_socket))
         except OSError as error:
             raise RedisUnavailable(

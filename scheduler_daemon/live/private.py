@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 
-def private_dir(path: Path) -> Path:
+def private_dir(path: Path, widest: int = 0o700) -> Path:
     """Make `path` (and its parents) a directory of mode 0700 that belongs to us, and return it.
 
-    An existing directory of ours is narrowed to 0700. Raises PermissionError if it is a link, is no directory or
-    belongs to someone else: under /tmp a stranger could have made it first.
+    An existing directory of ours keeps its mode, less what exceeds `widest`. Raises PermissionError if it is a link, is
+    no directory or belongs to someone else: under /tmp a stranger could have made it first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -23,8 +23,9 @@ def private_dir(path: Path) -> Path:
         raise PermissionError(f"{path} is not a directory (a link is refused as well)")
     if found.st_uid != os.geteuid():
         raise PermissionError(f"{path} belongs to uid {found.st_uid}, not to us (uid {os.geteuid()})")
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        path.chmod(0o700)
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & ~widest:
+        path.chmod(mode & widest)
     return path
 
 

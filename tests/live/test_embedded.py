@@ -18,6 +18,7 @@ from scheduler_daemon.live.binaries import environment, find_program
 from scheduler_daemon.live.client import command, connect
 from scheduler_daemon.live.embedded import Home, RedisServer, open_redis
 from scheduler_daemon.live.errors import RedisUnavailable
+from scheduler_daemon.live.private import private_dir
 
 
 @pytest.fixture
@@ -202,6 +203,28 @@ async def test_a_long_state_path_moves_the_socket_to_a_short_private_directory(t
     assert await server.client.ping()
     await server.stop()
     server.home.socket.parent.rmdir()
+
+
+def test_a_state_directory_keeps_its_group_and_nobody_else(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o757)
+
+    home = Home.of(state)
+
+    assert state.stat().st_mode & 0o777 == 0o750
+    assert home.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_directory_of_a_stranger_is_refused(tmp_path: Path) -> None:
+    theirs = Path("/")  # root's
+    if os.geteuid() == 0:
+        theirs = tmp_path / "theirs"
+        theirs.mkdir()
+        os.chown(theirs, 65534, 65534)
+
+    with pytest.raises(PermissionError, match="belongs to uid"):
+        private_dir(theirs)
 
 
 async def test_a_socket_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:

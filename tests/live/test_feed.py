@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from scheduler_daemon.contract import channels
-from scheduler_daemon.contract.events import FeedMessage, Heartbeat, LogMessage
+from scheduler_daemon.contract.events import FeedMessage, Heartbeat, LogMessage, parse_message
 from scheduler_daemon.live import feed, keys, logs
 from scheduler_daemon.live.client import command, connect
 from scheduler_daemon.live.embedded import RedisServer
@@ -237,3 +238,11 @@ async def test_what_was_refused_is_there_for_the_audit_log(redis_server: RedisSe
 
 def test_a_session_does_not_print_its_password() -> None:
     assert "hush" not in repr(Session("u", "hush", (), MINUTE))
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "{}", "[]", '{"kind":"job"}', '{"kind":"shutdown","epoch":"e","seq":1,"channel":"c"}']
+)
+def test_what_is_no_message_of_ours_is_refused(raw: str) -> None:
+    with pytest.raises(ValidationError):
+        parse_message(raw)
