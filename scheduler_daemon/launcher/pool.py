@@ -98,6 +98,13 @@ class Pool:
         self._selector.unregister(helper.link)
         helper.link.close()
 
+    def close(self) -> None:
+        """Let all spawners go, and wait for them: they have nothing left to do."""
+        for helper in self.helpers.values():
+            helper.link.close()
+        for pid in self.helpers:
+            os.waitpid(pid, 0)
+
     def _ready(self, helper: Helper, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
             self._send(helper)

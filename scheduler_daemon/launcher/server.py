@@ -74,6 +74,7 @@ class Server:
             self._dispatch()
             self._pool.flush()
             self._clients.flush()
+        self._pool.close()
 
     def _note_ended_children(self, wake: int) -> None:
         os.read(wake, 65536)

@@ -59,6 +59,7 @@ class Spawner:
 
     def run(self) -> None:
         """Serve until the launcher is gone and no child is left."""
+        kernel.become_subreaper("chronos-spawn")  # does not come down from the launcher by fork
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         lines = Lines()

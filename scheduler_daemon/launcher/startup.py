@@ -61,10 +61,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     server.prepare()
     os.write(done, b"+")
     os.close(done)
-    try:
-        server.run()
-    finally:
-        path.unlink(missing_ok=True)
+    server.run()
+    path.unlink(missing_ok=True)
     if group is not None:
         cgroups.remove_parent(group)
     return 0
@@ -77,8 +75,10 @@ def _group_name(state: Path) -> str:
 def _listen(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.umask(0o177)  # the socket must never exist with more than 0600
     with reachable(path) as name:
         listener.bind(name)
+    os.umask(0o077)
     listener.listen(64)
     listener.setblocking(False)
     return listener

@@ -1,0 +1,65 @@
+"""A real launcher for each test, gone with all its jobs afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from scheduler_daemon.launcher import kernel
+from scheduler_daemon.runners.process import ProcessRunner
+from tests.launcher.bench import Bench
+
+
+def state_processes(state: Path) -> list[int]:
+    """The launchers and spawners of a state directory, and the jobs whose output lies there."""
+    found = []
+    for pid in kernel.processes():
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            outputs = [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (1, 2)]
+        except OSError:
+            continue
+        is_ours = b"launcher/__main__.py" in line and os.fsencode(state) in line
+        if is_ours or any(name.startswith(f"{state}/spool/") for name in outputs):
+            found.append(pid)
+    return found
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture(params=["groups", "no groups"])
+def options(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return () if request.param == "groups" else ("--no-groups",)
+
+
+@pytest.fixture
+async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
+    """Make benches on the test's state directory; whatever runs there at the end is killed."""
+
+    def make(*options: str) -> Bench:
+        return Bench(ProcessRunner(state, options=options), state)
+
+    yield make
+    for _ in range(3):  # a dying launcher or spawner may leave one more to see
+        for pid in state_processes(state):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+async def bench(open_bench: Callable[..., Bench]) -> AsyncIterator[Bench]:
+    async with open_bench() as made:
+        yield made
+
+
+@pytest.fixture
+async def any_bench(open_bench: Callable[..., Bench], options: tuple[str, ...]) -> AsyncIterator[Bench]:
+    """With control groups and without: what must hold where the kernel helps and where it does not."""
+    async with open_bench(*options) as made:
+        yield made

@@ -1,0 +1,172 @@
+"""Daemon, launcher and spawners may die at any moment: jobs live on, and their ends are true or called unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+
+from scheduler_daemon.launcher import kernel
+from tests.launcher.bench import Bench, processes_marked, shell
+
+UNTIL_TOLD = "echo up; while [ ! -e go ]; do sleep 0.02; done; exit {code}"
+
+
+def waiting(bench: Bench, run: int, code: int, **more: object) -> object:
+    """A job that ends with `code` once the file `go` exists in the state directory."""
+    return shell(run, UNTIL_TOLD.format(code=code), cwd=str(bench.state), **more)
+
+
+async def test_a_spawner_killed_leaves_true_exit_codes(any_bench: Bench) -> None:
+    await any_bench.start(*[waiting(any_bench, run, run) for run in range(1, 9)])
+    for spawner in {any_bench.spawner_of(run) for run in range(1, 9)}:
+        os.kill(spawner, signal.SIGKILL)
+
+    (any_bench.state / "go").touch()
+    await any_bench.until(lambda: len(any_bench.ended) == 8)
+
+    assert {run: end.exit_code for run, end in any_bench.ended.items()} == {run: run for run in range(1, 9)}
+
+
+async def test_spawners_killed_in_a_burst_lose_no_run_and_start_none_twice(bench: Bench) -> None:
+    burst = [shell(run, "echo once; exit 3") for run in range(200)]
+    await bench.runner.launch(burst)
+    await bench.until(lambda: len(bench.started) > 20)
+
+    for spawner in bench.spawners():
+        os.kill(spawner, signal.SIGKILL)
+    await bench.until(lambda: len(bench.ended) == 200, 30)
+
+    ends = bench.ended.values()
+    assert all(end.exit_code == 3 or end.unknown for end in ends)
+    assert sum(end.unknown for end in ends) <= 4
+    assert all(bench.out(run) == b"once\n" for run, end in bench.ended.items() if not end.unknown)
+
+
+async def test_a_client_that_goes_away_changes_nothing(open_bench: Callable[..., Bench]) -> None:
+    async with open_bench() as first:
+        await first.start(waiting(first, 1, 6))
+        launcher = first.runner.launcher_pid
+
+    async with open_bench() as second:
+        await second.until(lambda: 1 in second.started)
+        (second.state / "go").touch()
+        await second.until(lambda: 1 in second.ended)
+
+    assert second.runner.launcher_pid == launcher
+    assert second.ended[1].exit_code == 6
+
+
+async def test_ends_while_nobody_listened_are_told_until_forgotten(open_bench: Callable[..., Bench]) -> None:
+    async with open_bench() as first:
+        await first.start(waiting(first, 1, 6))
+    (first.state / "go").touch()
+    await first.until((first.state / "spool" / "1" / "exit.json").exists)
+
+    async with open_bench() as second:
+        await second.until(lambda: 1 in second.ended)
+        await second.runner.forget([1])
+    async with open_bench() as third:
+        await third.run(shell(2, "true"))
+
+    assert second.ended[1].exit_code == 6
+    assert 1 not in third.ended
+
+
+async def test_a_dead_launcher_is_replaced_and_its_jobs_end_true(any_bench: Bench) -> None:
+    await any_bench.start(*[waiting(any_bench, run, run) for run in range(1, 5)])
+    launcher = any_bench.runner.launcher_pid
+    assert launcher is not None
+
+    os.kill(launcher, signal.SIGKILL)
+    await any_bench.until(lambda: any_bench.runner.launcher_pid != launcher)
+    (any_bench.state / "go").touch()
+    await any_bench.until(lambda: len(any_bench.ended) == 4)
+
+    assert {run: end.exit_code for run, end in any_bench.ended.items()} == {run: run for run in range(1, 5)}
+
+
+async def test_launcher_and_spawners_dead_jobs_live_and_their_end_is_unknown(any_bench: Bench) -> None:
+    await any_bench.start(*[waiting(any_bench, run, run) for run in range(1, 5)])
+    pids = [any_bench.started[run].pid for run in range(1, 5)]
+    victims = [*any_bench.spawners(), any_bench.runner.launcher_pid]
+
+    for victim in reversed(victims):
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+    await any_bench.until(lambda: any_bench.runner.launcher_pid not in victims)
+    living = [one.living for pid in pids if (one := kernel.process(pid)) is not None]
+    (any_bench.state / "go").touch()
+    await any_bench.until(lambda: len(any_bench.ended) == 4)
+
+    assert living == [True] * 4
+    assert all(end.unknown and end.exit_code is None for end in any_bench.ended.values())
+    assert all(any_bench.out(run) == b"up\n" for run in range(1, 5))
+
+
+async def test_an_adopted_job_is_cancelled_and_timed_out_like_any_other(any_bench: Bench) -> None:
+    stubborn = "trap '' TERM; echo up; setsid -f sleep 80; while :; do sleep 80; done"
+    await any_bench.start(shell(1, stubborn), shell(2, stubborn, timeout=timedelta(seconds=1)))
+    launcher = any_bench.runner.launcher_pid
+    assert launcher is not None
+    os.kill(launcher, signal.SIGKILL)
+    await any_bench.until(lambda: any_bench.runner.launcher_pid != launcher)
+
+    await any_bench.runner.cancel(1, "after all", timedelta(seconds=0.1))
+    await any_bench.until(lambda: len(any_bench.ended) == 2)
+
+    assert [any_bench.ended[run].killed_by for run in (1, 2)] == ["cancel", "timeout"]
+    assert [any_bench.ended[run].signal for run in (1, 2)] == [9, 9]
+    assert processes_marked(1) == processes_marked(2) == []
+
+
+async def test_two_who_start_at_once_share_one_launcher(open_bench: Callable[..., Bench]) -> None:
+    benches = [open_bench() for _ in range(4)]
+
+    await asyncio.gather(*[bench.__aenter__() for bench in benches])
+    end = await benches[0].run(shell(1, "exit 2"))
+    pids = {bench.runner.launcher_pid for bench in benches}
+    for bench in benches:
+        await bench.__aexit__()
+
+    assert len(pids) == 1
+    assert end.exit_code == 2
+
+
+async def test_a_launcher_goes_when_idle_and_stays_while_a_job_runs(bench: Bench) -> None:
+    await bench.start(waiting(bench, 1, 0))
+
+    refused = await bench.runner.shut_down_if_idle()
+    (bench.state / "go").touch()
+    await bench.until(lambda: 1 in bench.ended)
+    gone = await bench.runner.shut_down_if_idle()
+
+    assert not refused
+    assert gone
+
+
+async def test_a_client_that_never_reads_holds_up_nobody(bench: Bench) -> None:
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.connect(str(bench.state / "launcher.sock"))
+    deaf.sendall(b'{"op":"subscribe"}\n' * 2000 + b"not json\n[]\n" + b'{"op":"start","id":"../x"}\n{"op":"nope"}\n')
+
+    end = await bench.run(*[shell(run, "exit 1") for run in range(100)])
+    deaf.close()
+
+    assert end.exit_code == 1
+
+
+async def test_the_socket_is_private_and_rubbish_is_answered(bench: Bench) -> None:
+    path = bench.state / "launcher.sock"
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(str(path))
+
+    peer.sendall(b'{"op":"start","id":"../x"}\n')
+    answer = await asyncio.to_thread(peer.recv, 4096)
+    peer.close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"refused" in answer
