@@ -16,6 +16,8 @@ from chronos_tui.verbs.failure import Failure
 from scheduler_daemon.contract.places import places
 
 START_SECONDS = 30.0
+SETTLE_SECONDS = 3.0
+"""A server that was just started says `degraded` until Redis is there; longer than this, it is worth showing."""
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 LOG_LINES = 6
@@ -81,6 +83,7 @@ def _start(settings: Settings, client: Client) -> None:
 
 def _await_ready(settings: Settings, client: Client, ended: Callable[[], str | None]) -> None:
     deadline = time.monotonic() + START_SECONDS
+    settled = None
     said = "it does not answer"
     while time.monotonic() < deadline:
         try:
@@ -90,7 +93,8 @@ def _await_ready(settings: Settings, client: Client, ended: Callable[[], str | N
             if why := ended():
                 raise Failure(f"{why}; see {log_file(settings)}") from None
         else:
-            if answer["status"] in READY:
+            settled = settled or time.monotonic() + SETTLE_SECONDS
+            if answer["status"] == "ready" or (answer["status"] in READY and time.monotonic() > settled):
                 return
             said = "it is still " + answer["status"]
         time.sleep(POLL_SECONDS)

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -65,7 +64,8 @@ def _coming(client: Client, begin: str | None, after: int | None) -> Iterator[di
 
 def _line(event: dict[str, Any]) -> None:
     doc = event["doc"]
-    about = (
-        f"{name}={value}" for name, value in doc.items() if isinstance(value, str | int) and not isinstance(value, bool)
-    )
-    output.line(f"{output.brief(event['at'])}  {event['kind']}  {event['subject']}  {' '.join(islice(about, 6))}")
+    subject = f"run {event['subject']} of {doc['job']}" if "job" in doc else str(doc.get("name") or event["subject"])
+    did = str(doc.get("verb") or doc.get("state") or "")
+    outcome = doc.get("outcome")
+    note = f" ({outcome.replace('_', ' ')})" if isinstance(outcome, str) and outcome not in {"ok", did} else ""
+    output.line("  ".join(part for part in (output.brief(event["at"]), event["kind"], subject, did + note) if part))

@@ -100,7 +100,7 @@ def show_report(report: dict[str, Any]) -> None:
         )
         for line in report["lines"]
     ]
-    output.table(("line", "", "job", "text"), rows, right=(0,))
+    output.table(("line", "action", "job", "text"), rows, right=(0,))
     for line in report["lines"]:
         for warning in line["warnings"]:
             output.line(f"careful, line {line['number']}: {warning}")

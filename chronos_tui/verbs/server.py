@@ -155,7 +155,7 @@ def doctor(context: typer.Context, *, as_json: AsJson = False) -> None:
             for part in health["components"]
         ]
         output.line()
-        output.table(("part", "", "detail"), rows)
+        output.table(("part", "works", "detail"), rows)
     if health["status"] != "ready":
         raise typer.Exit(FAILED)
 

@@ -106,7 +106,7 @@ def local_zone(environ: Mapping[str, str]) -> str:
             named = os.readlink("/etc/localtime")  # noqa: PTH115 - a text is wanted
         except OSError:
             named = ""
-    key = named.rpartition("zoneinfo/")[2]
+    key = named.rpartition("zoneinfo/")[2].removeprefix("Etc/")
     return key if "/" in key and not key.startswith("/") else "UTC"
 
 

@@ -40,7 +40,7 @@ def next_fires(
     if as_json:
         output.document(preview)
         return
-    output.line(f"{preview['words']} ({key})")
+    output.line(preview["words"] if key in preview["words"] else f"{preview['words']} ({key})")
     shown = _zone(key)
     for text in preview["fires"]:
         at = datetime.fromisoformat(text)

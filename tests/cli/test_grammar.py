@@ -62,8 +62,8 @@ def test_job_add_turns_every_flag_into_a_field(chronos: Chronos, canned: Canned,
         "job", "add", "backup", "--schedule", "0 3 * * *", "-s", "@every 5m", "--zone", "Europe/Berlin",
         "--policy", "trusted", "--timeout", "1h30m", "--grace", "500ms", "--env", "A=1", "--env", "B=x=y",
         "--tag", "db", "--tag", "night", "--user", "ada", "--cwd", "/srv", "--shell", "/bin/bash",
-        "--stdin", str(tmp_path / "in"), "--concurrency", "allow", "--misfire", "skip", "--misfire-grace", "2d", "--description", "nightly",
-        "--paused", "--", "tar -cf - /home | wc",
+        "--stdin", str(tmp_path / "in"), "--concurrency", "allow", "--misfire", "skip", "--misfire-grace", "2d",
+        "--description", "nightly", "--paused", "--", "tar -cf - /home | wc",
     )  # fmt: skip
 
     assert done.code == 0
