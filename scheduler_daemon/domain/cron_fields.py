@@ -7,6 +7,7 @@ Accepted beyond POSIX: seconds first when there are six fields; names of months 
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -92,11 +93,19 @@ def read(expression: str, job_id: str = "") -> Fields:
     words = list(_BLANKS_APART.finditer(expression))
     if len(words) not in {5, 6}:
         raise _wrong_count(expression, [word[0] for word in words])
-    kinds = KINDS if len(words) == 6 else KINDS[1:]
-    fields = [
-        _Reader(expression, kind, word.start(), job_id).field(word[0]) for kind, word in zip(kinds, words, strict=True)
-    ]
+    first = len(KINDS) - len(words)
+    try:
+        fields = [_shared(first + n, word[0], job_id if "H" in word[0] else "") for n, word in enumerate(words)]
+    except BadSchedule:  # read again by one who knows the columns
+        fields = [
+            _Reader(expression, KINDS[first + n], word.start(), job_id).field(word[0]) for n, word in enumerate(words)
+        ]
     return Fields(*fields) if len(words) == 6 else Fields(_ON_THE_MINUTE, *fields)
+
+
+@lru_cache(maxsize=4096)
+def _shared(kind: int, text: str, job_id: str) -> Field:
+    return _Reader(text, KINDS[kind], 0, job_id).field(text)
 
 
 _ON_THE_MINUTE = Field(SECOND, "0", 1)
