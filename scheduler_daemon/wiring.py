@@ -101,6 +101,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         relay = Relay(database, settings.state, settings.redis.url, keep=settings.redis.executions_kept, now=utc_now)
         runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
         sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now)
+        stack.callback(sink.close)
         dispatcher = Dispatcher(
             database,
             runner,

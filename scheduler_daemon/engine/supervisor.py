@@ -48,7 +48,7 @@ class Sink(Protocol):
         """Read on from where SQL's copy ends."""
 
     async def finish(self, execution_id: int) -> Any:
-        """Read to the end; return when all is kept."""
+        """Read to the end; return when all is kept. Calls at the same time share their writes."""
 
 
 class Supervisor:
@@ -160,15 +160,16 @@ class Supervisor:
         self._to_finish.set()
 
     async def finish_step(self) -> None:
-        """Keep the output of ended runs and let the launcher forget them."""
-        for execution_id in list(self._finishing):
-            await self._finish(execution_id)
-            self._finishing.discard(execution_id)
-
-    async def _finish(self, execution_id: int) -> None:
-        await self._sink.finish(execution_id)
-        await asyncio.to_thread(shutil.rmtree, self._spool / str(execution_id), ignore_errors=True)
-        await self._runner.forget([execution_id])
+        """Keep the output of ended runs, drop their spool folders, and let the launcher forget them."""
+        ids = list(self._finishing)
+        outcomes = await asyncio.gather(*map(self._sink.finish, ids), return_exceptions=True)
+        kept = [run for run, outcome in zip(ids, outcomes, strict=True) if not isinstance(outcome, BaseException)]
+        await asyncio.to_thread(_remove, [self._spool / str(execution_id) for execution_id in kept])
+        await self._runner.forget(kept)
+        self._finishing.difference_update(kept)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _as_recorded(self, end: Ended) -> runs.Ended:
         report = Report(
@@ -223,6 +224,11 @@ class Supervisor:
                 log.error("%s; the rest of some logs is kept later", error.message)
                 await asyncio.sleep(RETRY)
                 self._to_finish.set()
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lost(row: Any, now: datetime) -> Ended:

@@ -1,10 +1,9 @@
 """Runs and their logs over HTTP."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, LogPage, RunRequest, State
@@ -121,12 +120,9 @@ async def read_log(
 async def raw_log(ask: Asked, execution_id: int, stream: Stream = "stdout") -> Response:
     """Read one stream, byte for byte as the job wrote it."""
 
-    def work(db: Any, actor: Any) -> bytes:
-        runs.get(db, actor, execution_id)
-        parts: Iterator[bytes] = logs.raw(db, execution_id, stream)
-        return b"".join(parts)
-
-    return Response(await ask.read(work), media_type="application/octet-stream")
+    await ask.read(lambda db, actor: runs.get(db, actor, execution_id))
+    parts = logs.stream_raw(ask.context.database, execution_id, stream)
+    return StreamingResponse(parts, media_type="application/octet-stream")
 
 
 @router.post("/executions/{execution_id}/log/follow")
@@ -135,7 +131,7 @@ async def follow_log(ask: Asked, execution_id: int, session: str) -> LogChannel:
 
     def work(db: Any, actor: Any) -> int:
         runs.get(db, actor, execution_id)
-        return logs.last_line(db, execution_id)
+        return logs.stored(db, execution_id).lines
 
     last = await ask.read(work)
     return await ask.context.picture.hear_log(session, execution_id, last)
