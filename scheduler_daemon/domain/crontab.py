@@ -240,7 +240,7 @@ class _Reader:
             found.append("the command begins with `*`: cron reads five fields, seconds or years are not among them")
         if " #" in rest:
             found.append("cron knows no comment at the end of a line; `#` and what follows belong to the command")
-        if stdin is not None and _DATE_FORMAT.search(command):
+        if stdin is not None and _DATE_FORMAT.search(command[-200:]):
             found.append("an unescaped `%` ends the command, and the rest is its input; write `\\%` for a percent sign")
         return found
 

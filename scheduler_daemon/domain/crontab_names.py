@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 MAX_LENGTH: Final = 60
+_LOOKED_AT: Final = 2000
 
 _SEGMENTS: Final = re.compile(r"&&|\|\||[;|{}()\n]")
 _WORDS: Final = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"']+")
@@ -26,7 +27,7 @@ _PYTHON: Final = re.compile(r"python[\d.]*")
 
 def name_of(command: str) -> str:
     """Return a name of letters, digits, `_`, `-` and `.`, at most MAX_LENGTH long; "job" where nothing speaks."""
-    for segment in _SEGMENTS.split(command):
+    for segment in _SEGMENTS.split(command[:_LOOKED_AT]):
         name = _UNFIT.sub("-", _of_segment(segment)).strip("-.")[:MAX_LENGTH].rstrip("-.")
         if name:
             return name

@@ -1,5 +1,7 @@
 """What an import makes of each line of a crontab."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -222,6 +224,16 @@ def test_names_and_keys_are_unique_and_outlive_edits_of_schedules() -> None:
     assert len({job.name for job in after}) == len({job.key for job in after}) == 4
     assert [(job.name, job.key) for job in after[:3]] == [(job.name, job.key) for job in before]
     assert before[0].name == "a"
+
+
+@pytest.mark.parametrize("piece", ["+", "date ", "\"'", "a=", " ", "\\", "%", "* ", "x"])
+def test_a_hostile_line_takes_no_longer_than_its_length(piece: str) -> None:
+    began = perf_counter()
+
+    for line in (piece * 300_000, f"@daily {piece * 300_000}", f"@daily {piece * 300_000} ;%"):
+        read(f"{line}\n")
+
+    assert perf_counter() - began < 5
 
 
 @settings(max_examples=200, deadline=None)
