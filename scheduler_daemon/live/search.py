@@ -130,10 +130,12 @@ async def search(
     query = parse_query(kind, text, now_ms, seen_by)
     value, skip = _read_cursor(after)
     order = _Order(*SORTS[kind][sort], descending, skip, max(1, min(limit, WINDOW)))
-    total = await _count(client, kind, query)
-    if value is not None:
+    if value is None:
+        rows, total = await _run(client, kind, query, order)
+    else:
+        total = await _count(client, kind, query)
         query.clauses.append(order.since(value))
-    rows = await _run(client, kind, query, order)
+        rows, _ = await _run(client, kind, query, order)
     ids = tuple(key.removeprefix(PREFIX[kind]) for key, _ in rows)
     return Found(ids, total, _write_cursor(rows, value, skip) if len(rows) == order.limit else None)
 
@@ -164,12 +166,13 @@ async def _count(client: Redis, kind: Kind, query: Query) -> int:
     return int((await _ask(client, kind, query, "LIMIT", 0, 0))["total_results"])
 
 
-async def _run(client: Redis, kind: Kind, query: Query, order: _Order) -> list[tuple[str, int]]:
-    """Return keys with the number they are paged by."""
+async def _run(client: Redis, kind: Kind, query: Query, order: _Order) -> tuple[list[tuple[str, int]], int]:
+    """Return keys with the number they are paged by, and how many rows match."""
     direction = "DESC" if order.descending else "ASC"
     window = ("SORTBY", order.column, direction, "LIMIT", order.skip, order.limit)
     answer = await _ask(client, kind, query, "RETURN", 1, order.number, *window)
-    return [(row["id"], _number(row, order)) for row in answer["results"]]
+    rows = [(row["id"], _number(row, order)) for row in answer["results"]]
+    return rows, int(answer["total_results"])
 
 
 async def _ask(client: Redis, kind: Kind, query: Query, *options: str | int) -> dict[str, Any]:
