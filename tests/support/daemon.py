@@ -116,17 +116,14 @@ class DaemonHandle:
 
     def stop(self) -> None:
         """End everything that belongs to the state directory, jobs, launcher and Redis too, whatever became of it."""
-        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-            if not self.healthy():
-                self.terminate()
-                self.start()
-            self.chronos("down", "--now", timeout=STOP_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.healthy():
+                self.chronos("down", "--now", timeout=STOP_SECONDS)
             self.terminate()
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
-        for pid in processes_of(self.state):
+        for pid in [*processes_of(self.state), *_below(processes_of(self.state))]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -150,6 +147,23 @@ def processes_of(state: Path) -> list[int]:
         with contextlib.suppress(OSError):
             if wanted in (entry / "cmdline").read_bytes() or wanted in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
+    return found
+
+
+def _below(pids: list[int]) -> list[int]:
+    """Return every descendant of the given processes: jobs stay below the launcher that started them."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    waiting = list(pids)
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
     return found
 
 
