@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
+from scheduler_daemon.launcher.reuse import Folders
 
 _DEFAULT_PATH = "/usr/bin:/bin"
-_ALL_SIGNALS = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+_ALL_SIGNALS = tuple(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _ACCOUNT_KEPT = 30.0
 _NO_LIMIT = resource.RLIM_INFINITY
 _TAGS_FROM = 1 << 61
@@ -81,12 +82,14 @@ def new_mark(run: int) -> Mark:
     return Mark(f"{run}-{secret:014x}", _TAGS_FROM + secret)
 
 
-def open_files(path: str, *, stdin: bool) -> tuple[int, int, int]:
+def open_files(path: str, spare: Folders, *, stdin: bool) -> tuple[int, int, int]:
     """Open stdin, stdout and stderr, ours and 0600. Raises AlreadyBegun if output is there, or Unstartable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     opened: list[int] = []
     try:
         try:
+            if spare.take(path):
+                flags &= ~(os.O_CREAT | os.O_EXCL)
             opened.append(os.open(f"{path}/stdout", flags, 0o600))
         except FileNotFoundError:
             os.mkdir(path, 0o700)  # noqa: PTH102

@@ -23,6 +23,7 @@ def find_parent(name: str) -> str | None:
     parent = f"{own}/{name}"
     try:
         Path(parent).mkdir(exist_ok=True)
+        remove_empty(parent)
     except OSError:
         return None
     return parent if _joins_fast(own, parent) else None
@@ -60,9 +61,13 @@ def home() -> str:
     return _own_group() or ""
 
 
-def make(path: str) -> None:
-    """Make a group."""
-    os.mkdir(path)  # noqa: PTH102 - on the path of every start
+def enter(path: str) -> None:
+    """Move this process into a group, making it if need be."""
+    try:
+        join(path)
+    except FileNotFoundError:
+        os.mkdir(path)  # noqa: PTH102 - on the path of every start
+        join(path)
 
 
 def join(path: str) -> None:
@@ -77,9 +82,18 @@ def join(path: str) -> None:
 def members(path: str) -> list[int]:
     """Return the pids in a group, zombies not counted; none if the group is gone."""
     try:
-        return [int(line) for line in Path(path, "cgroup.procs").read_bytes().split()]
+        descriptor = os.open(f"{path}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    text = b""
+    try:
+        while chunk := os.read(descriptor, 65536):
+            text += chunk
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+    return [int(word) for word in text.split()]
 
 
 def kill(path: str, spared: frozenset[int]) -> bool:
@@ -107,7 +121,12 @@ def remove(path: str) -> bool:
 def remove_parent(path: str) -> None:
     """Remove the launcher's own group when it goes, unless jobs are left in it."""
     with contextlib.suppress(OSError):
-        for child in Path(path).iterdir():
-            if child.is_dir():
-                remove(str(child))
+        remove_empty(path)
         Path(path).rmdir()
+
+
+def remove_empty(path: str) -> None:
+    """Remove the groups below this one that hold no process."""
+    for child in Path(path).iterdir():
+        if child.is_dir():
+            remove(str(child))

@@ -49,7 +49,7 @@ def unseen(run: int, start: Message | None, why: str) -> Message:
 def leftover(group: str | None, pid: int) -> int:
     """Count the living processes an ended job leaves: all by its control group, else those of its process group."""
     if group is not None:
-        return 0 if cgroups.remove(group) else len(cgroups.members(group))
+        return len(cgroups.members(group))
     if not kernel.has_living_child_in_group(pid):
         return 0
     return sum(1 for one in kernel.processes().values() if one.group == pid and one.living)

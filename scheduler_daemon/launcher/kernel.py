@@ -11,6 +11,7 @@ import os
 import platform
 import signal
 import struct
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "ppc64le": 272, "s390x": 281}.get(platform.machine())
 _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _info = ctypes.create_string_buffer(128)
@@ -120,6 +123,19 @@ def process(pid: int) -> Process | None:
         os.close(descriptor)
     words = line[line.rindex(b")") + 2 :].split(None, 20)
     return Process(pid, chr(words[0][0]), int(words[1]), int(words[2]), int(words[3]), int(words[19]))
+
+
+def ticks_now() -> int:
+    """Return the time since boot in clock ticks, as start times are counted."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _NS_PER_TICK
+
+
+def ticks_of_newborn(pid: int, before: int) -> int:
+    """Return the start of a child born since `before`; the process table is read only if a tick passed meanwhile."""
+    if ticks_now() == before:
+        return before
+    born = process(pid)  # ours until we reap it, so it is there
+    return born.ticks if born else before
 
 
 def processes() -> dict[int, Process]:

@@ -43,6 +43,7 @@ class Pool:
         self._group = group
         self._selector = selector
         self._hear = hear
+        self._turn = 0
         self.helpers: dict[int, Helper] = {}
 
     def add(self) -> None:
@@ -73,6 +74,13 @@ class Pool:
         """Return the spawner with the fewest unanswered starts, or None if all have enough."""
         helper = min(self.helpers.values(), key=lambda one: len(one.unanswered), default=None)
         return helper if helper is not None and len(helper.unanswered) < _IN_FLIGHT else None
+
+    def any_one(self) -> Helper | None:
+        """Return one spawner after the other."""
+        if not self.helpers:
+            return None
+        self._turn += 1
+        return list(self.helpers.values())[self._turn % len(self.helpers)]
 
     def flush(self) -> None:
         """Send to each spawner what it can take now."""

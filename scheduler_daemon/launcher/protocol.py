@@ -29,9 +29,17 @@ class BadMessage(Exception):  # noqa: N818 - named as what the peer is told
     """The peer sent something that is not a request we know; the text says what."""
 
 
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode(message: Message) -> bytes:
     """Return the message as one line. Bytes that are no UTF-8 travel as the surrogates of `os.fsdecode`."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    return _dump(message).encode("ascii") + b"\n"
+
+
+def announce(event: str, record: bytes) -> bytes:
+    """Return the event line of an encoded record, which is not encoded again for it."""
+    return b'{"event":"' + event.encode() + b'",' + record[1:]
 
 
 def decode(line: bytes) -> Message:

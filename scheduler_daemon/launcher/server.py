@@ -149,6 +149,9 @@ class Server:
         if job is not None and job.state is State.ENDED:
             del self._jobs[run]
             self._unsaved.pop(run, None)
+            helper = self._pool.any_one()
+            if helper is not None:
+                helper.say(encode({"op": "forget", "id": run})[:-1])
 
     # Spawners
 
@@ -168,7 +171,7 @@ class Server:
         if job is None or job.state is State.ENDED:
             return
         if event == "started":
-            self._begin(job, message)
+            self._begin(job, message, line)
         elif event == "held" and job.killing is not None:
             job.killing.begin(time.monotonic())
         elif event == "main_ended":
@@ -178,10 +181,10 @@ class Server:
         elif event == "begun":
             self._adopt(job)
 
-    def _begin(self, job: Job, start: Message) -> None:
+    def _begin(self, job: Job, start: Message, line: bytes | None = None) -> None:
         job.began(start)
         self._mains[start["pid"]] = job
-        self._clients.broadcast(encode(job.view()))
+        self._clients.broadcast(encode(job.view()) if line is None else line + b"\n")
         if start["timeout_ms"] is not None:
             lived = self._adoption.lived(start["ticks"])
             heapq.heappush(self._timeouts, (time.monotonic() + start["timeout_ms"] / 1000 - lived, job.run))
@@ -239,6 +242,8 @@ class Server:
             return written
         record = ends.measured(job.run, start["started_ns"], ending)
         record["leftover"] = ends.leftover(start["group"], ending.pid)
+        if start["group"] is not None:
+            cgroups.remove(start["group"])
         return record
 
     # Earlier launchers' jobs
@@ -288,6 +293,8 @@ class Server:
         killing.main_end = record
         if killing.phase is Phase.HOLD:
             killing.natural = True
+            if not record.get("leftover"):
+                job.target.group = None  # empty, and given to another job by now
             killing.begin(time.monotonic())
             self._killings[job.run] = job
 

@@ -16,12 +16,15 @@ from collections import deque
 from dataclasses import dataclass
 
 from scheduler_daemon.launcher import birth, cgroups, ends, kernel, spool
-from scheduler_daemon.launcher.protocol import Lines, Message, decode, encode
+from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
+from scheduler_daemon.launcher.reuse import Folders
 
 _REAP_EVERY = 0.01
 """Seconds between looks at ended jobs while starts are waiting: starts go first."""
 _REPORT_EVERY = 8
 """Starts reported in one write while more are waiting."""
+_GROUPS_KEPT = 256
+"""Empty control groups kept for the next jobs: making and removing one costs as much as a tenth of a start."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Spawner:
     def __init__(self, link: socket.socket, spool_path: str, group: str | None) -> None:
         self._link = link
         self._spool = spool_path
+        self._folders = Folders(spool_path)
         self._group = group
         self._home = cgroups.home() if group else ""
         self._away: str | None = None
@@ -48,6 +52,7 @@ class Spawner:
         self._children: dict[int, Child] = {}
         self._unwritten: dict[int, Message] = {}
         self._crowded: list[str] = []
+        self._free_groups: list[str] = []
         self._inbox: deque[bytes] = deque()
         self._outbox: list[bytes] = []
         self._orphaned = False
@@ -124,13 +129,15 @@ class Spawner:
             self._start(run, message)
         elif message["op"] == "hold":
             self._hold(run)
-        else:  # drop: the launcher has written the end
+        elif message["op"] == "drop":  # the launcher has written the end
             self._unwritten.pop(run, None)
+        else:  # forget: nobody reads the folder any more
+            self._folders.give(run)
 
     def _start(self, run: int, request: Message) -> None:
         path = spool.folder(self._spool, run)
         try:
-            files = birth.open_files(path, stdin=request["stdin"])
+            files = birth.open_files(path, self._folders, stdin=request["stdin"])
         except birth.AlreadyBegun:
             self._say("begun", run)
             return
@@ -148,19 +155,20 @@ class Spawner:
     def _give_birth(self, run: int, path: str, request: Message, files: tuple[int, int, int]) -> None:
         mark = birth.new_mark(run)
         group = self._enter_group(mark)
+        before = kernel.ticks_now()
         try:
             pid = birth.spawn(request, files, mark, tagged=group is None)
         except birth.Unstartable:
             if group is not None:
                 self._go_home()
-                cgroups.remove(group)
+                self._leave_group(group, crowded=False)
             raise
         now = time.time_ns()
         self._children[pid] = Child(run, now, group)
-        born = kernel.process(pid)  # ours until we reap it, so it is there
         record = {
+            "id": run,
             "pid": pid,
-            "ticks": born.ticks if born else 0,
+            "ticks": kernel.ticks_of_newborn(pid, before),
             "started_ns": now,
             "mark": mark.text,
             "number": mark.number,
@@ -169,22 +177,32 @@ class Spawner:
             "grace_ms": request["grace_ms"],
             **self._identity,
         }
+        text = encode(record)
         with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
-            spool.save(path, spool.START, record)
-        self._say("started", run, **record)
+            spool.save_text(path, spool.START, text)
+        self._outbox.append(announce("started", text))
 
     def _enter_group(self, mark: birth.Mark) -> str | None:
+        """Go into a group of the job's own, an emptied one if there is; None where groups cannot be had."""
         if self._group is None:
             return None
-        group = f"{self._group}/{mark.text}"
+        group = self._free_groups.pop() if self._free_groups else f"{self._group}/{mark.text}"
         try:
-            cgroups.make(group)
-            cgroups.join(group)
+            cgroups.enter(group)
         except OSError:
             cgroups.remove(group)
             return None
         self._away = group
         return group
+
+    def _leave_group(self, group: str, *, crowded: bool) -> None:
+        """Keep an empty group for the next job; one with processes left is only removed, once it is empty."""
+        if crowded:
+            self._crowded.append(group)
+        elif len(self._free_groups) < _GROUPS_KEPT:
+            self._free_groups.append(group)
+        else:
+            cgroups.remove(group)
 
     def _go_home(self) -> None:
         """Leave the last job's group, so that killing it does not kill us."""
@@ -196,11 +214,12 @@ class Spawner:
         self._end(run, ends.unstarted(run, why))
 
     def _end(self, run: int, record: Message) -> None:
+        text = encode(record)
         try:
-            spool.save(spool.folder(self._spool, run), spool.EXIT, record)
+            spool.save_text(spool.folder(self._spool, run), spool.EXIT, text)
         except OSError as error:
-            record["unsaved"] = error.strerror
-        self._outbox.append(encode({"event": "ended", **record}))
+            text = encode({**record, "unsaved": error.strerror})
+        self._outbox.append(announce("ended", text))
 
     def _hold(self, run: int) -> None:
         self._go_home()
@@ -227,6 +246,6 @@ class Spawner:
         if child.group is not None and child.group == self._away:
             self._go_home()
         record["leftover"] = ends.leftover(child.group, ending.pid)
-        if record["leftover"] and child.group is not None:
-            self._crowded.append(child.group)
+        if child.group is not None:
+            self._leave_group(child.group, crowded=record["leftover"] > 0)
         self._end(child.run, record)

@@ -23,10 +23,15 @@ def folder(spool: str, run: int) -> str:
 
 def save(path: str, name: str, record: Message) -> None:
     """Write `record` as file `name` of a run's folder, replacing what was there in one step."""
+    save_text(path, name, json.dumps(record, separators=(",", ":")).encode("ascii"))
+
+
+def save_text(path: str, name: str, text: bytes) -> None:
+    """The same for a record that is encoded already."""
     draft = f"{path}/.{name}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(descriptor, json.dumps(record, separators=(",", ":")).encode("ascii"))
+        os.write(descriptor, text)
     finally:
         os.close(descriptor)
     os.rename(draft, f"{path}/{name}")  # noqa: PTH104 - on the path of every start and end

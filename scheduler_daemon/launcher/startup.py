@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups, kernel
+from scheduler_daemon.launcher import cgroups, kernel, reuse
 from scheduler_daemon.launcher.protocol import reachable
 from scheduler_daemon.launcher.server import Server
 
@@ -55,6 +55,7 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     os.write(lock, f"{os.getpid()}\n".encode())
     spool = state / "spool"
     spool.mkdir(mode=0o700, exist_ok=True)
+    reuse.clear(str(spool))
     kernel.become_subreaper("chronos-launch")
     group = cgroups.find_parent(_group_name(state)) if grouped else None
     server = Server(_listen(path), str(spool), group, count)

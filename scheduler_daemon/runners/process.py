@@ -1,7 +1,7 @@
 """Run executions as processes through the launcher: hand over launches, hear starts and ends without a gap.
 
-The launcher outlives us: whatever it knows is told anew when we come back. What an end means for a run, and when its
-spool folder goes, is left to the supervisor; it forgets a run once both are done.
+The launcher outlives us: whatever it knows is told anew when we come back. What an end means for a run, and when it
+may be forgotten with its spool folder, is left to the supervisor.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ProcessRunner:
         await self._send([self._cancels[execution_id]])
 
     async def forget(self, execution_ids: Iterable[int]) -> None:
-        """Let the launcher forget ended runs whose end is recorded and whose spool folder is removed."""
+        """Have ended runs forgotten and their spool folders with all output taken away: record what matters first."""
         ids = list(execution_ids)
         self._ended.difference_update(ids)
         await self._send([_line({"op": "forget", "id": execution_id}) for execution_id in ids])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from dataclasses import replace
@@ -20,15 +21,19 @@ def shell(run: int, script: str, **more: Any) -> LaunchRequest:
     return replace(base, **more)
 
 
-def processes_marked(run: int) -> list[int]:
+def processes_marked(state: Path, run: int) -> list[int]:
     """Living processes that carry the mark of a run in their environment."""
+    start = spool_folder(state, run) / "start.json"
+    if not start.exists():
+        return []
+    mark = json.loads(start.read_text())["mark"]
     found = []
     for pid, one in kernel.processes().items():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             continue
-        if one.living and f"CHRONOS_RUN={run}-".encode() in environment:
+        if one.living and f"CHRONOS_RUN={mark}".encode() in environment:
             found.append(pid)
     return found
 

@@ -70,7 +70,7 @@ async def test_a_cancel_reaches_everything(any_bench: Bench, script: str) -> Non
 
     end = any_bench.ended[1]
     assert processes_called(word) == []
-    assert processes_marked(1) == []
+    assert processes_marked(any_bench.state, 1) == []
     assert end.killed_by == "cancel"
     assert end.reason == "asked by ada"
     assert end.killed >= 2
@@ -86,7 +86,7 @@ async def test_a_job_that_forks_all_the_time_is_killed(any_bench: Bench) -> None
     await any_bench.runner.cancel(1, "stop", SHORT)
     await any_bench.until(lambda: 1 in any_bench.ended)
 
-    assert processes_marked(1) == []
+    assert processes_marked(any_bench.state, 1) == []
 
 
 async def test_a_job_that_goes_at_term_is_not_killed(bench: Bench) -> None:
@@ -111,7 +111,7 @@ async def test_a_timeout_strikes_with_term_then_kill(any_bench: Bench) -> None:
     assert 0.3 < time.monotonic() - begun < 5
     assert end.killed_by == "timeout"
     assert end.signal == 9
-    assert processes_marked(1) == []
+    assert processes_marked(any_bench.state, 1) == []
 
 
 async def test_a_cancel_in_the_queue_starts_nothing(bench: Bench) -> None:
@@ -138,7 +138,7 @@ async def test_early_cancels_leave_nothing_and_every_run_ends(any_bench: Bench) 
     await asyncio.gather(*[cancel_soon(run) for run in range(60)])
     await any_bench.until(lambda: len(any_bench.ended) == 60, 30)
 
-    assert [run for run in range(60) if processes_marked(run)] == []
+    assert [run for run in range(60) if processes_marked(any_bench.state, run)] == []
     assert {end.killed_by for end in any_bench.ended.values()} == {"cancel"}
 
 

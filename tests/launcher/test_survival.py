@@ -120,7 +120,7 @@ async def test_an_adopted_job_is_cancelled_and_timed_out_like_any_other(any_benc
 
     assert [any_bench.ended[run].killed_by for run in (1, 2)] == ["cancel", "timeout"]
     assert [any_bench.ended[run].signal for run in (1, 2)] == [9, 9]
-    assert processes_marked(1) == processes_marked(2) == []
+    assert processes_marked(any_bench.state, 1) == processes_marked(any_bench.state, 2) == []
 
 
 async def test_two_who_start_at_once_share_one_launcher(open_bench: Callable[..., Bench]) -> None:

@@ -1,0 +1,34 @@
+"""Folders of forgotten runs are used again only when nobody can write into them any more."""
+
+from __future__ import annotations
+
+from tests.launcher.bench import Bench, shell
+
+
+def free_folders(bench: Bench) -> int:
+    return len(list((bench.state / "spool" / ".free").iterdir()))
+
+
+async def test_a_forgotten_folder_serves_the_next_run_empty(bench: Bench) -> None:
+    await bench.run(*[shell(run, "echo old; echo old >&2", stdin=b"old" if run == 2 else None) for run in range(8)])
+    inodes = {(bench.state / "spool" / str(run) / "stdout").stat().st_ino for run in range(8)}
+
+    await bench.runner.forget(range(8))
+    await bench.until(lambda: free_folders(bench) == 8)
+    await bench.run(*[shell(run, "echo new; cat") for run in range(10, 18)])
+
+    assert {(bench.state / "spool" / str(run) / "stdout").stat().st_ino for run in range(10, 18)} & inodes
+    assert all(bench.out(run) == b"new\n" and bench.out(run, "stderr") == b"" for run in range(10, 18))
+    assert all(bench.ended[run].exit_code == 0 for run in range(10, 18))
+
+
+async def test_a_folder_a_left_process_can_write_to_is_not_used_again(bench: Bench) -> None:
+    await bench.run(shell(1, "(while :; do echo late; sleep 0.01; done) & exit 0"))
+
+    await bench.runner.forget([1])
+    await bench.until(lambda: not (bench.state / "spool" / "1").exists())
+    free = free_folders(bench)
+    await bench.run(*[shell(run, "sleep 0.1") for run in range(2, 10)])
+
+    assert free == 0
+    assert all(bench.out(run) == b"" for run in range(2, 10))
