@@ -68,10 +68,12 @@ def load(environ: Mapping[str, str], *, state: Path | None = None, tcp: str | No
     """Read settings: flag, else environment, else `chronos.toml`, else default. Raises Invalid, naming the setting."""
     try:
         tree = _file(Path(default_config(environ)))
-        home = (state or Path(tree.get("state") or default_state(environ))).absolute()
+        named = environ.get("CHRONOS_STATE") or tree.get("state") or default_state(environ)
+        home = (state or Path(named)).absolute()
     except ValueError as error:
         raise Invalid(str(error)) from None
     tree["state"] = home
+    tree.pop("server", None)  # for the terminal program, which reads the same file
     for name, path in _ENVIRONMENT.items():
         if environ.get(name):
             _put(tree, path, environ[name])
