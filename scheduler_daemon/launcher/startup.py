@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import os
 import signal
@@ -59,6 +60,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     kernel.become_subreaper("chronos-launch")
     group = cgroups.find_parent(_group_name(state)) if grouped else None
     server = Server(_listen(path), str(spool), group, count)
+    gc.freeze()  # nothing made so far is garbage, and little is made in rings later
+    gc.set_threshold(50_000)
     server.prepare()
     os.write(done, b"+")
     os.close(done)
