@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from scheduler_daemon.contract.executions import ExecutionView
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
@@ -16,6 +18,8 @@ from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
 
+RETRY = 1.0
+"""Seconds until waiting runs are looked for again that the database could not give."""
 BURST = 250
 """Runs handed to the launcher at once, so that the first do not wait for the last to be written down."""
 
@@ -73,24 +77,36 @@ class Dispatcher:
     def _free(self) -> int:
         return max(0, self._max_active - len(self._active))
 
+    def _wait_for_room(self) -> None:
+        """Some runs wait. Room may have come while they were written down, and then nobody else would notice."""
+        self._waiting = True
+        if self._free():
+            self._room.set()
+
     def adopt(self, ids: Sequence[int], *, waiting: bool) -> None:
         """Count runs that an earlier start of the daemon began; `waiting` tells that some are queued."""
         self._active.update(ids)
         self._waiting = waiting
         self._room.set()
 
-    async def fire(self, dues: Sequence[Due], now: datetime) -> None:
-        """Record due instants and start what may start. Raises Unavailable if they could not be recorded."""
+    async def fire(self, dues: Sequence[Due], now: datetime) -> list[str]:
+        """Record due instants and start what may start; return the jobs that have been saved since they came due.
+
+        Raises Unavailable if they could not be recorded; some may have been, and are not again.
+        """
+        stale: list[str] = []
         for part in (dues[start : start + BURST] for start in range(0, len(dues), BURST)):
             async with self._claims:
-                free = self._free()
-                starts = await self._database.write(
-                    lambda db, part=part, free=free: runs.fire(db, part, now=now, holder=self._holder, free=free)  # type: ignore[misc]  # mypy sees no type for lambda defaults
+                fired = await self._database.write(
+                    partial(runs.fire, dues=part, now=now, holder=self._holder, free=self._free())
                 )
-                self._active.update(start.execution_id for start in starts)
-            self._waiting |= sum(len(due.run) for due in part) > len(starts)
+                self._active.update(start.execution_id for start in fired.starts)
+            stale += fired.stale
+            if sum(len(due.run) for due in part) > len(fired.starts):
+                self._wait_for_room()
             self._recorded()
-            await self.hand_over(starts)
+            await self.hand_over(fired.starts)
+        return stale
 
     async def request(self, actor: Actor, ref: str, reason: str) -> ExecutionView:
         """Make a run that someone asks for. Raises as services.runs.request."""
@@ -116,7 +132,7 @@ class Dispatcher:
         if start:
             await self.hand_over([start])
         else:
-            self._waiting = True
+            self._wait_for_room()
 
     async def hand_over(self, starts: Sequence[Start]) -> None:
         """Give claimed runs to the runner."""
@@ -153,6 +169,11 @@ class Dispatcher:
         while True:
             await self._room.wait()
             self._room.clear()
-            await self.step()
+            try:
+                await self.step()
+            except ChronosError as error:
+                log.error("%s; waiting runs are started later", error.message)
+                await asyncio.sleep(RETRY)
+                self._room.set()
             if self._waiting and self._free():
                 self._room.set()

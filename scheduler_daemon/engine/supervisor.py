@@ -71,7 +71,8 @@ class Supervisor:
         self._sink = sink
         self._dispatcher = dispatcher
         self._spool = spool
-        self._holder = holder
+        # A file has one daemon, and its runs are ours even where the host got another name since, as containers do.
+        self._host = None if database.dialect == "sqlite" else holder.host
         self._recorded = recorded
         self._now = now
         self._started: dict[int, datetime] = {}
@@ -86,7 +87,7 @@ class Supervisor:
         A claimed run that the launcher does not know is handed over again: the launcher starts a run once only. One
         that had begun and is known to nobody has an end that nobody saw.
         """
-        rows = await self._database.read(lambda db: executions.active(db, self._holder.host))
+        rows = await self._database.read(lambda db: executions.active(db, self._host))
         ours = [row for row in rows if row.state != "queued"]
         known = self._runner.known()
         self._dispatcher.adopt([row.id for row in ours], waiting=len(ours) < len(rows))
@@ -101,7 +102,7 @@ class Supervisor:
 
     async def _starts(self, ids: Iterable[int]) -> list[Start]:
         wanted = list(ids)
-        return await self._database.read(lambda db: runs.take_over(db, wanted, holder=self._holder))
+        return await self._database.read(lambda db: runs.take_over(db, wanted, host=self._host))
 
     async def _adopt_logs(self, known: Iterable[int]) -> None:
         """Read on in the output of every run the launcher knows; drop what the database does not know."""

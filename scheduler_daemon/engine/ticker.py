@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,15 +27,17 @@ BATCH = 1_000
 """Jobs recorded in one transaction, so that the first of a great burst start early."""
 RETRY = 1.0
 """Seconds until a fire is tried again that the database could not record."""
+_RETRY = timedelta(seconds=RETRY)
 
 
 class Entry:
     """What the ticker keeps of a job: small, for there may be 100,000."""
 
-    __slots__ = ("compiled", "concurrency", "fires_at", "handled", "misfire", "misfire_grace_ms")
+    __slots__ = ("compiled", "concurrency", "fires_at", "handled", "misfire", "misfire_grace_ms", "version")
 
     def __init__(self, row: Any, compiled: CompiledSchedule) -> None:
         self.compiled = compiled
+        self.version: int = row.version
         self.concurrency = Concurrency(row.spec["concurrency"])
         self.misfire = Misfire(row.spec["misfire"])
         self.misfire_grace_ms: int = row.spec["misfire_grace_ms"]
@@ -55,6 +58,7 @@ class Ticker:
         self._entries: dict[str, Entry] = {}
         self._heap: list[tuple[float, str]] = []
         self._changed = asyncio.Event()
+        self._reading = asyncio.Lock()
 
     @property
     def jobs(self) -> int:
@@ -71,10 +75,11 @@ class Ticker:
     async def refresh(self, ids: Iterable[str]) -> None:
         """Read these jobs anew: they were made, changed, paused or deleted."""
         wanted = list(ids)
-        rows = await self._database.read(lambda db: jobs.by_ids(db, wanted))
-        for job_id in wanted:
-            self._entries.pop(job_id, None)
-        self._take(rows)
+        async with self._reading:  # who reads later takes later, so that an older reading never wins
+            rows = await self._database.read(lambda db: jobs.by_ids(db, wanted))
+            for job_id in wanted:
+                self._entries.pop(job_id, None)
+            self._take(rows)
         self._changed.set()
 
     def _take(self, rows: Iterable[Any]) -> None:
@@ -88,14 +93,12 @@ class Ticker:
                 continue
             entry = Entry(row, compiled)
             self._entries[row.id] = entry
-            self._plan(row.id, entry, entry.handled)
+            self._push(row.id, entry, compiled.next_fire(entry.handled))
 
-    def _plan(self, job_id: str, entry: Entry, after: datetime) -> datetime | None:
-        upcoming = entry.compiled.next_fire(after)
+    def _push(self, job_id: str, entry: Entry, upcoming: datetime | None) -> None:
         entry.fires_at = upcoming.timestamp() if upcoming else None
         if entry.fires_at is not None:
             heapq.heappush(self._heap, (entry.fires_at, job_id))
-        return upcoming
 
     def _due(self, moment: float) -> list[str]:
         found: list[str] = []
@@ -124,21 +127,28 @@ class Ticker:
         entries = {job_id: self._entries[job_id] for job_id in ids}
         dues = [due for job_id, entry in entries.items() for due in self._owed(job_id, entry, now)]
         try:
-            await self._dispatcher.fire(dues, now)
+            stale = await self._dispatcher.fire(dues, now)
+            await self._refresh_stale(stale)
         except ChronosError as error:
             log.error("%s; %d due jobs are tried again in %g s", error.message, len(ids), RETRY)
-            retry_at = now.timestamp() + RETRY
-            for job_id, entry in entries.items():
-                entry.fires_at = retry_at
-                heapq.heappush(self._heap, (retry_at, job_id))
+            self._try_again(entries, now)
             return
+        except Exception:
+            self._try_again(entries, now)  # whatever failed, no fire is forgotten
+            raise
         for due in dues:
             entry = entries[due.job_id]
             entry.handled = due.handled
             if self._entries.get(due.job_id) is entry:
-                entry.fires_at = due.upcoming.timestamp() if due.upcoming else None
-                if entry.fires_at is not None:
-                    heapq.heappush(self._heap, (entry.fires_at, due.job_id))
+                self._push(due.job_id, entry, due.upcoming)
+
+    async def _refresh_stale(self, ids: list[str]) -> None:
+        if ids:
+            await self.refresh(ids)
+
+    def _try_again(self, entries: Mapping[str, Entry], now: datetime) -> None:
+        for job_id, entry in entries.items():
+            self._push(job_id, entry, now + _RETRY)
 
     def _owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
         grace = timedelta(milliseconds=entry.misfire_grace_ms)
@@ -147,22 +157,38 @@ class Ticker:
             log.error(
                 "job %s: %d fires that came due while nobody ran it are too many to record", job_id, found.dropped
             )
-        late = bool(found.run) and now - found.run[0] > self._on_time
-        trigger = Trigger.CATCH_UP if late else Trigger.SCHEDULE
-        upcoming = entry.compiled.next_fire(now)
-        return [Due(job_id, entry.concurrency, found.run, found.missed, trigger, max(now, entry.handled), upcoming)]
+        handled = max(now, entry.handled)
+        upcoming = entry.compiled.next_fire(handled)
+        late = tuple(fire for fire in found.run if now - fire > self._on_time)
+        punctual = found.run[len(late) :]
+
+        def due(run: tuple[datetime, ...], missed: tuple[datetime, ...], trigger: Trigger) -> Due:
+            return Due(job_id, entry.version, entry.concurrency, run, missed, trigger, handled, upcoming)
+
+        if not late:
+            return [due(punctual, found.missed, Trigger.SCHEDULE)]
+        caught_up = due(late, found.missed, Trigger.CATCH_UP)
+        if not punctual:
+            return [caught_up]
+        # The two may be written in two transactions: the first must not move the cursor past what the second records.
+        caught_up = replace(caught_up, handled=late[-1], upcoming=punctual[0])
+        return [caught_up, due(punctual, (), Trigger.SCHEDULE)]
 
     async def reboot(self) -> None:
         """Run the jobs that ask to be run once after the machine has booted."""
         now = self._now()
         instant = now.replace(microsecond=now.microsecond or 1)
         dues = [
-            Due(job_id, entry.concurrency, (instant,), (), Trigger.REBOOT, now, entry.compiled.next_fire(now))
-            for job_id, entry in self._entries.items()
-            if entry.compiled.is_reboot
+            self._booted(job_id, entry, instant) for job_id, entry in self._entries.items() if entry.compiled.is_reboot
         ]
         for start in range(0, len(dues), BATCH):
             await self._dispatcher.fire(dues[start : start + BATCH], now)
+
+    def _booted(self, job_id: str, entry: Entry, instant: datetime) -> Due:
+        """Return a run at `instant` that leaves the cursor where it is: other expressions may owe fires."""
+        upcoming = entry.compiled.next_fire(entry.handled)
+        trigger = Trigger.REBOOT
+        return Due(job_id, entry.version, entry.concurrency, (instant,), (), trigger, entry.handled, upcoming)
 
     async def run(self) -> None:
         """Fire for ever."""

@@ -20,9 +20,9 @@ from scheduler_daemon.storage import jobs
 _SECOND = timedelta(seconds=1)
 
 
-def get(db: Connection, actor: Actor, ref: str) -> Any:
+def get(db: Connection, actor: Actor, ref: str, *, lock: bool = False) -> Any:
     """Return the row of a job by id or name. Raises NotFound, also for what the actor may not see."""
-    row = jobs.find(db, ref)
+    row = jobs.find(db, ref, lock=lock)
     if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
         raise NotFound(f"there is no job {ref!r}; `chronos job list` shows all")
     return row

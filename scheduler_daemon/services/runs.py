@@ -1,8 +1,10 @@
 """Runs: record what fires, start what may start, note how it ended, cancel what someone wants stopped."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -37,6 +39,8 @@ class Due:
     """What the clock says of one job: instants to run, instants that are lost, and where its cursor goes."""
 
     job_id: str
+    version: int
+    """The version of the job that says so."""
     concurrency: Concurrency
     run: tuple[datetime, ...]
     missed: tuple[datetime, ...]
@@ -55,6 +59,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Fired:
+    """What came of fires: runs to start, and jobs the clock must read anew, for they have been saved since."""
+
+    starts: list[Start]
+    stale: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A process that ended, as the launcher saw it."""
 
@@ -67,40 +79,52 @@ class Ended:
     output_bytes: int | None
 
 
-def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, free: int) -> list[Start]:
+def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, free: int) -> Fired:
     """Record every due instant and move the cursors, in one transaction; return what is to be started.
 
     `free` is how many runs of all jobs may start now; the others wait as queued. An instant that another daemon has
-    recorded already is left to it.
+    recorded already is left to it, and one from before a resume or an edit of the schedule never runs.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
     active = {job_id: row.active for job_id, row in facts.items()}
+    stale = [due.job_id for due in dues if due.job_id not in facts or facts[due.job_id].version != due.version]
     moves: list[Due] = []
     rows: list[dict[str, Any]] = []
     for due in dues:
         job = facts.get(due.job_id)
-        if job is None or job.paused or job.last_handled > due.handled:
-            continue  # deleted, paused or edited since the ticker looked
+        if job is None or job.version != due.version or job.paused or job.last_handled > due.handled:
+            continue  # deleted, edited, paused or resumed since the ticker looked
         moves.append(due)
-        rows.extend(_lost(due, job.version, instant, now, holder) for instant in due.missed)
+        rows.extend(_lost(due, instant, now, holder) for instant in due.missed if instant > job.last_handled)
         for instant in due.run:
+            if instant <= job.last_handled:
+                continue
             admission = admit(due.concurrency, active[due.job_id], free)
-            rows.append(_admitted(due, job.version, instant, admission, now, holder))
+            rows.append(_admitted(due, instant, admission, now, holder))
             active[due.job_id] += admission is not Admission.SKIP
             free -= admission is Admission.START
-    won = executions.insert(db, rows)
-    added = dict.fromkeys(facts, 0)
-    for row in won:
-        added[row.job_id] += row.ended_at is None
-    jobs.advance(db, [(due.job_id, due.handled, due.upcoming, added[due.job_id]) for due in moves])
+    won = _insert(db, rows)
+    added = Counter(row.job_id for row in won if row.ended_at is None)
+    jobs.advance(db, [(due.job_id, due.handled, due.upcoming, added.pop(due.job_id, 0)) for due in moves])
     record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
-    return [Start(row.id, row.job_id, facts[row.job_id].spec) for row in won if row.state == State.STARTING]
+    starts = [Start(row.id, row.job_id, facts[row.job_id].spec) for row in won if row.state is State.STARTING]
+    return Fired(starts, stale)
 
 
-def _row(due: Due, version: int, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
+def _insert(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
+    """Insert runs; return those that were ours to insert, as they now are."""
+    won = executions.insert(db, rows)
+    made = ((won.get((row["job_id"], row["fire_at"])), row) for row in rows)
+    return [SimpleNamespace(**_NOTHING_YET | row, id=number) for number, row in made if number is not None]
+
+
+_NOTHING_YET = dict.fromkeys(("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"))
+
+
+def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
     return {
         "job_id": due.job_id,
-        "job_version": version,
+        "job_version": due.version,
         "version": 1,
         "fire_at": instant,
         "attempt": 0,
@@ -113,13 +137,16 @@ def _row(due: Due, version: int, instant: datetime, now: datetime, holder: Holde
         "fence": holder.fence,
         "queued_at": now,
         "ended_at": None,
-        "policy": {"requested": "trusted", "in_force": [], "missing": []},
+        "policy": _TRUSTED,
     }
 
 
-def _lost(due: Due, version: int, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    reason = "came due while the daemon did not run, and the misfire policy lets it go"
-    return _row(due, version, instant, now, holder) | {
+_TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}
+
+
+def _lost(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
+    reason = "came due while nobody could start it, and the misfire policy lets it go"
+    return _row(due, instant, now, holder) | {
         "state": State.MISSED,
         "outcome": Outcome.MISFIRE,
         "reason": reason,
@@ -127,10 +154,8 @@ def _lost(due: Due, version: int, instant: datetime, now: datetime, holder: Hold
     }
 
 
-def _admitted(
-    due: Due, version: int, instant: datetime, admission: Admission, now: datetime, holder: Holder
-) -> dict[str, Any]:
-    row = _row(due, version, instant, now, holder)
+def _admitted(due: Due, instant: datetime, admission: Admission, now: datetime, holder: Holder) -> dict[str, Any]:
+    row = _row(due, instant, now, holder)
     if admission is Admission.SKIP:
         reason = "an earlier run of this job is still active, and the job forbids overlap"
         return row | {"state": State.SKIPPED, "outcome": Outcome.OVERLAP, "reason": reason, "ended_at": now}
@@ -141,59 +166,57 @@ def request(
     db: Connection, actor: Actor, ref: str, reason: str, *, now: datetime, holder: Holder, free: int
 ) -> tuple[ExecutionView, Start | None]:
     """Make a run that someone asks for, and say whether to start it now. Raises NotFound, NotAllowed, Conflict."""
-    job = job_services.get(db, actor, ref)
+    job = job_services.get(db, actor, ref, lock=True)
     access.require(actor, Verb.RUN, job.owner_id)
     concurrency = Concurrency(job.spec["concurrency"])
     admission = admit(concurrency, job.active, free)
     if admission is Admission.SKIP:
         raise Conflict(f"a run of {job.name!r} is active and the job forbids overlap; wait for its end or cancel it")
-    due = Due(job.id, concurrency, (), (), Trigger.MANUAL, job.last_handled, job.next_fire_at)
-    row = _admitted(due, job.version, now, admission, now, holder) | {"actor": actor.name, "reason": reason}
+    due = Due(job.id, job.version, concurrency, (), (), Trigger.MANUAL, job.last_handled, job.next_fire_at)
+    row = _admitted(due, now, admission, now, holder) | {"actor": actor.name, "reason": reason}
     row["fire_at"] = now if now.microsecond else now + _MICROSECOND  # a whole second belongs to the schedule
-    while not (won := executions.insert(db, [row])):
+    while not (won := _insert(db, [row])):
         row["fire_at"] += _MICROSECOND  # another request came in the same microsecond
-    jobs.advance(db, [(job.id, job.last_handled, job.next_fire_at, 1)])
+    jobs.add_active(db, job.id)
     record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason})], now)
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
-    view = views.execution_view(executions.find(db, won[0].id))
+    view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
     return view, Start(view.id, job.id, job.spec) if admission is Admission.START else None
 
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
     """Claim queued runs, oldest first, as far as there is room."""
-    rows = executions.queued(db, free)
-    executions.claim(db, [row.id for row in rows], host=holder.host, fence=holder.fence)
-    return _to_start(db, [row.id for row in rows], now)
+    waiting = executions.queued(db, free)
+    executions.claim(db, [row.id for row in waiting], host=holder.host, fence=holder.fence)
+    claimed = {"state": State.STARTING, "host": holder.host}
+    _announce(db, [_changed(row, claimed) for row in waiting], now)
+    return _starts(db, waiting)
 
 
-def take_over(db: Connection, ids: Collection[int], *, holder: Holder) -> list[Start]:
-    """Return how to start claimed runs that never were: the daemon died between its claim and the launcher."""
-    rows = executions.by_ids(db, ids)
-    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
-    return [Start(row.id, row.job_id, specs[row.job_id, row.job_version]) for row in rows if row.host == holder.host]
+def take_over(db: Connection, ids: Collection[int], *, host: str | None) -> list[Start]:
+    """Return how runs were to be started that a host claimed (None: whichever), in case they never were."""
+    return _starts(db, [row for row in executions.by_ids(db, ids) if host in {None, row.host}])
 
 
-def _to_start(db: Connection, ids: Collection[int], now: datetime) -> list[Start]:
-    rows = executions.by_ids(db, ids)
-    record.executions_changed(db, rows, {row.job_id: (row.job, row.owner_id) for row in rows}, now)
+def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
     return [Start(row.id, row.job_id, specs[row.job_id, row.job_version]) for row in rows]
 
 
 def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> None:
     """Note that processes run since the given instants."""
-    rows = [row for row in executions.by_ids(db, starts) if row.state in {State.QUEUED, State.STARTING}]
-    executions.transition(db, [_change(row, state=State.RUNNING, started_at=starts[row.id]) for row in rows])
-    _announce(db, [row.id for row in rows], now)
+    found = executions.by_ids(db, starts, lock=True)
+    rows = [row for row in found if row.state in {State.QUEUED, State.STARTING}]
+    _transition(db, [(row, _change(row, state=State.RUNNING, started_at=starts[row.id])) for row in rows], now)
 
 
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
     """Note how runs ended. A run that has ended before stays as it is."""
-    rows = {row.id: row for row in executions.by_ids(db, [end.execution_id for end in ends])}
+    rows = {row.id: row for row in executions.by_ids(db, [end.execution_id for end in ends], lock=True)}
     changes, lasts = [], []
     for end in ends:
-        row = rows.get(end.execution_id)
-        if row is None or State(row.state).final:
+        row = rows.pop(end.execution_id, None)  # an end may be told twice
+        if row is None or row.ended_at is not None:
             continue
         decided = verdict(_with_wishes(end.report, row))
         change = _change(
@@ -209,11 +232,15 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
             max_rss_bytes=end.max_rss_bytes,
             output_bytes=end.output_bytes,
         )
-        changes.append(change)
+        changes.append((row, change))
         lasts.append(_last(row, change))
-    executions.transition(db, changes)
+    _transition(db, changes, now)
     jobs.record_last(db, lasts)
-    _announce(db, [change["id"] for change in changes], now)
+
+
+def _transition(db: Connection, changes: Sequence[tuple[Any, dict[str, Any]]], now: datetime) -> None:
+    executions.transition(db, [change for _, change in changes])
+    _announce(db, [_changed(row, change) for row, change in changes], now)
 
 
 def _with_wishes(report: Report, row: Any) -> Report:
@@ -248,7 +275,6 @@ def _change(row: Any, **values: Any) -> dict[str, Any]:
 def _last(row: Any, change: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "job_id": row.job_id,
-        "ended": 1,
         "id": row.id,
         "state": change["state"],
         "outcome": change["outcome"],
@@ -258,14 +284,18 @@ def _last(row: Any, change: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _announce(db: Connection, ids: Collection[int], now: datetime) -> None:
-    rows = executions.by_ids(db, ids)
+def _changed(row: Any, change: Mapping[str, Any]) -> SimpleNamespace:
+    """Return a row as one guarded update leaves it."""
+    return SimpleNamespace(**{**row._asdict(), **change, "version": row.version + 1})
+
+
+def _announce(db: Connection, rows: Sequence[Any], now: datetime) -> None:
     record.executions_changed(db, rows, {row.job_id: (row.job, row.owner_id) for row in rows}, now)
 
 
-def get(db: Connection, actor: Actor, execution_id: int) -> Any:
+def get(db: Connection, actor: Actor, execution_id: int, *, lock: bool = False) -> Any:
     """Return the row of a run. Raises NotFound, also for what the actor may not see."""
-    row = executions.find(db, execution_id)
+    row = executions.find(db, execution_id, lock=lock)
     if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
         raise NotFound(f"there is no run {execution_id}; `chronos runs list` shows the latest")
     return row
@@ -273,7 +303,7 @@ def get(db: Connection, actor: Actor, execution_id: int) -> Any:
 
 def cancel(db: Connection, actor: Actor, execution_id: int, reason: str, now: datetime) -> ExecutionView:
     """Note that a run is to stop; one that waits is cancelled at once. Raises NotFound, NotAllowed, Conflict."""
-    row = get(db, actor, execution_id)
+    row = get(db, actor, execution_id, lock=True)
     access.require(actor, Verb.RUN, row.owner_id)
     if State(row.state).final:
         raise Conflict(f"run {execution_id} has ended already: {row.state}")

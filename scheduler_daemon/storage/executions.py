@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler_daemon.contract.executions import ACTIVE
@@ -21,29 +21,37 @@ _VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_fro
     EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id)
 )
 
-_INSERT_AT_ONCE = 1_000
+_INSERT = {
+    name: dialect.insert(EXECUTIONS)
+    .on_conflict_do_nothing()
+    .returning(EXECUTIONS.c.id, EXECUTIONS.c.job_id, EXECUTIONS.c.fire_at)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 
 
-def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Insert runs and return those that were ours to insert: the rest exist already and belong to who was first."""
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    won: list[Record] = []
-    for part in slices(rows, _INSERT_AT_ONCE):
-        statement = dialect.insert(EXECUTIONS).values(list(part)).on_conflict_do_nothing()
-        won.extend(db.execute(statement.returning(EXECUTIONS)).all())
-    return won
+def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, datetime], int]:
+    """Insert first attempts and return the ids of those that were ours to insert, by (job id, fire).
+
+    The rest exist already and belong to who was first. All rows have the same keys.
+    """
+    if not rows:
+        return {}
+    won = db.execute(_INSERT[db.dialect.name], rows)
+    return {(job_id, fire_at): execution_id for execution_id, job_id, fire_at in won.tuples()}
 
 
-def find(db: Connection, execution_id: int) -> Record | None:
-    """Return one run with its job's name."""
-    return db.execute(_VIEW.where(EXECUTIONS.c.id == execution_id)).one_or_none()
+def find(db: Connection, execution_id: int, *, lock: bool = False) -> Record | None:
+    """Return one run with its job's name; nobody else changes a locked one before our transaction ends."""
+    query = _VIEW.where(EXECUTIONS.c.id == execution_id)
+    return db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).one_or_none()
 
 
-def by_ids(db: Connection, ids: Collection[int]) -> list[Record]:
-    """Return these runs with their jobs' names, oldest first."""
+def by_ids(db: Connection, ids: Collection[int], *, lock: bool = False) -> list[Record]:
+    """Return these runs with their jobs' names, oldest first; nobody else changes locked ones before we are done."""
     found: list[Record] = []
     for part in slices(sorted(ids)):
-        found.extend(db.execute(_VIEW.where(EXECUTIONS.c.id.in_(part)).order_by(EXECUTIONS.c.id)).all())
+        query = _VIEW.where(EXECUTIONS.c.id.in_(part)).order_by(EXECUTIONS.c.id)
+        found.extend(db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).all())
     return found
 
 
@@ -62,9 +70,12 @@ def page(
     text: str = "",
     before: int | None = None,
     limit: int = 100,
+    owner_id: int | None = None,
 ) -> list[Record]:
-    """Return runs newest first: those with an id below `before`."""
+    """Return runs newest first: those with an id below `before`; of one owner's jobs, where one is named."""
     query = _VIEW
+    if owner_id is not None:
+        query = query.where(JOBS.c.owner_id == owner_id)
     if job_id:
         query = query.where(EXECUTIONS.c.job_id == job_id)
     if states:
@@ -153,13 +164,18 @@ def latest_of(db: Connection, limit: int) -> Iterable[Record]:
     return db.execute(query.order_by(EXECUTIONS.c.id))
 
 
-def counts_since(db: Connection, since: datetime) -> dict[str, int]:
-    """Return how many runs ended in each final state since an instant."""
-    query = select(EXECUTIONS.c.state, func.count()).where(EXECUTIONS.c.ended_at >= since).group_by(EXECUTIONS.c.state)
-    return {state: number for state, number in db.execute(query).tuples()}
+def counts_since(db: Connection, since: datetime, owner_id: int | None = None) -> dict[str, int]:
+    """Return how many runs ended in each final state since an instant; of one owner's jobs, where one is named."""
+    return _counts(db, EXECUTIONS.c.ended_at >= since, owner_id)
 
 
-def active_counts(db: Connection) -> dict[str, int]:
-    """Return how many runs are in each active state."""
-    query = select(EXECUTIONS.c.state, func.count()).where(EXECUTIONS.c.state.in_(_ACTIVE)).group_by(EXECUTIONS.c.state)
-    return {state: number for state, number in db.execute(query).tuples()}
+def active_counts(db: Connection, owner_id: int | None = None) -> dict[str, int]:
+    """Return how many runs are in each active state; of one owner's jobs, where one is named."""
+    return _counts(db, EXECUTIONS.c.state.in_(_ACTIVE), owner_id)
+
+
+def _counts(db: Connection, condition: ColumnElement[bool], owner_id: int | None) -> dict[str, int]:
+    query = select(EXECUTIONS.c.state, func.count()).where(condition).group_by(EXECUTIONS.c.state)
+    if owner_id is not None:
+        query = query.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id).where(JOBS.c.owner_id == owner_id)
+    return dict(db.execute(query).tuples().all())

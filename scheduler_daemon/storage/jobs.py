@@ -4,7 +4,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, false, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from scheduler_daemon.domain.filters import Clause, JobFilter
 from scheduler_daemon.storage.tables import metadata
@@ -15,6 +29,9 @@ VERSIONS = metadata.tables["job_versions"]
 USERS = metadata.tables["users"]
 
 Record = Row[*tuple[Any, ...]]
+
+_FEW = 500
+"""More names than these are faster looked for among all."""
 
 # SQLite takes 32,766 parameters in a statement, Postgres 32,767.
 PARAMETERS = 10_000
@@ -43,9 +60,10 @@ def slices(items: Sequence[Any], size: int = PARAMETERS) -> Iterable[Sequence[An
         yield items[start : start + size]
 
 
-def find(db: Connection, ref: str) -> Record | None:
-    """Return the living job with this id or name; an id wins."""
-    rows = db.execute(_VIEW.where(_LIVING, or_(JOBS.c.id == ref, JOBS.c.name == ref)).limit(2)).all()
+def find(db: Connection, ref: str, *, lock: bool = False) -> Record | None:
+    """Return the living job with this id or name; an id wins. Nobody changes a locked one before we are done."""
+    query = _VIEW.where(_LIVING, or_(JOBS.c.id == ref, JOBS.c.name == ref)).limit(2)
+    rows = db.execute(query.with_for_update(of=(JOBS, STATES)) if lock else query).all()
     return next((row for row in rows if row.id == ref), rows[0] if rows else None)
 
 
@@ -64,10 +82,10 @@ def living(db: Connection) -> Iterable[Record]:
 
 def names_taken(db: Connection, names: Collection[str]) -> set[str]:
     """Return which of `names` living jobs have."""
-    taken: set[str] = set()
-    for part in slices(list(names)):
-        taken.update(db.execute(select(JOBS.c.name).where(_LIVING, JOBS.c.name.in_(part))).scalars())
-    return taken
+    query = select(JOBS.c.name).where(_LIVING)
+    if len(names) <= _FEW:
+        query = query.where(JOBS.c.name.in_(names))
+    return set(names).intersection(db.execute(query).scalars())
 
 
 def by_source(db: Connection, source: str) -> dict[str, Record]:
@@ -207,6 +225,11 @@ _ADVANCE = (
 )
 
 
+def add_active(db: Connection, job_id: str) -> None:
+    """Count a run that is not the clock's."""
+    set_state(db, job_id, active=STATES.c.active + 1)
+
+
 def advance(db: Connection, moves: Sequence[tuple[str, datetime, datetime | None, int]]) -> None:
     """Move cursors: (job id, last handled, next fire, runs added)."""
     if moves:
@@ -223,7 +246,7 @@ _FINISH = (
     update(STATES)
     .where(STATES.c.job_id == bindparam("b_job_id"))
     .values(
-        active=STATES.c.active - bindparam("b_ended"),
+        active=STATES.c.active - 1,
         last_id=bindparam("b_id"),
         last_state=bindparam("b_state"),
         last_outcome=bindparam("b_outcome"),
@@ -236,31 +259,37 @@ _FINISH = (
 
 
 def record_last(db: Connection, ends: Sequence[Mapping[str, Any]]) -> None:
-    """Note the latest run of jobs. Keys: job_id, ended (0 or 1), id, state, outcome, fire_at, ended_at, duration_ms."""
+    """Note runs that have just ended. Keys: job_id, id, state, outcome, fire_at, ended_at, duration_ms."""
     if ends:
         db.execute(_FINISH, [{f"b_{key}": value for key, value in end.items()} for end in ends])
 
 
-def count(db: Connection) -> tuple[int, int]:
-    """Return how many living jobs there are, and how many of them are paused."""
-    row = db.execute(select(func.count(), func.sum(JOBS.c.paused.cast(STATES.c.active.type))).where(_LIVING)).one()
+def count(db: Connection, owner_id: int | None = None) -> tuple[int, int]:
+    """Return how many living jobs there are, and how many of them are paused; of one owner, where one is named."""
+    query = select(func.count(), func.sum(JOBS.c.paused.cast(STATES.c.active.type))).where(_LIVING, _of(owner_id))
+    row = db.execute(query).one()
     return cast("int", row[0]), int(row[1] or 0)
 
 
-def next_fires(db: Connection, limit: int) -> list[Record]:
-    """Return the jobs that fire soonest."""
+def _of(owner_id: int | None) -> ColumnElement[bool]:
+    return true() if owner_id is None else JOBS.c.owner_id == owner_id
+
+
+def next_fires(db: Connection, limit: int, owner_id: int | None = None) -> list[Record]:
+    """Return the jobs that fire soonest; of one owner, where one is named."""
     query = select(JOBS.c.id, JOBS.c.name, STATES.c.next_fire_at).select_from(
         JOBS.join(STATES, STATES.c.job_id == JOBS.c.id)
     )
-    wanted = query.where(_LIVING, JOBS.c.paused.is_(False), STATES.c.next_fire_at.is_not(None))
+    wanted = query.where(_LIVING, _of(owner_id), JOBS.c.paused.is_(False), STATES.c.next_fire_at.is_not(None))
     return list(db.execute(wanted.order_by(STATES.c.next_fire_at).limit(limit)))
 
 
 def launch_facts(db: Connection, ids: Collection[str]) -> list[Record]:
-    """Return id, name, owner_id, version, spec, paused, last_handled and active of living jobs."""
+    """Return id, name, owner_id, version, spec, paused, last_handled and active of living jobs, locked, by id."""
     found: list[Record] = []
     columns = (JOBS.c.id, JOBS.c.name, JOBS.c.owner_id, JOBS.c.version, JOBS.c.spec, JOBS.c.paused)
     query = select(*columns, STATES.c.last_handled, STATES.c.active).join(STATES, STATES.c.job_id == JOBS.c.id)
-    for part in slices(list(ids)):
+    query = query.order_by(JOBS.c.id).with_for_update(of=(JOBS, STATES))
+    for part in slices(sorted(set(ids))):
         found.extend(db.execute(query.where(_LIVING, JOBS.c.id.in_(part))).all())
     return found

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.storage.types import from_json, to_json
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -76,6 +77,8 @@ def sqlite_engine(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=6,
         connect_args={"check_same_thread": False, "timeout": _BUSY_S},
+        json_serializer=to_json,
+        json_deserializer=from_json,
     )
 
     @event.listens_for(engine, "connect")
@@ -246,7 +249,13 @@ class PostgresDatabase:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self._engine = create_async_engine(
-            url, pool_size=10, max_overflow=10, pool_pre_ping=True, isolation_level="READ COMMITTED"
+            url,
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            json_serializer=to_json,
+            json_deserializer=from_json,
         )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # A server that is starting or stopping answers the connection itself with an error SQLAlchemy does not wrap.
