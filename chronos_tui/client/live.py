@@ -4,6 +4,7 @@ Every method raises ServerError when the server refuses and Unreachable when nob
 what to do after a lost connection is for the caller.
 """
 
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -241,6 +242,6 @@ def _why(error: Exception) -> str:
         return "there is no such socket"
     if isinstance(error, httpx.TimeoutException):
         return "it does not answer in time"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror.lower()
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno).lower()  # asyncio writes addresses into its own
     return str(error) or type(error).__name__
