@@ -115,6 +115,10 @@ class LineTable(ScrollView, can_focus=True):
     def total(self) -> int:
         return self._rows.total
 
+    def keys_between(self, first: int, end: int) -> list[Key]:
+        """Return the keys of the loaded rows at positions `first` to `end - 1`."""
+        return [key for key in self._rows.keys(first, end) if key is not None]
+
     def set_rows(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Replace all rows. With `total`, `rows` are a window of a longer list, beginning at position `first`."""
         with self._reseating():

@@ -1,0 +1,235 @@
+"""The terminal app: paints first, connects then; takes what the feed hears and shows it ten times a second at most.
+
+Which screen shows what is the screens' matter. Here: where one goes, what is heard, how the daemon is reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+
+from chronos_tui import keymap, messages, theme
+from chronos_tui.screens.commands import CommandProvider, perform
+from chronos_tui.screens.desk import Desk, local_zone
+from chronos_tui.screens.frame import Frame
+from chronos_tui.screens.overview import OverviewScreen
+from chronos_tui.settings import Settings
+from chronos_tui.widgets.header import Connection, Header
+from chronos_tui.widgets.prompt import Prompt, typing
+
+if TYPE_CHECKING:
+    from chronos_tui.feed import Link
+    from scheduler_daemon.contract.events import Event
+
+FRAME_S = 0.1
+"""Least time between two repaints caused by events."""
+CYCLE = ("chronos-dark", "chronos-light", "chronos-contrast")
+CYCLE_WITHOUT_COLOUR = ("chronos-ansi", "chronos-ansi-light")
+
+
+class ChronosApp(App[None]):
+    """Everything on screen."""
+
+    TITLE = "Chronos Synapse"
+    CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[Any]] = {CommandProvider}
+    BINDINGS: ClassVar[list[BindingType]] = list(
+        keymap.bindings(
+            *(f"screen.{name}" for name in ("overview", "jobs", "job", "executions", "run", "log")),
+            "app.command", "app.palette", "app.back", "app.help", "app.theme", "app.freeze", "app.reconnect",
+            "app.next_pane", "app.previous_pane", "app.quit",
+            show=("app.command",),
+        )
+    )  # fmt: skip
+
+    def __init__(self, settings: Settings, *, first_theme: str = "chronos-dark", ascii_only: bool = False) -> None:
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.settings = settings
+        self.ascii_only = ascii_only
+        self.frozen = False
+        self.desk = Desk(zone=local_zone(os.environ), place=_place(settings))
+        self._first_theme = first_theme
+        self._frame: Timer | None = None
+
+    def get_default_screen(self) -> Screen[Any]:
+        return OverviewScreen(self.desk)
+
+    def on_mount(self) -> None:
+        for each in theme.themes():
+            self.register_theme(each)
+        self.theme = self._first_theme
+        self.set_interval(1, self._second)
+        self.call_after_refresh(self._connect)
+
+    def _connect(self) -> None:
+        self.run_worker(self._serve(), group="feed", exclusive=True)
+
+    async def _serve(self) -> None:
+        """Import what speaks to the daemon, off the loop, and hear it until the app ends."""
+        live = await asyncio.to_thread(import_module, "chronos_tui.client.live")
+        feed = await asyncio.to_thread(import_module, "chronos_tui.feed")
+        async with live.LiveClient(self.settings.server, self.settings.token) as client:
+            self.desk.live = client
+            self.desk.feed = feed.Feed(client, self)
+            await self.desk.feed.run()
+
+    # What the feed tells
+
+    def heard(self, event: Event) -> None:
+        if self.desk.board.apply(event) and self._frame is None:
+            self._frame = self.set_timer(FRAME_S, self._show)
+
+    def link_changed(self, link: Link) -> None:
+        self.desk.connection = Connection(link.kind, link.delay_ms, link.retry_s)
+        for screen in self.frames:
+            screen.query_one(Header).show(connection=self.desk.connection)
+            screen.greyed(stale=self.desk.stale)
+
+    async def snapshot(self) -> None:
+        """Read what is on screen again; screens below do when they come up."""
+        if self.frames:
+            await self.frames[-1].read()
+
+    # Showing
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The screens of the stack that are ours and mounted, the top one last."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Frame) and screen.is_mounted]
+
+    def _show(self) -> None:
+        self._frame = None
+        if self.frozen or not self.frames:
+            return
+        if dirty := self.desk.board.take_dirty():
+            self.frames[-1].changed(dirty)
+
+    def _second(self) -> None:
+        if not self.frames:
+            return
+        top = self.frames[-1]
+        top.query_one(Header).tick(self.desk.now(), self.desk.zone)
+        if not self.frozen:
+            self._show()
+            top.second()
+
+    # Where one goes
+
+    @on(messages.OpenJob)
+    def _open_job(self, event: messages.OpenJob) -> None:
+        from chronos_tui.screens.job import JobScreen
+
+        self.push_screen(JobScreen(self.desk, event.job_id))
+
+    @on(messages.OpenRun)
+    def _open_run(self, event: messages.OpenRun) -> None:
+        from chronos_tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(self.desk, event.run))
+
+    @on(messages.OpenLog)
+    def _open_log(self, event: messages.OpenLog) -> None:
+        from chronos_tui.screens.log import LogScreen
+
+        self.push_screen(LogScreen(self.desk, event.run, event.job))
+
+    @on(messages.OpenList)
+    def _open_list(self, event: messages.OpenList) -> None:
+        self.action_go(event.screen)
+        if event.filter is not None and hasattr(self.screen, "set_filter"):
+            self.screen.set_filter(event.filter)
+
+    def action_go(self, name: str) -> None:
+        """Go to a screen that has a number."""
+        job, run = self.desk.job, self.desk.run
+        if name in {"overview", "jobs", "executions"}:
+            self._go_to_list(name)
+        elif name == "job" and job is not None:
+            self.post_message(messages.OpenJob(job.id))
+        elif name == "run" and run is not None:
+            self.post_message(messages.OpenRun(run.id))
+        elif name == "log" and run is not None:
+            self.post_message(messages.OpenLog(run.id, run.job))
+        else:
+            self.notify(f"Choose a {'job' if name == 'job' else 'run'} first: 2 lists jobs, 4 runs.", timeout=4)
+
+    def _go_to_list(self, name: str) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if name == "overview":
+            return
+        if name not in self._installed_screens:
+            module = import_module(f"chronos_tui.screens.{name}")
+            self.install_screen(getattr(module, f"{name.capitalize()}Screen")(self.desk), name)
+        self.push_screen(name)
+
+    async def action_back(self) -> None:
+        """Close what is open, or go back to where one came from."""
+        prompt = self.screen.query(Prompt)
+        if prompt and prompt.first().is_open:
+            prompt.first().action_close()
+        elif len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.notify("This is the first screen; ctrl+q leaves.", timeout=2)
+
+    # What works everywhere
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "command":
+            return not typing(self) and isinstance(self.screen, Frame)
+        return super().check_action(action, parameters)
+
+    def action_command(self) -> None:
+        if isinstance(self.screen, Frame):
+            self.screen.open_prompt(":")
+
+    @on(Prompt.Submitted)
+    def _command(self, event: Prompt.Submitted) -> None:
+        if event.kind == ":" and event.text.strip():
+            perform(self, self.desk, event.text)
+
+    def action_help(self) -> None:
+        from chronos_tui.widgets.help import Help
+
+        if isinstance(self.screen, Frame):
+            self.push_screen(Help(self.screen.places()))
+
+    def action_next_theme(self) -> None:
+        cycle = CYCLE_WITHOUT_COLOUR if "NO_COLOR" in os.environ else CYCLE
+        at = cycle.index(self.theme) if self.theme in cycle else -1
+        self.theme = cycle[(at + 1) % len(cycle)]
+        self.notify(f"Theme {self.theme.removeprefix('chronos-')}", timeout=2)
+
+    def action_freeze(self) -> None:
+        self.frozen = not self.frozen
+        for screen in self.frames:
+            screen.query_one(Header).show(notice="frozen" if self.frozen else "")
+        if not self.frozen:
+            self._show()
+
+    def action_reconnect(self) -> None:
+        if self.desk.feed is not None:
+            self.desk.feed.reconnect()
+
+
+def _place(settings: Settings) -> str:
+    """Return the server in a word."""
+    if not settings.local and settings.server.host:
+        return settings.server.host
+    return os.uname().nodename.partition(".")[0]
+
+
+def run_app(settings: Settings) -> None:
+    """Open the terminal app on the server of `settings`, until the user leaves."""
+    background = theme.detect_background()
+    first = theme.choose(background, os.environ, os.environ.get("CHRONOS_THEME", ""))
+    ChronosApp(settings, first_theme=first, ascii_only="CHRONOS_ASCII" in os.environ).run()

@@ -1,0 +1,265 @@
+"""Hear every change, or know that one was missed.
+
+Subscribe first, then have everything shown read through the API, then apply what is newer: versions decide, so the
+order of arrival does not. A hole in the numbers, another epoch or a new connection has it read again. A heartbeat
+that does not come asks the API at once; silence on both sides is called stale within three seconds.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from chronos_tui.client.errors import ServerError, Unreachable
+from chronos_tui.client.live import LiveClient
+from chronos_tui.feed.link import Link, LinkKind, Listener
+from chronos_tui.feed.sequence import Sequence
+from scheduler_daemon.contract.events import Event, FeedMessage, Heartbeat, LogMessage, parse_message
+from scheduler_daemon.contract.system import Session
+
+OVERDUE_S = 2.3
+"""Silence after which the API is asked: heartbeats come every two seconds."""
+ANSWER_S = 0.5
+"""How long a living daemon may take to say so."""
+DEAF_S = 7.0
+"""Silence after which the feed is given up though the API answers."""
+PING_S = 5.0
+POLL_S = 2.0
+RETRY_S = (0.25, 0.5, 1.0, 2.0)
+SUBSCRIBE_S = 5.0
+
+FAILURES = (ServerError, Unreachable, RedisError, OSError, TimeoutError, ValidationError)
+
+
+class Lost(Exception):  # noqa: N818 - a state of the world, said as such
+    """The feed ended; the message says why."""
+
+
+class Feed:
+    """One terminal's ear. `run` never ends on its own; logs are heard through `hear`."""
+
+    def __init__(self, client: LiveClient, listener: Listener) -> None:
+        self.client = client
+        self.session: Session | None = None
+        """While connected."""
+        self._listener = listener
+        self._link = Link("connecting")
+        self._pubsub: PubSub | None = None
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._queues: dict[str, asyncio.Queue[LogMessage | None]] = {}
+        self._sequence = Sequence()
+        self._heard_at = 0.0
+        self._snapshot_wanted = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    @property
+    def link(self) -> Link:
+        return self._link
+
+    def reconnect(self) -> None:
+        """Try again now rather than when the wait is over."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Connect, hear, and begin again whenever the feed is lost, until cancelled."""
+        failures = 0
+        while True:
+            self._hurry.clear()
+            began = time.monotonic()
+            try:
+                await self._hear_once()
+            except (Lost, *FAILURES) as error:
+                why = str(error) or type(error).__name__
+            if self._link.kind == "live":
+                failures = 0
+                if await self._answers():
+                    self._say("reconnecting", why=why)
+                    if time.monotonic() - began > 1:
+                        continue
+            failures += 1
+            await self._bridge(failures, why)
+
+    async def _bridge(self, failures: int, why: str) -> None:
+        """Show the truth as far as it can be had, and wait for the next attempt."""
+        if await self._answers() and await self._snapshot():
+            self._say("polling", why=why)
+            await self._wait(POLL_S)
+            return
+        delay = RETRY_S[min(failures, len(RETRY_S)) - 1]
+        self._say("stale", retry_s=delay, why=why)
+        await self._wait(delay)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
+    async def _hear_once(self) -> NoReturn:
+        self._sequence = Sequence()
+        session = await self.client.open_session()
+        try:
+            async with _subscriber(session) as pubsub:
+                self._pubsub, self.session = pubsub, session
+                self._heard_at = time.monotonic()
+                await _together(self._read(pubsub), self._begin(session), self._watch(), self._hurried())
+            raise Lost("the feed ended")
+        finally:
+            self._pubsub = self.session = None
+            self._confirmed.clear()
+            for queue in self._queues.values():
+                queue.put_nowait(None)
+            await self._give_back(session)
+
+    async def _give_back(self, session: Session) -> None:
+        with suppress(*FAILURES):
+            await asyncio.wait_for(self.client.close_session(session.id), ANSWER_S)
+
+    async def _begin(self, session: Session) -> None:
+        """Subscribe, then keep what is shown true whenever a snapshot is wanted."""
+        for channel in session.channels:
+            await self.subscribe(channel)
+        self._snapshot_wanted.set()
+        while True:
+            await self._snapshot_wanted.wait()
+            self._snapshot_wanted.clear()
+            await self._listener.snapshot()
+            if self._link.kind != "live":
+                self._say("live")
+
+    async def subscribe(self, channel: str) -> None:
+        """Hear a channel, and return when Redis has confirmed it. Raises Lost, RedisError or TimeoutError."""
+        if self._pubsub is None:
+            raise Lost("not connected")
+        confirmed = self._confirmed.setdefault(channel, asyncio.Event())
+        self._sequence.forget(channel)
+        await self._pubsub.subscribe(channel)
+        await asyncio.wait_for(confirmed.wait(), SUBSCRIBE_S)
+
+    @asynccontextmanager
+    async def hear(self, channel: str) -> AsyncIterator[asyncio.Queue[LogMessage | None]]:
+        """Give the log messages of a channel, once it is subscribed; None says that the connection was lost."""
+        queue: asyncio.Queue[LogMessage | None] = asyncio.Queue()
+        self._queues[channel] = queue
+        try:
+            yield queue
+        finally:
+            self._queues.pop(channel, None)
+            self._confirmed.pop(channel, None)
+            if self._pubsub is not None:
+                with suppress(*FAILURES):
+                    await self._pubsub.unsubscribe(channel)
+
+    async def _read(self, pubsub: PubSub) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=None)
+            if message is None:
+                continue
+            if message["type"] == "subscribe":
+                self._confirmed.setdefault(str(message["channel"]), asyncio.Event()).set()
+            elif message["type"] == "message":
+                self._take(message["data"])
+
+    def _take(self, raw: str | bytes) -> None:
+        message = parse_message(raw)
+        self._heard_at = time.monotonic()
+        if isinstance(message, LogMessage):
+            if (queue := self._queues.get(message.channel)) is not None:
+                queue.put_nowait(message)
+            return
+        if message.channel in self._queues:
+            return  # a log's heartbeat: its lines carry their own numbers
+        if not self._sequence.complete(message):
+            self._snapshot_wanted.set()
+        if isinstance(message, FeedMessage):
+            self._listener.heard(Event.model_construct(**{name: getattr(message, name) for name in Event.model_fields}))
+        elif isinstance(message, Heartbeat) and not message.epoch:
+            self._snapshot_wanted.set()  # the picture is being rebuilt; what is read comes from SQL
+
+    async def _watch(self) -> None:
+        """Ask the API when heartbeats stay away, and now and then how long an answer takes."""
+        asked = time.monotonic()
+        while True:
+            await asyncio.sleep(0.1)
+            now = time.monotonic()
+            silence = now - self._heard_at
+            if (silence > OVERDUE_S and now - asked > ANSWER_S) or (now - asked > PING_S and self._link.kind == "live"):
+                asked = now
+                if not await self._answers():
+                    self._say("stale", why="the server does not answer")
+                    raise Lost("the server does not answer")
+                if self._link.kind == "live":
+                    self._say("live", delay_ms=(time.monotonic() - now) * 1000)
+            if silence > DEAF_S:
+                raise Lost("Redis is silent")
+
+    async def _hurried(self) -> None:
+        await self._hurry.wait()
+        raise Lost("asked to connect again")
+
+    async def _answers(self) -> bool:
+        try:
+            await asyncio.wait_for(self.client.whoami(), ANSWER_S)
+        except ServerError:
+            return True
+        except (Unreachable, TimeoutError):
+            return False
+        return True
+
+    async def _snapshot(self) -> bool:
+        try:
+            await self._listener.snapshot()
+        except (ServerError, Unreachable):
+            return False
+        return True
+
+    def _say(
+        self, kind: LinkKind, *, delay_ms: float | None = None, retry_s: float | None = None, why: str = ""
+    ) -> None:
+        link = Link(kind, delay_ms, retry_s, why)
+        if link != self._link:
+            self._link = link
+            self._listener.link_changed(link)
+
+
+@asynccontextmanager
+async def _subscriber(session: Session) -> AsyncIterator[PubSub]:
+    client: Redis = Redis.from_url(
+        session.redis_url,
+        username=session.username,
+        password=session.password,
+        protocol=3,
+        decode_responses=True,
+        encoding_errors="replace",
+        socket_connect_timeout=SUBSCRIBE_S,
+        socket_timeout=None,
+        retry=Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        health_check_interval=0,
+    )
+    pubsub = client.pubsub()
+    try:
+        await pubsub.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        yield pubsub
+    finally:
+        with suppress(RedisError, OSError):
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            await client.aclose()
+
+
+async def _together(*parts: Any) -> None:
+    """Run all until one ends or fails; raise its failure."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

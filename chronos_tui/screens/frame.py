@@ -1,0 +1,136 @@
+"""What all screens have: header, body, the line for commands and filters, footer; and how they ask and complain."""
+
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from chronos_tui import keymap
+from chronos_tui.board import Dirty
+from chronos_tui.client.errors import ServerError, Unreachable
+from chronos_tui.messages import sentence, title
+from chronos_tui.screens.desk import Desk
+from chronos_tui.widgets.footer import Footer
+from chronos_tui.widgets.header import Header
+from chronos_tui.widgets.help import Place
+from chronos_tui.widgets.prompt import Kind, Prompt, typing
+
+Answer = TypeVar("Answer")
+
+
+class Frame(Screen[None]):
+    """A screen of the app. Subclasses give the body, and say what is read when it opens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+    name_in_crumbs: ClassVar[str] = ""
+    help_ids: ClassVar[Sequence[str]] = ()
+    """Actions of this place, for the help."""
+
+    def __init__(self, desk: Desk, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.desk = desk
+        self._read_once = False
+
+    def compose(self) -> ComposeResult:
+        yield Header(self.crumbs())
+        yield from self.body()
+        yield Prompt()
+        yield Footer()
+
+    def body(self) -> ComposeResult:
+        """Yield the widgets between header and footer."""
+        yield from ()
+
+    def crumbs(self) -> Sequence[str]:
+        """Return where one is."""
+        return (self.desk.place, self.name_in_crumbs)
+
+    # Told by the app
+
+    async def read(self) -> None:
+        """Read again all that is shown. Raises ServerError and Unreachable."""
+
+    def changed(self, dirty: Dirty) -> None:
+        """Show what changed on the board."""
+
+    def second(self) -> None:
+        """A second has passed: repaint what tells the time."""
+
+    def greyed(self, *, stale: bool) -> None:
+        """Show whether what is on screen is still known to be true."""
+
+    # Frame
+
+    def on_mount(self) -> None:
+        self.show_place()
+
+    def on_screen_resume(self) -> None:
+        self.show_place()
+        self.greyed(stale=self.desk.stale)
+        if self.desk.ready:
+            self.attempt(self.read())
+
+    def show_place(self) -> None:
+        """Write the header anew."""
+        header = self.query_one(Header)
+        header.show(crumbs=self.crumbs(), connection=self.desk.connection)
+        header.tick(self.desk.now(), self.desk.zone)
+
+    def attempt(self, work: Coroutine[Any, Any, Any], *, group: str = "read") -> None:
+        """Do `work` beside everything else; an error we expect is said. A later one of the group replaces it."""
+        self.run_worker(self.said(work), group=group, exclusive=True)
+
+    async def said(self, work: Awaitable[Answer], done: str = "") -> Answer | None:
+        """Wait for an answer of the server and return it; say `done`, or what went wrong and return None."""
+        try:
+            answer = await work
+        except (ServerError, Unreachable) as error:
+            if not (isinstance(error, Unreachable) and self.desk.connection.kind == "stale"):
+                self.complain(error)
+            return None
+        if done:
+            self.app.notify(done, timeout=3, markup=False)
+        return answer
+
+    def complain(self, error: Exception) -> None:
+        """Say what went wrong."""
+        self.app.notify(sentence(error), title=title(error), severity="error", timeout=8, markup=False)
+
+    def tell(self, words: str) -> None:
+        """Say something that needs no answer."""
+        self.app.notify(words, timeout=3, markup=False)
+
+    def places(self) -> list[Place]:
+        """Return what the help lists."""
+        return [(self.name_in_crumbs, self.help_ids), ("everywhere", ("screen.*", "app.*"))]
+
+    # The line for filters
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "filter":
+            return not typing(self.app)
+        return super().check_action(action, parameters)
+
+    def open_prompt(self, kind: Kind, text: str = "") -> None:
+        """Open the line below."""
+        self.query_one(Prompt).open(kind, text)
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.query_one(Prompt)
+
+    @on(Prompt.Closed)
+    @on(Prompt.Submitted)
+    def _back_to_body(self) -> None:
+        self.focus_body()
+
+    def focus_body(self) -> None:
+        """Give the focus to the main widget."""
+
+
+def bound(*ids: str, show: Sequence[str] = ()) -> list[BindingType]:
+    """Return bindings for a screen: those in `show` may appear in the footer."""
+    return list(keymap.bindings(*ids, show=show))

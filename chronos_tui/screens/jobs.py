@@ -1,0 +1,218 @@
+"""All jobs, one row each, live: filtered and ordered by the server, in windows, so that ten thousand are like ten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from textual import on
+from textual.app import ComposeResult
+
+from chronos_tui.board import Dirty
+from chronos_tui.messages import OpenJob
+from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.frame import bound
+from chronos_tui.screens.rows import JOB_COLUMNS, STRIP, JobRow, Past, job_painter, past_of
+from chronos_tui.screens.verbs import VERBS, RowVerbs
+from chronos_tui.widgets.ink import ascii_only
+from chronos_tui.widgets.line_table import LineTable
+from chronos_tui.widgets.prompt import Prompt
+from chronos_tui.widgets.rows import WINDOW, Row
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.jobs import JobView
+
+TYPING_S = 0.12
+"""How long the filter waits for the next key."""
+RESORT_S = 1.0
+"""Membership and order are asked for at most so often, and not while the cursor moves."""
+
+
+class JobsScreen(RowVerbs):
+    """The jobs table."""
+
+    name_in_crumbs = "jobs"
+    help_ids = ("table.*", "list.filter", *VERBS)
+    BINDINGS = bound(
+        "list.filter",
+        *VERBS,
+        "app.back",
+        show=("list.filter", "row.run", "row.cancel", "row.pause", "row.edit", "row.log"),
+    )
+
+    def __init__(self, desk: Desk, **kwargs: Any) -> None:
+        super().__init__(desk, **kwargs)
+        self.filter = ""
+        self._filter_before = ""
+        self.sort, self.reverse = "name", False
+        self._pasts: dict[str, tuple[int, Past]] = {}
+        """By job: the past, and the run that was its last when it was read."""
+        self._moved_at = 0.0
+        self._asked_at = 0.0
+        self._asking = False
+
+    def body(self) -> ComposeResult:
+        yield LineTable(JOB_COLUMNS, cast("Any", job_painter(self.desk.now, lambda: ascii_only(self))))
+
+    @property
+    def table(self) -> LineTable:
+        return self.query_one(LineTable)
+
+    def crumbs(self) -> Sequence[str]:
+        count = f"jobs {self.table.total}" if self.is_mounted and self.desk.ready else "jobs"
+        return (self.desk.place, count, *([f"/{self.filter}"] if self.filter else []))
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.table.show_sort(self.sort, reverse=self.reverse)
+        self.table.focus()
+
+    def focus_body(self) -> None:
+        self.table.focus()
+
+    # What is shown
+
+    async def read(self) -> None:
+        first = max(self.table.scroll_offset.y // WINDOW * WINDOW, 0)
+        self._asked_at = asyncio.get_running_loop().time()
+        page = await self._page(first)
+        if first and not page.items:
+            first, page = 0, await self._page(0)
+        rows = [self._row(job) for job in page.items]
+        self.table.set_rows(rows, first=first, total=page.total)
+        self.show_place()
+        self._want_pasts()
+
+    async def _page(self, first: int) -> Any:
+        page = await self.desk.client.jobs(
+            q=self.filter or None,
+            sort=f"-{self.sort}" if self.reverse else self.sort,
+            limit=WINDOW,
+            cursor=f"~{first}" if first else None,
+        )
+        self.desk.board.learn_jobs(page.items)
+        return page
+
+    def _row(self, job: JobView) -> Row:
+        known = self._pasts.get(job.id)
+        return Row(job.id, JobRow(self.desk.board.newest(job), known[1] if known else None))
+
+    @on(LineTable.WindowWanted)
+    def _load_window(self, event: LineTable.WindowWanted) -> None:
+        self.run_worker(self.said(self._load(event.first)), group="window")
+
+    async def _load(self, first: int) -> None:
+        page = await self._page(first)
+        self.table.load(first, [self._row(job) for job in page.items])
+        self._want_pasts()
+
+    def changed(self, dirty: Dirty) -> None:
+        jobs = self.desk.board.jobs
+        self.table.update_rows({job_id: self._row(jobs[job_id]).data for job_id in dirty.jobs if job_id in jobs})
+        if gone := [job_id for job_id in dirty.jobs if self.desk.board.is_gone(job_id)]:
+            self.table.remove_rows(gone)
+            self.show_place()
+        if dirty.jobs and (dirty.appeared or self.filter or self.sort != "name"):
+            self._ask_soon()
+        self._want_pasts()
+
+    def _ask_soon(self) -> None:
+        """Ask for members and order again, at most once a second, and not while the cursor moves."""
+        if self._asking:
+            return
+        self._asking = True
+        now = asyncio.get_running_loop().time()
+        self.set_timer(max(RESORT_S - (now - max(self._asked_at, self._moved_at)), 0.05), self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asking = False
+        if asyncio.get_running_loop().time() - self._moved_at < RESORT_S / 2:
+            self._ask_soon()
+        elif self.desk.ready and self.is_current:
+            self.attempt(self.read())
+
+    def second(self) -> None:
+        self.table.repaint_cells()
+
+    def greyed(self, *, stale: bool) -> None:
+        self.table.stale = stale
+
+    # The strip and p95 of the rows in view
+
+    def _want_pasts(self) -> None:
+        if self.desk.ready and self.size.width >= 100:
+            self.run_worker(self._read_pasts(), group="pasts", exclusive=True)
+
+    async def _read_pasts(self) -> None:
+        await asyncio.sleep(0.15)
+        for job in self._in_view():
+            last = job.last.id if job.last else 0
+            if job.active == 0 and self._pasts.get(job.id, (-1,))[0] == last:
+                continue
+            if (page := await self.said(self.desk.client.executions(job=job.id, limit=STRIP))) is None:
+                return
+            past = past_of(page.items)
+            self._pasts[job.id] = (last, past)
+            self.table.update_rows({job.id: JobRow(self.desk.board.newest(job), past)})
+
+    def _in_view(self) -> list[JobView]:
+        top = self.table.scroll_offset.y
+        keys = self.table.keys_between(top, top + self.table.size.height)
+        jobs = self.desk.board.jobs
+        return [jobs[str(key)] for key in keys if str(key) in jobs]
+
+    # What the user does
+
+    def jobs_meant(self) -> Sequence[JobView]:
+        jobs = self.desk.board.jobs
+        keys = self.table.marked or {self.table.cursor_key}
+        return [jobs[str(key)] for key in keys if str(key) in jobs]
+
+    @on(LineTable.Chosen)
+    def _open(self, event: LineTable.Chosen) -> None:
+        self.post_message(OpenJob(str(event.key)))
+
+    @on(LineTable.Highlighted)
+    def _moved(self, event: LineTable.Highlighted) -> None:
+        self._moved_at = asyncio.get_running_loop().time()
+        self.desk.job = self.desk.board.jobs.get(str(event.key), self.desk.job)
+        self._want_pasts()
+
+    @on(LineTable.SortWanted)
+    def _order(self, event: LineTable.SortWanted) -> None:
+        self.sort, self.reverse = event.column, event.reverse
+        self.table.show_sort(self.sort, reverse=self.reverse)
+        self.attempt(self.read())
+
+    def action_filter(self) -> None:
+        self._filter_before = self.filter
+        self.open_prompt("/", self.filter)
+
+    def set_filter(self, text: str) -> None:
+        """Show the jobs that a filter finds."""
+        self.filter = text.strip()
+        self.show_place()
+        if self.desk.ready:
+            self.attempt(self._filter_soon())
+
+    async def _filter_soon(self) -> None:
+        await asyncio.sleep(TYPING_S)
+        await self.read()
+
+    @on(Prompt.Changed)
+    def _typed(self, event: Prompt.Changed) -> None:
+        if event.kind == "/":
+            self.set_filter(event.text)
+
+    @on(Prompt.Closed)
+    def _typed_for_nothing(self, event: Prompt.Closed) -> None:
+        if event.kind == "/":
+            self.set_filter(self._filter_before)
+
+    def action_back(self) -> None:
+        """Clear the filter; without one, go back."""
+        if self.filter:
+            self.set_filter("")
+        else:
+            self.app.call_later(self.app.action_back)

@@ -1,0 +1,161 @@
+"""What one can do with a job or a run, wherever one stands on it. Which ones those are, the screen says."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chronos_tui.format import printable
+from chronos_tui.messages import OpenLog
+from chronos_tui.screens.frame import Frame
+from chronos_tui.widgets.confirm import Confirm, TypedConfirm
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.jobs import JobView
+
+VERBS = (
+    "row.run", "row.cancel", "row.pause", "row.edit", "row.log", "row.why", "row.clone", "row.delete",
+    "row.copy", "row.copy_all",
+)  # fmt: skip
+RUN_VERBS = ("row.log", "row.cancel", "row.run", "row.why", "row.copy", "row.copy_all")
+ACTIVE = "queued,starting,running"
+
+
+class RowVerbs(Frame):
+    """A screen with jobs or runs to act on."""
+
+    def jobs_meant(self) -> Sequence[JobView]:
+        """Return the jobs a verb is about."""
+        return ()
+
+    def run_meant(self) -> ExecutionView | None:
+        """Return the run a verb is about, where runs are shown."""
+        return None
+
+    def action_run_job(self) -> None:
+        if jobs := self._some():
+            self.attempt(self._run(jobs), group="verb")
+
+    async def _run(self, jobs: Sequence[JobView]) -> None:
+        for job in jobs:
+            asked = self.desk.client.run_job(job.id, key=secrets.token_hex(16))
+            run = await self.said(asked)
+            if run is not None:
+                self.desk.board.learn_run(run)
+                self.tell(f"{printable(job.name)}: run {run.id} asked for")
+
+    def action_pause(self) -> None:
+        if jobs := self._some():
+            self.attempt(self._pause(jobs), group="verb")
+
+    async def _pause(self, jobs: Sequence[JobView]) -> None:
+        client = self.desk.client
+        paused = not all(job.paused for job in jobs)
+        for job in jobs:
+            changed = await self.said(client.pause_job(job.id) if paused else client.resume_job(job.id))
+            if changed is not None:
+                self.desk.board.learn_job(changed)
+        words = printable(jobs[0].name) if len(jobs) == 1 else f"{len(jobs)} jobs"
+        self.tell(f"{words} {'paused: what comes due is skipped' if paused else 'goes on'}")
+
+    def action_cancel(self) -> None:
+        run = self.run_meant()
+        if run is not None:
+            self.attempt(self._cancel_runs([run]), group="verb")
+        elif jobs := self._some():
+            self.attempt(self._cancel_active(jobs), group="verb")
+
+    async def _cancel_active(self, jobs: Sequence[JobView]) -> None:
+        runs = []
+        for job in jobs:
+            runs += (await self.desk.client.executions(job=job.id, state=ACTIVE, limit=200)).items
+        await self._cancel_runs(runs)
+
+    async def _cancel_runs(self, runs: Sequence[ExecutionView]) -> None:
+        runs = [run for run in runs if not run.state.final]
+        if not runs:
+            self.tell("Nothing is running here")
+            return
+        one = runs[0]
+        what = f"run {one.id} of {one.job}" if len(runs) == 1 else f"{len(runs)} runs"
+        detail = "It and everything it started get TERM, and after the grace KILL."
+        if await self.app.push_screen_wait(Confirm(f"Cancel {what}?", detail)):
+            for run in runs:
+                changed = await self.said(self.desk.client.cancel(run.id), f"{what}: stopping")
+                if changed is not None:
+                    self.desk.board.learn_run(changed)
+
+    def action_log(self) -> None:
+        run = self.run_meant()
+        if run is not None:
+            self.post_message(OpenLog(run.id, run.job))
+        elif jobs := self._some(one=True):
+            if jobs[0].last is None:
+                self.tell(f"{printable(jobs[0].name)} has not run yet (r runs it now)")
+            else:
+                self.attempt(self._open_latest_log(jobs[0]), group="verb")
+
+    async def _open_latest_log(self, job: JobView) -> None:
+        page = await self.desk.client.executions(job=job.id, limit=1)
+        if page.items:
+            self.desk.board.learn_run(page.items[0])
+            self.post_message(OpenLog(page.items[0].id, job.name))
+
+    def action_edit(self) -> None:
+        if jobs := self._some(one=True):
+            self._open_form(jobs[0], clone=False)
+
+    def action_clone(self) -> None:
+        if jobs := self._some(one=True):
+            self._open_form(jobs[0], clone=True)
+
+    def _open_form(self, job: JobView, *, clone: bool) -> None:
+        from chronos_tui.screens.form import JobForm
+
+        self.app.push_screen(JobForm.cloning(self.desk, job) if clone else JobForm.editing(self.desk, job))
+
+    def action_delete(self) -> None:
+        if jobs := self._some(one=True):
+            self.attempt(self._delete(jobs[0]), group="verb")
+
+    async def _delete(self, job: JobView) -> None:
+        detail = "Its history stays; runs that are active go on."
+        if await self.app.push_screen_wait(TypedConfirm(f"Delete {job.name}?", job.name, detail)):
+            await self.said(self.desk.client.delete_job(job.id), f"{printable(job.name)} is deleted")
+
+    def action_why(self) -> None:
+        from chronos_tui.screens.explain import Explain
+
+        run = self.run_meant()
+        if run is not None:
+            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+        elif jobs := self._some(one=True):
+            self.app.push_screen(Explain(self.desk, jobs[0].id, jobs[0].name))
+
+    def action_copy(self) -> None:
+        run = self.run_meant()
+        if run is not None:
+            self._copy(str(run.id))
+        elif jobs := self._some(one=True):
+            self._copy(jobs[0].name)
+
+    def action_copy_all(self) -> None:
+        run = self.run_meant()
+        if run is not None:
+            self._copy(run.model_dump_json(indent=2))
+        elif jobs := self._some(one=True):
+            self._copy(jobs[0].model_dump_json(indent=2))
+
+    def _copy(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        words = printable(text) if "\n" not in text else f"{len(text.splitlines())} lines"
+        self.tell(f"Copied {words}")
+
+    def _some(self, *, one: bool = False) -> Sequence[JobView]:
+        jobs = self.jobs_meant()
+        if not jobs or not self.desk.ready:
+            self.tell("There is no job under the cursor")
+            return ()
+        return jobs[:1] if one else jobs
