@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from scheduler_daemon.contract.places import default_config, default_state
 from scheduler_daemon.domain.errors import Invalid
@@ -15,7 +15,7 @@ from scheduler_daemon.domain.errors import Invalid
 class EngineSettings(BaseModel, frozen=True, extra="forbid"):
     """How jobs are run."""
 
-    max_active: int = 1000
+    max_active: Annotated[int, Field(ge=1)] = 1000
     """Runs of all jobs at once; more wait as queued. A burst of 10,000 must not become 10,000 processes."""
     on_time: timedelta = timedelta(seconds=5)
     """A fire this late was merely slow; a later one was missed and the job's misfire policy decides."""

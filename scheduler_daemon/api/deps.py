@@ -66,6 +66,9 @@ def _peer_uid(request: Request, token: str) -> int | None:
     raise NotAllowed("over TCP a request must bear the token of the daemon's `token` file: Authorization: Bearer …")
 
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Instants beyond have no local time in some zones, and no cron fires there."""
+
 Asked = Annotated[Ask, Depends(Ask)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -111,4 +114,6 @@ def instant(text: str | None, field: str) -> datetime | None:
         raise Invalid(f"{field} {text!r} is no ISO 8601 instant, such as 2026-05-01T08:00:00Z", field=field) from None
     if moment.tzinfo is None:
         raise Invalid(f"{field} {text!r} has no offset; end it with Z or +02:00", field=field)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise Invalid(f"{field} {text!r} lies outside the years {FIRST_YEAR} to {LAST_YEAR}", field=field)
     return moment

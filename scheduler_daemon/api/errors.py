@@ -1,5 +1,6 @@
 """Tell errors: one table from kind to status, one body for all (contract.problems.Problem)."""
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
 from scheduler_daemon.contract.problems import FieldError, Problem
@@ -28,7 +29,7 @@ _HTTP = {404: "not_found", 405: "invalid", 413: "invalid"}
 
 def problem_response(problem: Problem) -> Response:
     """Return the one error body."""
-    body = problem.model_dump_json(exclude_none=True)
+    body = json.dumps(problem.model_dump(mode="json", exclude_none=True))  # echoed lone surrogates are escaped
     return Response(body, status_code=problem.status, media_type="application/problem+json")
 
 
@@ -83,6 +84,12 @@ def _raced(_request: Request, error: Exception) -> Response:
     return problem_response(Problem(kind="conflict", status=409, title="Something else was first", detail=detail))
 
 
+def _unstorable(_request: Request, error: Exception) -> Response:
+    log.info("the database cannot hold what was asked: %s", error)
+    detail = "the request holds text or a number that the database cannot; look for NUL bytes and broken Unicode"
+    return problem_response(Problem(kind="invalid", status=422, title="This makes no sense as written", detail=detail))
+
+
 def _unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "this is a fault of the program; its log has the details"
@@ -95,4 +102,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(IntegrityError, _raced)
+    app.add_exception_handler(DataError, _unstorable)
+    app.add_exception_handler(UnicodeEncodeError, _unstorable)
     app.add_exception_handler(Exception, _unexpected)

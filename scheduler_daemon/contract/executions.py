@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 
 class State(StrEnum):
@@ -98,16 +98,29 @@ class ExecutionView(BaseModel, frozen=True):
     usage: Usage
 
 
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL byte; remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"is not valid Unicode at position {error.start}") from None
+    return text
+
+
+Reason = Annotated[str, Field(max_length=400), AfterValidator(_storable)]
+
+
 class RunRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for a run now."""
 
-    reason: Annotated[str, Field(max_length=400)] = ""
+    reason: Reason = ""
 
 
 class CancelRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for a run to be stopped."""
 
-    reason: Annotated[str, Field(max_length=400)] = ""
+    reason: Reason = ""
 
 
 class LogLine(BaseModel, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from scheduler_daemon.contract.schedule import Misfire, Schedule
+from scheduler_daemon.contract.schedule import Instant, Misfire, Schedule
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
 MAX_COMMAND_BYTES = 131_071
@@ -131,7 +131,7 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
 
 
 class LastRun(BaseModel, frozen=True):
-    """The latest run of a job that has ended or begun."""
+    """The run of a job that ended last; what was skipped or missed never began."""
 
     id: int
     state: str
@@ -189,7 +189,7 @@ class JobPatch(BaseModel, frozen=True, extra="forbid"):
 
     version: int
     changes: dict[str, Any]
-    message: Annotated[str, Field(max_length=400)] = ""
+    message: Annotated[str, Field(max_length=400), AfterValidator(_speakable)] = ""
 
 
 class SchedulePreview(BaseModel, frozen=True):
@@ -204,6 +204,6 @@ class SchedulePreviewRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for the next `count` fires strictly after `after` (now when absent)."""
 
     schedule: Schedule
-    after: datetime | None = None
+    after: Instant | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 10
     job_id: str = ""

@@ -41,6 +41,8 @@ class Misfire(StrEnum):
 
 
 def _utc(instant: datetime) -> datetime:
+    if not 1970 <= instant.year <= 9000:
+        raise ValueError("lies outside the years 1970 to 9000")
     return instant.astimezone(UTC)
 
 

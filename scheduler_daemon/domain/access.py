@@ -24,6 +24,13 @@ def can(actor: Actor, verb: Verb, owner_id: int | None = None) -> bool:
     return verb in {Verb.RUN, Verb.EDIT} and owner_id == actor.id
 
 
+def require_account(actor: Actor, account: str | None) -> None:
+    """Raise NotAllowed unless the actor may have jobs run as a Unix account (None: as the daemon's own)."""
+    if actor.role is not Role.ADMIN and account != actor.name:
+        wanted = "the daemon's account" if account is None else repr(account)
+        raise NotAllowed(f"{actor.name} may not run jobs as {wanted}; set the job's user to {actor.name!r}")
+
+
 def require(actor: Actor, verb: Verb, owner_id: int | None = None) -> None:
     """Raise NotAllowed unless the actor may."""
     if not can(actor, verb, owner_id):

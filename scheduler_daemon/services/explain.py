@@ -1,6 +1,6 @@
 """Say why a job did, did not, will or will not run at an instant: the record first, then the rules in force then."""
 
-from collections.abc import Iterable
+from collections import deque
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from scheduler_daemon.services import views
 from scheduler_daemon.storage import executions, jobs, people
 
 _MICROSECOND = timedelta(microseconds=1)
+_FAR = timedelta(days=4 * 366)
 
 
 def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: datetime) -> Explanation:
@@ -119,7 +120,7 @@ def _without_record(
 
 def _neighbours(compiled: schedules.CompiledSchedule, zone: str, at: datetime) -> list[str]:
     found = []
-    before = _last(compiled.fires(at - timedelta(days=1), until=at, limit=100_000))
+    before = _fire_before(compiled, at)
     after = compiled.next_fire(at)
     if before:
         found.append(f"the fire before it: {_both(before, zone)}")
@@ -127,11 +128,15 @@ def _neighbours(compiled: schedules.CompiledSchedule, zone: str, at: datetime) -
     return found
 
 
-def _last(fires: Iterable[datetime]) -> datetime | None:
-    last = None
-    for last in fires:  # noqa: B007  # only the last is wanted
-        pass
-    return last
+def _fire_before(compiled: schedules.CompiledSchedule, at: datetime) -> datetime | None:
+    """Return the last fire not later than `at`, if there is one in the four years before."""
+    window = timedelta(minutes=1)
+    while window < _FAR:
+        found = deque(compiled.fires(at - window, until=at), maxlen=1)
+        if found:
+            return found[0]
+        window *= 4
+    return None
 
 
 def _paused_at(db: Connection, job_id: str, at: datetime) -> bool:

@@ -44,6 +44,8 @@ def create_many(
 ) -> list[str]:
     """Make jobs, all or none, and return their ids. Raises as `create`."""
     access.require(actor, Verb.EDIT, actor.id)
+    for request in requests:
+        access.require_account(actor, request.spec.user)
     _refuse_taken_names(db, [request.spec.name for request in requests])
     ids: list[str] = []
     rows, states, versions = [], [], []
@@ -79,7 +81,7 @@ def create_many(
 
 def edit(db: Connection, actor: Actor, ref: str, patch: JobPatch, now: datetime) -> JobView:
     """Save a new version of a job. Raises NotFound, NotAllowed, Invalid, BadSchedule, Conflict."""
-    row = get(db, actor, ref)
+    row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
     if row.version != patch.version:
         raise Conflict(
@@ -92,32 +94,36 @@ def edit(db: Connection, actor: Actor, ref: str, patch: JobPatch, now: datetime)
     return _save(db, actor, row, spec, patch.message or "edited", now)
 
 
-def _save(db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime) -> JobView:
+def _save(
+    db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime, *, lenient: bool = False
+) -> JobView:
+    access.require_account(actor, spec.user)
     kept = spec.model_dump(mode="json")
     if kept == row.spec:
         return views.job_view(row)
-    upcoming = first_fire(spec.schedule, row.id, now, lenient=row.paused)
+    rescheduled = kept["schedule"] != row.spec["schedule"]
+    upcoming = first_fire(spec.schedule, row.id, now, lenient=lenient or row.paused or not rescheduled)
     version = row.version + 1
     if not jobs.save(db, row.id, row.version, {"version": version, "name": spec.name, "spec": kept, "updated_at": now}):
         raise Conflict(f"{row.name!r} was changed by someone else at this moment; read it again")
     jobs.add_version(db, _version(row.id, version, kept, actor, message, now))
-    moved = {} if kept["schedule"] == row.spec["schedule"] else {"last_handled": now}
-    jobs.set_state(db, row.id, next_fire_at=upcoming, **moved)
+    if rescheduled:
+        jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
     changed = sorted(key for key in kept if kept[key] != row.spec.get(key))
     record.act(db, actor, "job.edit", [(row.id, {"version": version, "changed": changed, "message": message})], now)
-    record.jobs_changed(db, "edit", [(row.id, row.whole_revision + 2, row.owner_id, spec.name)], now)
+    record.jobs_changed(db, "edit", [(row.id, row.whole_revision + 1 + rescheduled, row.owner_id, spec.name)], now)
     return views.job_view(jobs.find(db, row.id))
 
 
 def save_imported(db: Connection, actor: Actor, row: Any, spec: JobSpec, now: datetime) -> None:
-    """Save what an import now says of a job it made before."""
+    """Save what an import now says of a job it made before, also that it never fires, which the import warns of."""
     access.require(actor, Verb.EDIT, row.owner_id)
-    _save(db, actor, row, _anchored(spec, now), "imported again", now)
+    _save(db, actor, row, _anchored(spec, now), "imported again", now, lenient=True)
 
 
 def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused: bool) -> JobView:
     """Pause or resume. Fires that come due during a pause are skipped for good; a resumed job goes on from now."""
-    row = get(db, actor, ref)
+    row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
     if row.paused == paused:
         return views.job_view(row)
@@ -132,7 +138,7 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
 
 def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:
     """Delete a job softly and return its id: its history stays, its name is free, its runs go on to their ends."""
-    row = get(db, actor, ref)
+    row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
     jobs.save(db, row.id, row.version, {"deleted_at": now, "updated_at": now})
     record.act(db, actor, "job.delete", [(row.id, {"name": row.name})], now)

@@ -60,11 +60,17 @@ def check_sort(sort: str) -> None:
         )
 
 
-def overview(db: Connection, now: datetime) -> tuple[Counts, tuple[Fire, ...]]:
-    """Count everything at one instant, and list the next fires."""
-    total, paused = jobs.count(db)
-    ended = executions.counts_since(db, now - _DAY)
-    active = executions.active_counts(db)
+def owner_seen(actor: Actor) -> int | None:
+    """Return the id of whose jobs the actor sees; None for all."""
+    return None if actor.role is Role.ADMIN else actor.id
+
+
+def overview(db: Connection, actor: Actor, now: datetime) -> tuple[Counts, tuple[Fire, ...]]:
+    """Count everything the actor may see at one instant, and list the next fires."""
+    owner = owner_seen(actor)
+    total, paused = jobs.count(db, owner)
+    ended = executions.counts_since(db, now - _DAY, owner)
+    active = executions.active_counts(db, owner)
     counts = Counts(
         jobs=total,
         paused=paused,
@@ -74,15 +80,14 @@ def overview(db: Connection, now: datetime) -> tuple[Counts, tuple[Fire, ...]]:
         succeeded_24h=ended.get("succeeded", 0),
         missed_24h=ended.get("missed", 0),
     )
-    fires = tuple(Fire(job_id=row.id, job=row.name, at=row.next_fire_at) for row in jobs.next_fires(db, NEXT_FIRES))
+    coming = jobs.next_fires(db, NEXT_FIRES, owner)
+    fires = tuple(Fire(job_id=row.id, job=row.name, at=row.next_fire_at) for row in coming)
     return counts, fires
 
 
 def events_page(db: Connection, actor: Actor, *, after: int, since: datetime | None, limit: int) -> list[EventRecord]:
     """Return events the actor may see, oldest first."""
-    rows = events.page(
-        db, after=after, since=since, limit=limit, owner_id=None if visible_owner(actor) is None else actor.id
-    )
+    rows = events.page(db, after=after, since=since, limit=limit, owner_id=owner_seen(actor))
     return [EventRecord(id=row.id, at=row.at, kind=row.kind, subject=row.subject, doc=row.doc) for row in rows]
 
 

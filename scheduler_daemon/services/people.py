@@ -12,8 +12,8 @@ from scheduler_daemon.storage import people
 
 
 def ensure_admin(db: Connection, uid: int, now: datetime) -> Actor:
-    """Make the Unix account that started the daemon its first admin, and return that account."""
-    found = people.by_uid(db, uid)
+    """Make the Unix account that started the daemon an admin if it has no account yet, and return that account."""
+    found = people.by_uid(db, uid, disabled=True)
     if found is None:
         name = account_name(uid)
         user_id = people.add_user(db, name=name, role=Role.ADMIN, uid=uid, now=now)

@@ -18,6 +18,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.crontab import CrontabJob, CrontabLine, LineKind, parse_crontab
 from scheduler_daemon.domain.crontab_export import export_crontab
+from scheduler_daemon.domain.errors import NotAllowed
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import listing, views
 from scheduler_daemon.storage import jobs
@@ -82,14 +83,15 @@ class _Plan:
 
     def __init__(self, db: Connection, actor: Actor, source: str, now: datetime) -> None:
         self.before = jobs.by_source(db, source)
+        if any(not access.can(actor, Verb.EDIT, row.owner_id) for row in self.before.values()):
+            raise NotAllowed("someone else has imported a crontab by this name; give yours another source name")
         self.seen: set[str] = set()
         self.new: list[JobCreate] = []
         self.changed: list[tuple[Any, JobSpec]] = []
-        self._db = db
         self._account = actor.name
         self._source = source
         self._now = now
-        self._names: set[str] = set()
+        self._names = jobs.all_names(db)
 
     def line(self, line: CrontabLine) -> ImportLine:
         """Plan one line and say what becomes of it."""
@@ -136,7 +138,7 @@ class _Plan:
     def _free_name(self, wanted: str) -> str:
         number = 1
         name = wanted
-        while name in self._names or jobs.names_taken(self._db, [name]):
+        while name in self._names:
             number += 1
             name = f"{wanted[:74]}-{number}"
         self._names.add(name)
@@ -159,7 +161,7 @@ def _spec(job: CrontabJob, name: str, account: str) -> JobSpec:
 def export(db: Connection, actor: Actor, form: Literal["yaml", "json", "crontab"]) -> str:
     """Write every job the actor sees, by name."""
     visible = listing.visible_owner(actor)
-    rows = [row for row in jobs.living(db) if visible in {None, row.owner}]
+    rows = [row for row in jobs.living(db) if visible is None or visible == row.owner]
     if form == "crontab":
         return _crontab(rows, actor.name)
     documents = [{"id": row.id, "paused": row.paused, **_brief(row)} for row in rows]

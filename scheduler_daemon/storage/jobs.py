@@ -88,6 +88,11 @@ def names_taken(db: Connection, names: Collection[str]) -> set[str]:
     return set(names).intersection(db.execute(query).scalars())
 
 
+def all_names(db: Connection) -> set[str]:
+    """Return the names of all living jobs."""
+    return set(db.execute(select(JOBS.c.name).where(_LIVING)).scalars())
+
+
 def by_source(db: Connection, source: str) -> dict[str, Record]:
     """Return the living jobs an import made from `source`, by source key."""
     return {row.source_key: row for row in db.execute(_VIEW.where(_LIVING, JOBS.c.source == source))}

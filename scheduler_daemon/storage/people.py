@@ -13,9 +13,10 @@ AUDIT = metadata.tables["audit"]
 Record = Row[*tuple[Any, ...]]
 
 
-def by_uid(db: Connection, uid: int) -> Record | None:
-    """Return the account that signs in with a Unix uid."""
-    return db.execute(select(USERS).where(USERS.c.uid == uid, USERS.c.disabled.is_(False))).one_or_none()
+def by_uid(db: Connection, uid: int, *, disabled: bool = False) -> Record | None:
+    """Return the account that signs in with a Unix uid; with `disabled` also one that may not any more."""
+    query = select(USERS).where(USERS.c.uid == uid)
+    return db.execute(query if disabled else query.where(USERS.c.disabled.is_(False))).one_or_none()
 
 
 def all_users(db: Connection) -> list[Record]:

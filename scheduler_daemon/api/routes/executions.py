@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
@@ -11,11 +11,12 @@ from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.system import LogChannel
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import runs, views
+from scheduler_daemon.services import listing, runs, views
 from scheduler_daemon.storage import executions, logs
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
+RunId = Annotated[int, Path(ge=1, le=2**53)]
 Stream = Literal["stdout", "stderr"]
 
 
@@ -62,7 +63,16 @@ async def list_executions(
 
     def work(db: Any, actor: Any) -> list[ExecutionView]:
         job_id = job_services.get(db, actor, job).id if job else None
-        rows = executions.page(db, job_id=job_id, states=states, since=moment, text=q, before=before, limit=limit + 1)
+        rows = executions.page(
+            db,
+            job_id=job_id,
+            states=states,
+            since=moment,
+            text=q,
+            before=before,
+            limit=limit + 1,
+            owner_id=listing.owner_seen(actor),
+        )
         return [views.execution_view(row) for row in rows]
 
     found = await ask.read(work)
@@ -73,19 +83,19 @@ async def list_executions(
 def _cursor(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not cursor.isascii() or not cursor.isdigit():
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
         raise Invalid("the cursor is not one that a page gave", field="cursor")
     return int(cursor)
 
 
 @router.get("/executions/{execution_id}")
-async def show_execution(ask: Asked, execution_id: int) -> ExecutionView:
+async def show_execution(ask: Asked, execution_id: RunId) -> ExecutionView:
     """Show a run."""
     return await ask.read(lambda db, actor: views.execution_view(runs.get(db, actor, execution_id)))
 
 
 @router.post("/executions/{execution_id}/cancel", status_code=202)
-async def cancel_execution(ask: Asked, execution_id: int, request: CancelRequest | None = None) -> ExecutionView:
+async def cancel_execution(ask: Asked, execution_id: RunId, request: CancelRequest | None = None) -> ExecutionView:
     """Stop a run: TERM, then KILL for everything it started."""
     reason = request.reason if request else ""
     now = ask.context.now()
@@ -98,8 +108,8 @@ async def cancel_execution(ask: Asked, execution_id: int, request: CancelRequest
 @router.get("/executions/{execution_id}/log")
 async def read_log(
     ask: Asked,
-    execution_id: int,
-    after: Annotated[int, Query(ge=0)] = 0,
+    execution_id: RunId,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     stream: Stream | None = None,
     search: Annotated[str | None, Query(max_length=400)] = None,
@@ -117,7 +127,7 @@ async def read_log(
 
 
 @router.get("/executions/{execution_id}/log/raw")
-async def raw_log(ask: Asked, execution_id: int, stream: Stream = "stdout") -> Response:
+async def raw_log(ask: Asked, execution_id: RunId, stream: Stream = "stdout") -> Response:
     """Read one stream, byte for byte as the job wrote it."""
 
     await ask.read(lambda db, actor: runs.get(db, actor, execution_id))
@@ -126,7 +136,7 @@ async def raw_log(ask: Asked, execution_id: int, stream: Stream = "stdout") -> R
 
 
 @router.post("/executions/{execution_id}/log/follow")
-async def follow_log(ask: Asked, execution_id: int, session: str) -> LogChannel:
+async def follow_log(ask: Asked, execution_id: RunId, session: str) -> LogChannel:
     """Let a session hear the lines of a run; history holds those up to `last`."""
 
     def work(db: Any, actor: Any) -> int:

@@ -34,7 +34,7 @@ async def health(request: Request, response: Response) -> Health:
 async def status(ask: Asked) -> Status:
     """Show the state of the daemon, counts, and the next fires."""
     context = ask.context
-    counts, fires = await ask.read(lambda db, _actor: listing.overview(db, context.now()))
+    counts, fires = await ask.read(lambda db, actor: listing.overview(db, actor, context.now()))
     return Status(
         health=context.engine.health(),
         counts=counts,
@@ -59,7 +59,7 @@ async def preview(ask: Asked, request: SchedulePreviewRequest) -> SchedulePrevie
 
 @router.get("/v1/events")
 async def events(
-    ask: Asked, after: Annotated[int, Query(ge=0)] = 0, since: str | None = None, limit: Limit = 500
+    ask: Asked, after: Annotated[int, Query(ge=0, le=2**53)] = 0, since: str | None = None, limit: Limit = 500
 ) -> Page[EventRecord]:
     """List what happened, oldest first; `next` goes on from there."""
     moment = instant(since, "since")
