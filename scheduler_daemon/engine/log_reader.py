@@ -7,6 +7,7 @@ A stream's first half of `limit_bytes` is stored as it comes. Of what follows, o
 last half is stored when the run is over, read from the file, and what lies between is counted and dropped.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -122,6 +123,18 @@ def from_storage(execution_id: int, limit_bytes: int, stored: logs.StoredLog) ->
         stored.lines,
         stored.dropped_bytes,
     )
+
+
+def grew(run: Run, folder: Path) -> bool:
+    """Return whether a file of the run holds bytes nobody has looked at; a cheap question."""
+    for stream in run.streams:
+        try:
+            size = os.stat(f"{folder}/{stream.name}", follow_symlinks=False).st_size  # noqa: PTH116  # half Path's price
+        except OSError:
+            continue
+        if size > stream.seen:
+            return True
+    return False
 
 
 def read(run: Run, folder: Path, now: datetime, *, ending: bool) -> Draft:

@@ -37,8 +37,8 @@ INTERVAL_S = 0.04
 """Least time between two rounds of a busy sink: what gathers meanwhile shares one commit."""
 POLL_S = 0.1
 """How often files are looked at that the kernel does not watch, and lines that wait for their end."""
-SWEEP_S = 5.0
-"""How often every file is looked at, should the kernel ever have kept quiet."""
+SWEEP_S = 10.0
+"""How often the size of every file is looked at, should the kernel ever have kept quiet."""
 RETRY_S = 0.5
 """How long to wait after the database did not answer."""
 SHOW_S = 2.0
@@ -164,7 +164,7 @@ class LogSink:
                 async with self._round:
                     self._hear()
                     more = await self._store_round()
-                self._to_show.set()
+                    self._to_show.set()
         except Unavailable as error:
             log.warning("output waits in its files: %s", error.message)
             await asyncio.sleep(RETRY_S)
@@ -177,10 +177,13 @@ class LogSink:
             rounds += 1
             if rounds * POLL_S >= SWEEP_S:
                 rounds = 0
-                self._later.update(self._runs)
+                self._later.update(await asyncio.to_thread(self._grown, list(self._runs.values())))
             if self._later:
                 self._look_later()
                 self._news.set()
+
+    def _grown(self, runs: list[Run]) -> list[int]:
+        return [run.execution_id for run in runs if log_reader.grew(run, self._spool / str(run.execution_id))]
 
     def _wake(self, execution_id: int) -> None:
         self._due[execution_id] = None
@@ -305,7 +308,8 @@ class LogSink:
                 for execution_id, shown in self._live.pop(0).items():
                     lines = [_line(text) for text in shown]
                     try:
-                        await asyncio.wait_for(self._publish(execution_id, lines), SHOW_S)
+                        async with asyncio.timeout(SHOW_S):  # wait_for may swallow our own cancelling
+                            await self._publish(execution_id, lines)
                     except Exception as error:  # noqa: BLE001  # whoever shows lines may fail in any way
                         log.warning("%d live lines of run %d not shown: %s", len(lines), execution_id, error)
 

@@ -427,6 +427,24 @@ async def test_lines_show_within_a_tenth_of_a_second(lite: Bench) -> None:
     assert sorted(delays)[len(delays) // 2] < 0.1
 
 
+async def test_a_sink_that_is_busy_stops_when_told(lite: Bench) -> None:
+    run = await lite.start()
+
+    for n in range(20):
+        running = asyncio.create_task(lite.sink.run())
+        lite.write(run, b"line\n" * 50)
+        await asyncio.sleep(0.002 * n)
+        lite.sink._live += [{run + other: []} for other in range(60)]
+        lite.sink._to_show.set()
+        await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait([running], timeout=5)
+        assert ended
+
+    await lite.sink.finish(run)
+    assert await lite.raw(run) == b"line\n" * 1000
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[str, Any]]:
     text = st.binary(max_size=12) | st.sampled_from([b"\n", b"a\nb", b"\r\n", "é€😀".encode(), b"\xff", b"x" * 40])
