@@ -177,10 +177,11 @@ def wait_until(done: Callable[[], Any], *, seconds: float = 20, every: float = 0
 
 
 @contextlib.contextmanager
-def running_daemon(environ: dict[str, str] | None = None) -> Iterator[DaemonHandle]:
-    """Run a daemon on a state directory of its own, and leave nothing of it behind."""
+def running_daemon(environ: dict[str, str] | None = None, *, settings: str = "") -> Iterator[DaemonHandle]:
+    """Run a daemon on a state directory of its own, with the text of a `chronos.toml`, and leave nothing behind."""
     state = Path(tempfile.mkdtemp(prefix="chronos-test-"))
-    handle = DaemonHandle(state, environ)
+    (state / "chronos.toml").write_text(settings, encoding="utf-8")
+    handle = DaemonHandle(state, {"CHRONOS_CONFIG": str(state / "chronos.toml")} | (environ or {}))
     try:
         handle.start()
         yield handle
