@@ -16,6 +16,9 @@ from pathlib import Path
 
 from scheduler_daemon.runners.process import Ended, LaunchRequest, ProcessRunner, Started
 
+Round = tuple[list[float], float, float]
+"""Lateness of each start, time until all had ended, CPU of the machine; all in seconds."""
+
 
 def busy_seconds() -> float:
     """CPU seconds the machine has spent, idle and waiting left out."""
@@ -24,7 +27,7 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def serial(jobs: int) -> tuple[list[float], float, float]:
+def serial(jobs: int) -> Round:
     """Start the jobs one after another, as a scheduler with one spawner does, and wait for them."""
     busy, due = busy_seconds(), time.time()
     late = []
@@ -36,27 +39,27 @@ def serial(jobs: int) -> tuple[list[float], float, float]:
     return late, time.time() - due, busy_seconds() - busy
 
 
-async def through_launcher(jobs: int, options: tuple[str, ...]) -> tuple[list[float], float, float]:
-    """Hand the jobs to a launcher in one batch and wait for their ends."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with ProcessRunner(Path(folder), options=options) as runner:
-            busy, due = busy_seconds(), time.time()
-            requests = [LaunchRequest(number, ("/bin/true",), {"PATH": "/bin"}, "/") for number in range(jobs)]
-            await runner.launch(requests)
-            late, ended = [], 0
-            async for event in runner.events():
-                if isinstance(event, Started):
-                    late.append(event.started_at.timestamp() - due)
-                elif isinstance(event, Ended):
-                    ended += 1
-                if ended == jobs:
-                    break
-            took, spent = time.time() - due, busy_seconds() - busy
-            await runner.shut_down_if_idle()
+async def through_launcher(runner: ProcessRunner, spool: Path, first: int, jobs: int) -> Round:
+    """Hand the jobs to a launcher in one batch and wait for their ends; then let it have their folders back."""
+    busy, due = busy_seconds(), time.time()
+    numbers = range(first, first + jobs)
+    await runner.launch([LaunchRequest(number, ("/bin/true",), {"PATH": "/bin"}, "/") for number in numbers])
+    late, ended = [], 0
+    async for event in runner.events():
+        if isinstance(event, Started):
+            late.append(event.started_at.timestamp() - due)
+        elif isinstance(event, Ended):
+            ended += 1
+        if ended == jobs:
+            break
+    took, spent = time.time() - due, busy_seconds() - busy
+    await runner.forget(numbers)
+    while any((spool / str(number)).exists() for number in numbers):
+        await asyncio.sleep(0.05)
     return late, took, spent
 
 
-def show(name: str, rows: list[tuple[list[float], float, float]], jobs: int) -> tuple[float, float]:
+def show(name: str, rows: list[Round], jobs: int) -> tuple[float, float]:
     """Print the medians of the rounds; return p99 and CPU per job in milliseconds."""
     cut = [statistics.quantiles(late, n=100) if len(late) > 1 else [late[0]] * 99 for late, _, _ in rows]
     p50 = statistics.median(row[49] for row in cut) * 1e3
@@ -67,18 +70,32 @@ def show(name: str, rows: list[tuple[list[float], float, float]], jobs: int) -> 
     return p99, cpu
 
 
+async def measure(folder: Path, jobs: int, rounds: int) -> None:
+    """Measure the three side by side, round by round, after one round to warm up."""
+    loop, grouped, bare = [], [], []
+    for name in ("grouped", "bare"):
+        (folder / name).mkdir()
+    async with (
+        ProcessRunner(folder / "grouped") as with_groups,
+        ProcessRunner(folder / "bare", options=("--no-groups",)) as without,
+    ):
+        for turn in range(rounds + 1):
+            loop.append(serial(jobs))
+            grouped.append(await through_launcher(with_groups, folder / "grouped" / "spool", turn * jobs, jobs))
+            bare.append(await through_launcher(without, folder / "bare" / "spool", turn * jobs, jobs))
+        await with_groups.shut_down_if_idle()
+        await without.shut_down_if_idle()
+    base = show("serial os.posix_spawn", loop[1:], jobs)
+    for name, rows in (("launcher", grouped[1:]), ("launcher, no groups", bare[1:])):
+        p99, cpu = show(name, rows, jobs)
+        print(f"{'':22} p99 {p99 / base[0]:.2f}x  CPU {cpu / base[1]:.2f}x")
+
+
 def main() -> None:
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    loop, grouped, bare = [], [], []
-    for _ in range(rounds):
-        loop.append(serial(jobs))
-        grouped.append(asyncio.run(through_launcher(jobs, ())))
-        bare.append(asyncio.run(through_launcher(jobs, ("--no-groups",))))
-    base = show("serial os.posix_spawn", loop, jobs)
-    for name, rows in (("launcher", grouped), ("launcher, no groups", bare)):
-        p99, cpu = show(name, rows, jobs)
-        print(f"{'':22} p99 {p99 / base[0]:.2f}x  CPU {cpu / base[1]:.2f}x")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(Path(folder), jobs, rounds))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     spool.mkdir(mode=0o700, exist_ok=True)
     reuse.clear(str(spool))
     kernel.become_subreaper("chronos-launch")
-    group = cgroups.find_parent(_group_name(state)) if grouped else None
+    group = cgroups.find_parent(group_name(state)) if grouped else None
     server = Server(_listen(path), str(spool), group, count)
     gc.freeze()  # nothing made so far is garbage, and little is made in rings later
     gc.set_threshold(50_000)
@@ -72,7 +72,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     return 0
 
 
-def _group_name(state: Path) -> str:
+def group_name(state: Path) -> str:
+    """Return the name of the control group that holds all jobs of a state directory."""
     return "chronos-" + hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:12]
 
 

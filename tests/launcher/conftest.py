@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.launcher import kernel
+from scheduler_daemon.launcher import cgroups, kernel, startup
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.launcher.bench import Bench
 
@@ -49,7 +52,13 @@ async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
     yield make
     for _ in range(3):  # a dying launcher or spawner may leave one more to see
         for pid in state_processes(state):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    group = Path(f"{cgroups.home()}/{startup.group_name(state)}")
+    end = time.monotonic() + 2
+    while group.exists() and time.monotonic() < end:  # the killed take a moment to leave it
+        cgroups.remove_parent(str(group))
+        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
