@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from scheduler_daemon.contract.executions import ExecutionView
-from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
@@ -63,6 +62,8 @@ class Dispatcher:
         self._waiting = False
         self._room = asyncio.Event()
         self._claims = asyncio.Lock()
+        self._doubtful = False
+        """A commit was not confirmed: the database may hold claims of ours that we do not know."""
 
     @property
     def active(self) -> int:
@@ -83,6 +84,25 @@ class Dispatcher:
         if self._free():
             self._room.set()
 
+    @asynccontextmanager
+    async def _claiming(self) -> AsyncIterator[None]:
+        """One claim at a time, so that room is counted right. A failure leaves it open whether the claim was made."""
+        async with self._claims:
+            try:
+                yield
+            except Unavailable:
+                self._doubtful = True
+                self._room.set()
+                raise
+
+    async def _start_unknown(self) -> None:
+        """Start what we have claimed without hearing that the claim was committed."""
+        async with self._claims:
+            starts = await self._database.read(lambda db: runs.claimed(db, self._holder, self._active))
+            self._doubtful = False
+            self._active.update(start.execution_id for start in starts)
+        await self.hand_over(starts)
+
     def adopt(self, ids: Sequence[int], *, waiting: bool) -> None:
         """Count runs that an earlier start of the daemon began; `waiting` tells that some are queued."""
         self._active.update(ids)
@@ -96,7 +116,7 @@ class Dispatcher:
         """
         stale: list[str] = []
         for part in (dues[start : start + BURST] for start in range(0, len(dues), BURST)):
-            async with self._claims:
+            async with self._claiming():
                 fired = await self._database.write(
                     partial(runs.fire, dues=part, now=now, holder=self._holder, free=self._free())
                 )
@@ -108,18 +128,9 @@ class Dispatcher:
             await self.hand_over(fired.starts)
         return stale
 
-    async def request(self, actor: Actor, ref: str, reason: str) -> ExecutionView:
-        """Make a run that someone asks for. Raises as services.runs.request."""
-        view: ExecutionView
-        view, start = await self.request_in(
-            lambda db, free: runs.request(db, actor, ref, reason, now=self._now(), holder=self._holder, free=free)
-        )
-        await self.begin(start)
-        return view
-
     async def request_in(self, work: Callable[[Any, int], tuple[Any, Start | None]]) -> tuple[Any, Start | None]:
         """Run `work(connection, free)`, which may claim a start, in a transaction; count what it claimed."""
-        async with self._claims:
+        async with self._claiming():
             free = self._free()
             answer, start = await self._database.write(lambda db: work(db, free))
             if start:
@@ -151,7 +162,9 @@ class Dispatcher:
 
     async def step(self) -> None:
         """Start waiting runs as far as there is room."""
-        async with self._claims:
+        if self._doubtful:
+            await self._start_unknown()
+        async with self._claiming():
             free = self._free()
             if not free:
                 return

@@ -80,6 +80,8 @@ class Supervisor:
         self._news = asyncio.Event()
         self._finishing: set[int] = set()
         self._to_finish = asyncio.Event()
+        self._strays: set[int] = set()
+        """Runs of the launcher that the database does not know: of another database, most likely."""
 
     async def recover(self) -> None:
         """Take up the runs of an earlier start: adopt what lives, start what never was, let the ends come in.
@@ -112,6 +114,7 @@ class Supervisor:
                 limit = starts[execution_id].spec["output_limit_bytes"]
                 await self._sink.resume(execution_id, limit_bytes=limit)
             else:
+                self._strays.add(execution_id)
                 log.warning("the launcher tells of run %d, which the database does not know; it is left", execution_id)
 
     async def listen(self) -> None:
@@ -123,7 +126,7 @@ class Supervisor:
         for event in events:
             if isinstance(event, Started):
                 self._started[event.execution_id] = event.started_at
-            elif event.execution_id not in self._finishing:
+            elif event.execution_id not in self._finishing | self._strays:
                 self._ended[event.execution_id] = event
         if events:
             self._news.set()

@@ -193,6 +193,13 @@ def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -
     return _starts(db, waiting)
 
 
+def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Start]:
+    """Return how to start the runs that this start of the daemon has claimed and does not know of."""
+    rows = executions.active(db, holder.host)
+    lost = [row.id for row in rows if row.state == State.STARTING and row.fence == holder.fence and row.id not in known]
+    return take_over(db, lost, holder=holder)
+
+
 def take_over(db: Connection, ids: Collection[int], *, host: str | None) -> list[Start]:
     """Return how runs were to be started that a host claimed (None: whichever), in case they never were."""
     return _starts(db, [row for row in executions.by_ids(db, ids) if host in {None, row.host}])
