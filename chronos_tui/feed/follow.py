@@ -23,7 +23,7 @@ QUIET_S = 2.0
 
 
 class Batch(NamedTuple):
-    """Lines that follow the ones before without a hole; the first may be the last one before, grown. `ended`: no more."""
+    """Lines that follow the ones before without a hole; the first may be the last before, grown. `ended`: no more."""
 
     lines: list[LogLine]
     ended: bool

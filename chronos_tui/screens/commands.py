@@ -31,7 +31,7 @@ class Command:
 
 COMMANDS = (
     Command(("overview", "o"), "Open the overview", "go('overview')"),
-    Command(("jobs", "j"), "List jobs, with a filter if one follows", "go('jobs')", takes="[FILTER]"),
+    Command(("jobs", "j"), "List jobs, filtered if words follow", "go('jobs')", takes="[FILTER]"),
     Command(
         ("runs", "executions", "ex"), "List runs, with a filter if one follows", "go('executions')", takes="[FILTER]"
     ),

@@ -35,10 +35,18 @@ class RowVerbs(Frame):
         return None
 
     def action_run_job(self) -> None:
-        if jobs := self._some():
-            self.attempt(self._run(jobs), group="verb")
+        run = self.run_meant()
+        if run is not None:
+            self.attempt(self._run_again(run), group="verb")
+        elif jobs := self._some():
+            self.attempt(self._run_jobs(jobs), group="verb")
 
-    async def _run(self, jobs: Sequence[JobView]) -> None:
+    async def _run_again(self, run: ExecutionView) -> None:
+        job = await self.said(self.desk.client.job(run.job_id))
+        if job is not None:
+            await self._run_jobs([job])
+
+    async def _run_jobs(self, jobs: Sequence[JobView]) -> None:
         for job in jobs:
             asked = self.desk.client.run_job(job.id, key=secrets.token_hex(16))
             run = await self.said(asked)
@@ -90,7 +98,7 @@ class RowVerbs(Frame):
     def action_log(self) -> None:
         run = self.run_meant()
         if run is not None:
-            self.post_message(OpenLog(run.id, run.job))
+            self.open_log(run)
         elif jobs := self._some(one=True):
             if jobs[0].last is None:
                 self.tell(f"{printable(jobs[0].name)} has not run yet (r runs it now)")
@@ -101,7 +109,11 @@ class RowVerbs(Frame):
         page = await self.desk.client.executions(job=job.id, limit=1)
         if page.items:
             self.desk.board.learn_run(page.items[0])
-            self.post_message(OpenLog(page.items[0].id, job.name))
+            self.open_log(page.items[0])
+
+    def open_log(self, run: ExecutionView) -> None:
+        """Show what a run wrote, or writes."""
+        self.post_message(OpenLog(run.id, run.job))
 
     def action_edit(self) -> None:
         if jobs := self._some(one=True):

@@ -84,6 +84,21 @@ class LogLines:
             self._measure(len(self._lines) - len(fresh))
         return self._trim()
 
+    def prepend(self, lines: Iterable[LogLine]) -> int:
+        """Put earlier lines in front, as many as there is room for; return how many rows they take."""
+        room = self._capacity - len(self._lines)
+        earlier = [prepare(line) for line in lines][-room:] if room > 0 else []
+        before = self.rows
+        self._lines[:0] = earlier
+        self.wrap(self._width)
+        return self.rows - before
+
+    def drop_from(self, number: int) -> None:
+        """Forget the line of that number and all after it: they come again, grown."""
+        at = bisect_left(self._lines, number, key=lambda line: line.number)
+        del self._lines[at:]
+        del self._ends[at:]
+
     def clear(self) -> None:
         self._lines.clear()
         self.wrap(self._width)

@@ -78,7 +78,13 @@ class LogView(ScrollView, can_focus=True):
     # What it holds
 
     def append(self, lines: Iterable[LogLine]) -> None:
-        """Add lines at the end. While following, show them; else what is on screen stays."""
+        """Add lines at the end. While following, show them; else what is on screen stays.
+
+        Lines whose numbers are held already replace those: a line the job had not ended comes again, grown.
+        """
+        lines = list(lines)
+        if lines and len(self._lines) and lines[0].number <= self._lines[-1].number:
+            self._lines.drop_from(lines[0].number)
         rows, top, numbers = self._lines.rows, self.scroll_offset.y, self._number_width
         dropped = self._lines.append(lines)
         if self._number_width != numbers:
@@ -93,6 +99,14 @@ class LogView(ScrollView, can_focus=True):
             self.refresh(Region(0, 0, self._width, self.size.height))
         else:
             self._refresh_rows(rows, self._lines.rows)
+
+    def prepend(self, lines: Iterable[LogLine]) -> None:
+        """Put earlier lines in front; what is on screen stays."""
+        rows = self._lines.prepend(lines)
+        if rows:
+            self._resize_content()
+            self._scroll_top(self.scroll_offset.y + rows)
+            self.refresh()
 
     def replace(self, lines: Iterable[LogLine]) -> None:
         """Hold these lines and no others."""

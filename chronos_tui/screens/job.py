@@ -1,0 +1,246 @@
+"""One job: how it stands, how it went, its runs, what it is set to, when it fires next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from chronos_tui import format as fmt
+from chronos_tui.board import Dirty
+from chronos_tui.messages import OpenRun
+from chronos_tui.screens import jobfacts
+from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.facts import Facts
+from chronos_tui.screens.frame import bound
+from chronos_tui.screens.query import RunFilter
+from chronos_tui.screens.runlist import RunTable
+from chronos_tui.screens.verbs import VERBS, RowVerbs
+from chronos_tui.widgets.chart import Chart
+from chronos_tui.widgets.line_table import LineTable
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.jobs import JobView
+
+PANES = ("Runs", "Schedule", "Configuration", "Versions")
+BUCKETS = 60
+SPANS = {"hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
+REREAD_S = 1.0
+
+
+class JobScreen(RowVerbs):
+    """Facts and charts above; below, one of four panes."""
+
+    name_in_crumbs = "job"
+    help_ids = ("table.*", "app.previous_tab", "app.next_tab", *VERBS)
+    BINDINGS = bound(
+        *VERBS, "app.previous_tab", "app.next_tab", show=("row.run", "row.log", "row.pause", "row.edit", "app.next_tab")
+    )
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (16, "-middle"), (28, "-high")]
+    DEFAULT_CSS = """
+    JobScreen #charts { height: 7; display: none; margin: 1 0 0 0; }
+    JobScreen.-high #charts { display: block; }
+    JobScreen #charts Chart { width: 1fr; height: 6; margin: 0 1; }
+    JobScreen #charts .chart { width: 1fr; height: 7; }
+    JobScreen .caption { height: 1; padding: 0 1; color: $text-muted; }
+    JobScreen #tabs { height: 1; padding: 0 1; background: $surface; }
+    JobScreen #summary { max-height: 50%; }
+    JobScreen.-low #summary { display: none; }
+    JobScreen .pane { height: 1fr; }
+    JobScreen VerticalScroll:focus { background: $surface; }
+    """
+
+    def __init__(self, desk: Desk, job_id: str, **kwargs: Any) -> None:
+        super().__init__(desk, **kwargs)
+        self._job_id = job_id
+        self._pane = 0
+        self._span = "hour"
+        self._rereading = False
+
+    def body(self) -> ComposeResult:
+        yield Facts(id="summary")
+        with Horizontal(id="charts"):
+            with VerticalScroll(classes="chart", can_focus=False):
+                yield Static("", classes="caption", id="duration-caption", markup=False)
+                yield Chart(label=fmt.duration, style="area", tone="running", id="duration")
+            with VerticalScroll(classes="chart", can_focus=False):
+                yield Static("", classes="caption", id="success-caption", markup=False)
+                yield Chart(label=fmt.percent, style="area", tone="ok", limits=(0.0, 1.0), id="success")
+        yield Static("", id="tabs", markup=False)
+        yield RunTable(self.desk, with_job=False, classes="pane", id="runs")
+        for name in PANES[1:]:
+            with VerticalScroll(classes="pane", id=name.lower()):
+                yield Facts()
+
+    @property
+    def table(self) -> RunTable:
+        return self.query_one(RunTable)
+
+    @property
+    def job(self) -> JobView | None:
+        """The job as it is known now."""
+        return self.desk.board.jobs.get(self._job_id)
+
+    def crumbs(self) -> Sequence[str]:
+        return (self.desk.place, "jobs", self.job.name if self.job else "…")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.table.wanted = RunFilter(job=self._job_id)
+        self._show_job()
+        self._show_pane()
+
+    def focus_body(self) -> None:
+        (self.table if self._pane == 0 else self.query_one(f"#{PANES[self._pane].lower()}")).focus()
+
+    # What is shown
+
+    async def read(self) -> None:
+        job = await self.desk.client.job(self._job_id)
+        self.desk.board.learn_job(job)
+        self.desk.job = self.desk.board.newest(job)
+        self.show_place()
+        self._show_job()
+        await self.table.read()
+        self._show_tabs()
+        await asyncio.gather(self._read_charts(), self._read_pane())
+
+    async def _read_charts(self) -> None:
+        if not self.has_class("-high"):
+            return
+        self._span = self._fitting_span()
+        seconds = SPANS[self._span]
+        client = self.desk.client
+        durations, ok = await asyncio.gather(
+            client.series(self._job_id, "duration_ms", since_s=seconds, buckets=BUCKETS),
+            client.series(self._job_id, "ok", since_s=seconds, buckets=BUCKETS),
+        )
+        now = self.desk.now()
+        self.query_one("#duration", Chart).show(jobfacts.buckets(durations.points, now, seconds, BUCKETS))
+        self.query_one("#success", Chart).show(jobfacts.buckets(ok.points, now, seconds, BUCKETS))
+        last = f"last {self._span}"
+        self.query_one("#duration-caption", Static).update(f"Duration, {last}")
+        shares = [point.value for point in ok.points]
+        share = f": {fmt.percent(sum(shares) / len(shares))}" if shares else ""
+        self.query_one("#success-caption", Static).update(f"Success, {last}{share}")
+
+    def _fitting_span(self) -> str:
+        """Return the shortest span that the newest runs fill."""
+        oldest = self.table.nth_fire(BUCKETS)
+        age = (self.desk.now() - oldest).total_seconds() if oldest else 0
+        return next((name for name, seconds in SPANS.items() if age <= seconds), "30 days")
+
+    async def _read_pane(self) -> None:
+        job, name = self.job, PANES[self._pane]
+        if job is None or name == "Runs":
+            return
+        shown = self.query_one(f"#{name.lower()} Facts", Facts)
+        if name == "Configuration":
+            shown.show(jobfacts.configuration(job))
+        elif name == "Schedule":
+            fires = await self.desk.client.fires(job.id, count=10)
+            shown.show(jobfacts.schedule(job, fires, self.desk.now(), self.desk.zone))
+        else:
+            versions = await self.desk.client.job_versions(job.id)
+            shown.show(jobfacts.versions(versions.items, self.desk.zone))
+
+    def _show_job(self) -> None:
+        if self.job is not None:
+            self.query_one("#summary", Facts).show(jobfacts.summary(self.job, self.desk.now(), self.desk.zone))
+
+    def _show_tabs(self) -> None:
+        tabs = []
+        for at, name in enumerate(PANES):
+            words = f"{name} {self.table.count}" if name == "Runs" else name
+            tabs.append((f" {words} ", "reverse bold" if at == self._pane else ""))
+        self.query_one("#tabs", Static).update(Content.assemble(*tabs))
+
+    def _show_pane(self) -> None:
+        for at, name in enumerate(PANES):
+            self.query_one(f"#{name.lower()}").display = at == self._pane
+        self._show_tabs()
+        self.focus_body()
+
+    def changed(self, dirty: Dirty) -> None:
+        if self._job_id in dirty.jobs:
+            if self.desk.board.is_gone(self._job_id):
+                self.tell("This job was deleted")
+                self.dismiss()
+                return
+            self._show_job()
+        runs = [
+            run for number in dirty.runs if (run := self.desk.board.runs.get(number)) and run.job_id == self._job_id
+        ]
+        if (runs and self.table.take(runs)) or self._job_id in dirty.jobs:
+            self._reread_soon()
+
+    def _reread_soon(self) -> None:
+        if not self._rereading:
+            self._rereading = True
+            self.set_timer(REREAD_S, self._reread)
+
+    def _reread(self) -> None:
+        self._rereading = False
+        if self.desk.ready and self.is_current:
+            self.attempt(self.read())
+
+    def second(self) -> None:
+        self._show_job()
+        self.table.repaint_cells()
+
+    def greyed(self, *, stale: bool) -> None:
+        self.table.stale = stale
+
+    # What the user does
+
+    def jobs_meant(self) -> Sequence[JobView]:
+        return [self.job] if self.job else []
+
+    def run_meant(self) -> ExecutionView | None:
+        return None
+
+    def action_cancel(self) -> None:
+        run = self.table.run_under_cursor if self._pane == 0 else None
+        if run is not None and not run.state.final:
+            self.attempt(self._cancel_runs([run]), group="verb")
+        else:
+            super().action_cancel()
+
+    def action_log(self) -> None:
+        run = self.table.run_under_cursor if self._pane == 0 else None
+        if run is None:
+            super().action_log()
+        else:
+            self.open_log(run)
+
+    def action_next_tab(self) -> None:
+        self._turn(1)
+
+    def action_previous_tab(self) -> None:
+        self._turn(-1)
+
+    def _turn(self, by: int) -> None:
+        self._pane = (self._pane + by) % len(PANES)
+        self._show_pane()
+        if self.desk.ready:
+            self.attempt(self._read_pane(), group="pane")
+
+    @on(LineTable.WindowWanted)
+    def _load_older(self) -> None:
+        self.attempt(self.table.read_older(), group="older")
+
+    @on(LineTable.Chosen)
+    def _open(self, event: LineTable.Chosen) -> None:
+        self.post_message(OpenRun(cast("int", event.key)))
+
+    @on(LineTable.Highlighted)
+    def _moved(self) -> None:
+        self.desk.run = self.table.run_under_cursor or self.desk.run

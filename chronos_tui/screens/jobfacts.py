@@ -1,0 +1,128 @@
+"""What is said of a job, as facts: how it stands, what it is set to, when it fires, who changed it. Draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from chronos_tui import format as fmt
+from chronos_tui.screens.facts import Fact
+from chronos_tui.screens.rows import job_state
+from chronos_tui.widgets.braille import Value
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.jobs import JobVersion, JobView, SchedulePreview
+    from scheduler_daemon.contract.system import SeriesPoint
+
+LONGEST_COMMAND = 300
+
+
+def summary(job: JobView, now: datetime, zone: tzinfo) -> list[Fact]:
+    """How a job stands, in a few lines."""
+    look = fmt.state(job_state(job, now))
+    facts = [Fact("state", f"{look.glyph} {look.word}" + (f", {job.active} active" if job.active else ""), look.tone)]
+    if job.last is not None:
+        ended = job.last.ended_at or job.last.fire_at
+        took = f", took {fmt.duration(job.last.duration_ms)}" if job.last.duration_ms is not None else ""
+        facts.append(Fact("last", f"run {job.last.id}, {fmt.relative(ended, now)}{took}"))
+    if job.paused:
+        facts.append(Fact("next", "paused: what comes due is skipped (p goes on)", "paused"))
+    elif job.next_fire_at is not None:
+        facts.append(Fact("next", f"{fmt.relative(job.next_fire_at, now)}, {fmt.stamp(job.next_fire_at, zone)}"))
+    facts.append(Fact("schedule", f"{job.words}  ({job.schedule})" if job.schedule else "only when someone asks"))
+    facts.append(Fact("command", _short(job.spec.command)))
+    about = [job.owner, f"from {job.source}" if job.source else "", *(f"#{tag}" for tag in job.spec.tags)]
+    facts.append(Fact("owner", ", ".join(filter(None, about)), "muted"))
+    if job.spec.description:
+        facts.append(Fact("about", job.spec.description))
+    return facts
+
+
+def _short(command: str) -> str:
+    text = command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + fmt.ELLIPSIS
+    return " ⏎ ".join(line for line in text.splitlines() if line.strip())
+
+
+def configuration(job: JobView) -> list[Fact]:
+    """Everything a job is set to."""
+    spec = job.spec
+    facts = [
+        Fact("name", spec.name, "title"),
+        Fact("command", spec.command),
+        Fact("description", spec.description),
+        Fact("tags", " ".join(spec.tags)),
+        Fact("schedule", "\n".join(spec.schedule.expressions) or "only when someone asks"),
+        Fact("zone", f"{spec.schedule.zone}; skipped times: {spec.schedule.gap}, repeated: {spec.schedule.overlap}"),
+        Fact("user", spec.user or "the server's account"),
+        Fact("directory", spec.cwd or "the home directory"),
+        Fact("shell", spec.shell),
+        Fact("umask", f"{spec.umask:03o}"),
+        Fact("environment", "\n".join(f"{name}={value}" for name, value in spec.env.items())),
+        Fact("stdin", _short(spec.stdin) if spec.stdin else ""),
+        Fact("policy", spec.policy),
+        Fact("timeout", fmt.duration(spec.timeout_ms) if spec.timeout_ms else "none"),
+        Fact("grace", f"{fmt.duration(spec.grace_ms)} from TERM to KILL"),
+        Fact("concurrency", f"{spec.concurrency} while another run is active"),
+        Fact("misfire", f"{str(spec.misfire).replace('_', ' ')}, within {fmt.duration(spec.misfire_grace_ms)}"),
+        Fact("output kept", f"{fmt.size(spec.output_limit_bytes)} of each stream"),
+        Fact("id", job.id, "muted"),
+        Fact("version", f"{job.version}, {job.source or 'made here'}", "muted"),
+    ]
+    return [fact for fact in facts if fact.value]
+
+
+def schedule(job: JobView, preview: SchedulePreview, now: datetime, zone: tzinfo) -> list[Fact]:
+    """What the schedule means, and the coming fires."""
+    facts = [Fact("means", preview.words, "title"), Fact("written", job.schedule or "nothing")]
+    facts += [Fact("careful", warning, "late") for warning in preview.warnings]
+    return facts + fires(preview.fires, now, zone)
+
+
+def fires(instants: Sequence[datetime], now: datetime, zone: tzinfo) -> list[Fact]:
+    """The coming fires, a line each."""
+    if not instants:
+        return [Fact("next", "never", "muted")]
+    lines = "\n".join(f"{at.astimezone(zone):%a} {fmt.stamp(at, zone)}  {fmt.relative(at, now)}" for at in instants)
+    return [Fact("next", lines)]
+
+
+def versions(items: Sequence[JobVersion], zone: tzinfo) -> list[Fact]:
+    """Who saved what, newest first: each with what it changed."""
+    facts = []
+    for at, version in enumerate(items):
+        before = items[at + 1].spec.model_dump(mode="json") if at + 1 < len(items) else None
+        changes = _changes(before, version.spec.model_dump(mode="json"))
+        said = f"  {version.message}" if version.message else ""
+        lines = [f"{fmt.stamp(version.created_at, zone)}  {version.author}{said}", *changes]
+        facts.append(Fact(f"version {version.version}", "\n".join(lines)))
+    return facts
+
+
+def _changes(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
+    if before is None:
+        return ["made"]
+    changed = []
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            changed += [f"{name}: {line}" for line in _changes(old, value)]
+            changed += [f"{name}: {gone} is gone" for gone in old.keys() - value.keys()]
+        elif value != old:
+            changed.append(f"{name}: {_brief(old)} → {_brief(value)}")
+    return changed
+
+
+def _brief(value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return fmt.shorten(fmt.printable(text), 60) or "nothing"
+
+
+def buckets(points: Sequence[SeriesPoint], now: datetime, seconds: int, count: int) -> list[Value]:
+    """Return `count` values over the last `seconds`, oldest first; None where nothing was measured."""
+    values: list[Value] = [None] * count
+    for point in points:
+        at = count - 1 - int((now - point.at).total_seconds() * count // seconds)
+        if 0 <= at < count:
+            values[at] = point.value if values[at] is None else max(point.value, values[at] or 0.0)
+    return values

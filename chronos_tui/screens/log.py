@@ -1,0 +1,155 @@
+"""The output of a run, as it comes: followed, searched, wrapped, with times and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+from textual.app import ComposeResult
+
+from chronos_tui import format as fmt
+from chronos_tui.board import Dirty
+from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.frame import bound
+from chronos_tui.screens.rows import took, why
+from chronos_tui.screens.verbs import RowVerbs
+from chronos_tui.widgets.header import Header
+from chronos_tui.widgets.ink import ascii_only
+from chronos_tui.widgets.log_lines import LogLine
+from chronos_tui.widgets.log_view import LogView
+from chronos_tui.widgets.prompt import Prompt
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.executions import LogLine as WireLine
+
+EARLIER = 1000
+"""Lines read at once when one goes up beyond what is held."""
+
+
+def shown_lines(lines: Iterable[WireLine]) -> list[LogLine]:
+    """Return lines as a LogView takes them."""
+    return [LogLine(line.number, line.text, line.stream, line.at) for line in lines]
+
+
+class LogScreen(RowVerbs):
+    """One run's log on the whole screen."""
+
+    name_in_crumbs = "log"
+    help_ids = ("log.*", "row.cancel", "row.copy")
+    BINDINGS = bound("row.cancel", "row.copy", show=("row.cancel",))
+
+    def __init__(self, desk: Desk, run: int, job: str = "", **kwargs: Any) -> None:
+        super().__init__(desk, **kwargs)
+        self._run = run
+        self._job = job
+        self._began = False
+        self._ended = False
+        self._first = 0
+        self._dropped = 0
+
+    def body(self) -> ComposeResult:
+        yield LogView(zone=self.desk.zone)
+
+    @property
+    def view(self) -> LogView:
+        return self.query_one(LogView)
+
+    def run_meant(self) -> ExecutionView | None:
+        return self.desk.board.runs.get(self._run)
+
+    def crumbs(self) -> Sequence[str]:
+        run = self.run_meant()
+        parts = [self.desk.place, run.job if run else self._job, f"run {self._run}", "log"]
+        if run is not None:
+            look = fmt.state(str(run.state))
+            glyph = look.ascii if ascii_only(self) else look.glyph
+            parts.append(" ".join(filter(None, (glyph, look.word, took(run, self.desk.now()), why(run)))))
+        return [part for part in parts if part]
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.view.focus()
+
+    def focus_body(self) -> None:
+        self.view.focus()
+
+    async def read(self) -> None:
+        run = await self.desk.client.execution(self._run)
+        self.desk.board.learn_run(run)
+        self.desk.run = self.desk.board.newest_run(run)
+        self.show_place()
+        if not self._began:
+            self._began = True
+            self.attempt(self._follow(), group="follow")
+
+    async def _follow(self) -> None:
+        from chronos_tui.feed.follow import LogFollower
+
+        if self.desk.feed is None:
+            return
+        async for batch in LogFollower(self.desk.feed, self._run).batches():
+            if batch.lines:
+                self._first = self._first or batch.lines[0].number
+                self.view.append(shown_lines(batch.lines))
+            self._dropped = max(self._dropped, batch.dropped_bytes)
+            self._ended = batch.ended
+            self._notice()
+
+    def _notice(self) -> None:
+        parts = []
+        if self._dropped:
+            parts.append(f"{fmt.size(self._dropped)} cut out")
+        if self._ended:
+            parts.append("end" if self.view.held else "no output")
+        elif not self.view.following:
+            parts.append("not following (f)")
+        self.query_one(Header).show(notice=", ".join(parts))
+
+    def changed(self, dirty: Dirty) -> None:
+        if self._run in dirty.runs:
+            self.show_place()
+
+    def second(self) -> None:
+        if (run := self.run_meant()) is not None and not run.state.final:
+            self.show_place()
+
+    def greyed(self, *, stale: bool) -> None:
+        self.view.stale = stale
+
+    @on(LogView.Following)
+    def _said(self) -> None:
+        self._notice()
+
+    @on(LogView.EarlierWanted)
+    def _earlier(self, event: LogView.EarlierWanted) -> None:
+        self.attempt(self._read_earlier(event.before), group="earlier")
+
+    async def _read_earlier(self, before: int) -> None:
+        """Put the lines before those held in front of them."""
+        after = max(before - 1 - EARLIER, 0)
+        page = await self.desk.client.log(self._run, after=after, limit=before - 1 - after)
+        self.view.prepend(shown_lines(line for line in page.lines if line.number < before))
+
+    # Searching
+
+    @on(LogView.SearchWanted)
+    def _open_search(self) -> None:
+        self.open_prompt("/")
+
+    @on(Prompt.Changed)
+    def _typed(self, event: Prompt.Changed) -> None:
+        if event.kind == "/":
+            self.view.search(event.text)
+
+    @on(Prompt.Submitted)
+    def _searched(self, event: Prompt.Submitted) -> None:
+        if event.kind == "/" and event.text:
+            found = self.view.search(event.text)
+            self.tell(f"{found} lines hold {fmt.printable(event.text)!r}: n next, N previous" if found else "Not found")
+
+    @on(Prompt.Closed)
+    def _typed_for_nothing(self, event: Prompt.Closed) -> None:
+        if event.kind == "/":
+            self.view.search("")

@@ -1,0 +1,155 @@
+"""One run: what became of it and why, what it used, and the end of what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+
+from chronos_tui import format as fmt
+from chronos_tui.board import Dirty
+from chronos_tui.messages import OpenJob, OpenLog
+from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.facts import Fact, Facts
+from chronos_tui.screens.frame import bound
+from chronos_tui.screens.log import shown_lines
+from chronos_tui.screens.rows import state_cell, took
+from chronos_tui.screens.verbs import RUN_VERBS, RowVerbs
+from chronos_tui.widgets.ink import ascii_only
+from chronos_tui.widgets.log_view import LogView
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.jobs import JobView
+
+SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM"}
+
+
+class RunScreen(RowVerbs):
+    """Facts above, output below."""
+
+    name_in_crumbs = "run"
+    help_ids = (*RUN_VERBS, "table.open", "log.*")
+    BINDINGS = bound(*RUN_VERBS, "table.open", show=("row.log", "row.cancel", "row.run", "row.why"))
+    DEFAULT_CSS = """
+    RunScreen #facts { height: auto; max-height: 60%; }
+    RunScreen LogView { height: 1fr; border-top: solid $border-blurred; }
+    """
+
+    def __init__(self, desk: Desk, run: int, **kwargs: Any) -> None:
+        super().__init__(desk, **kwargs)
+        self._run = run
+        self._job: JobView | None = None
+        self._began = False
+
+    def body(self) -> ComposeResult:
+        with VerticalScroll(id="facts", can_focus=False):
+            yield Facts()
+        yield LogView(zone=self.desk.zone)
+
+    def run_meant(self) -> ExecutionView | None:
+        return self.desk.board.runs.get(self._run)
+
+    def crumbs(self) -> Sequence[str]:
+        run = self.run_meant()
+        return (self.desk.place, "jobs", *([run.job] if run else []), f"run {self._run}")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one(LogView).focus()
+        self._show()
+
+    def focus_body(self) -> None:
+        self.query_one(LogView).focus()
+
+    async def read(self) -> None:
+        run = await self.desk.client.execution(self._run)
+        self.desk.board.learn_run(run)
+        self.desk.run = self.desk.board.newest_run(run)
+        self.show_place()
+        self._show()
+        if not self._began:
+            self._began = True
+            self.attempt(self._follow(), group="follow")
+
+    async def _follow(self) -> None:
+        from chronos_tui.feed.follow import LogFollower
+
+        if self.desk.feed is None:
+            return
+        async for batch in LogFollower(self.desk.feed, self._run).batches():
+            if batch.lines:
+                self.query_one(LogView).append(shown_lines(batch.lines))
+
+    def changed(self, dirty: Dirty) -> None:
+        if self._run in dirty.runs:
+            self._show()
+
+    def second(self) -> None:
+        self._show()
+
+    def greyed(self, *, stale: bool) -> None:
+        self.query_one(LogView).stale = stale
+
+    def _show(self) -> None:
+        run = self.run_meant()
+        if run is not None:
+            self.query_one(Facts).show(self._facts(run))
+
+    def _facts(self, run: ExecutionView) -> list[Fact]:
+        zone, now = self.desk.zone, self.desk.now()
+        state = state_cell(str(run.state), ascii_only=ascii_only(self))
+        length = took(run, now)
+        for_long = f"took {length}" if run.state.final else f"for {length}"
+        facts = [
+            Fact("state", f"{state.text}, {for_long}" if length else state.text, state.tone),
+            Fact("why", ", ".join(filter(None, (outcome(run), run.reason))), "text"),
+            Fact("due", f"{fmt.stamp(run.fire_at, zone)}  ({fmt.relative(run.fire_at, now)})"),
+            Fact("asked by", f"{run.actor}, {str(run.trigger).replace('_', ' ')}, attempt {run.attempt + 1}"),
+        ]
+        if run.started_at is not None:
+            late = max((run.started_at - run.fire_at).total_seconds() * 1000, 0)
+            facts.append(Fact("started", f"{fmt.stamp(run.started_at, zone)}  ({fmt.duration(late)} after it was due)"))
+        if run.ended_at is not None:
+            facts.append(Fact("ended", fmt.stamp(run.ended_at, zone)))
+        if used := usage(run):
+            facts.append(Fact("used", used))
+        missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
+        facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
+        return [fact for fact in facts if fact.value]
+
+    def action_choose(self) -> None:
+        if (run := self.run_meant()) is not None:
+            self.post_message(OpenJob(run.job_id))
+
+    @on(LogView.SearchWanted)
+    def _search(self) -> None:
+        if (run := self.run_meant()) is not None:
+            self.post_message(OpenLog(run.id, run.job))
+
+
+def outcome(run: ExecutionView) -> str:
+    """Return why a run ended so, with its exit code or signal."""
+    if run.outcome is None:
+        return ""
+    if run.signal is not None:
+        return f"ended by signal {run.signal} ({SIGNALS.get(run.signal, 'unknown')})"
+    if run.outcome == "exit_code":
+        return "" if run.reason else f"exit code {run.exit_code}"
+    if run.outcome == "ok":
+        return "exit code 0"
+    return str(run.outcome).replace("_", " ")
+
+
+def usage(run: ExecutionView) -> str:
+    """Return what a run used, as far as it was measured."""
+    used = run.usage
+    parts = [
+        f"CPU {fmt.duration(used.cpu_ms)}" if used.cpu_ms is not None else "",
+        f"memory {fmt.size(used.max_rss_bytes)}" if used.max_rss_bytes is not None else "",
+        f"output {fmt.size(used.output_bytes)}" if used.output_bytes is not None else "",
+    ]
+    return ", ".join(filter(None, parts))
