@@ -229,6 +229,7 @@ async def _run(
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        await daemon.runner.shut_down_if_idle()
         close_listening(where)
 
 
