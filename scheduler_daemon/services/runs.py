@@ -197,7 +197,7 @@ def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Star
     """Return how to start the runs that this start of the daemon has claimed and does not know of."""
     rows = executions.active(db, holder.host)
     lost = [row.id for row in rows if row.state == State.STARTING and row.fence == holder.fence and row.id not in known]
-    return take_over(db, lost)
+    return take_over(db, lost, host=holder.host)
 
 
 def take_over(db: Connection, ids: Collection[int], *, host: str | None) -> list[Start]:
