@@ -47,6 +47,24 @@ def migrate(state: StateDir = None) -> None:
     print(f"The tables of {settings.database_url.partition('@')[2] or settings.database_url} are up to date.")
 
 
+@app.command()
+def doctor(
+    state: StateDir = None,
+    *,
+    reconcile: Annotated[bool, typer.Option("--reconcile", help="Make the live picture equal to SQL.")] = False,
+) -> None:
+    """Compare the live picture in Redis with SQL; exit 1 if they differ and are left so."""
+    from scheduler_daemon import wiring
+    from scheduler_daemon.settings import load
+
+    found = asyncio.run(wiring.examine(load(os.environ, state=state), mend=reconcile))
+    for each in found:
+        print(f"{each.kind} {each.id} is {each.what}{': ' if each.fields else ''}{', '.join(each.fields)}")
+    print(f"{len(found)} differences between the live picture and SQL{', mended' if found and reconcile else ''}.")
+    if found and not reconcile:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run a verb; an expected error is one line on stderr. Exit codes are those of chronos."""
     from scheduler_daemon.domain import errors

@@ -19,16 +19,18 @@ from scheduler_daemon.api.app import make_app
 from scheduler_daemon.api.deps import Context
 from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.places import Places, places
-from scheduler_daemon.domain.errors import Conflict, Invalid
+from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
 from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.doctor import lasting_differences
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
-from scheduler_daemon.engine.relay import Relay
+from scheduler_daemon.engine.relay import FAILURES, Relay
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.live.private import private_dir, write_private_once
+from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import people
 from scheduler_daemon.services.runs import Holder
@@ -146,6 +148,33 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         )
         yield daemon, context
         await relay.close(stop_server=True)
+
+
+async def examine(settings: Settings, *, mend: bool) -> list[Difference]:
+    """Compare the live picture with SQL, beside a running daemon or without one; make it equal if asked.
+
+    Returns what differed. Raises Unavailable.
+    """
+    where = prepare(settings)
+    database = open_database(settings.database_url)
+    relay = Relay(database, settings.state, settings.redis.url, keep=settings.redis.executions_kept, now=utc_now)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_daemon(where))
+            alone = True
+        except AlreadyRunning:
+            alone = False
+        try:
+            await relay.open()
+            found = await lasting_differences(relay, database)
+            if found and mend:
+                await relay.reconcile()
+            return found
+        except FAILURES as error:
+            raise Unavailable(f"the live picture cannot be read: {error}") from error
+        finally:
+            await relay.close(stop_server=alone)
+            await database.close()
 
 
 def _token(settings: Settings) -> str:

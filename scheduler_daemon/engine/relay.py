@@ -70,6 +70,11 @@ class Relay:
         """Something was committed."""
         self._news.set()
 
+    async def open(self) -> None:
+        """Find or start Redis and leave the picture as it is. Raises LiveError, RedisError or OSError."""
+        self._server = await open_redis(self._state_dir, self._url)
+        self.trouble = ""
+
     async def connect(self) -> None:
         """Find or start Redis and make sure that the picture is whole. Raises LiveError, RedisError or OSError."""
         if self._server is None:
