@@ -14,10 +14,53 @@ _ENDING: Final = re.compile(r"\.(?:sh|bash|py|php|pl|rb|js|jar)$")
 _UNFIT: Final = re.compile(r"[^\w.-]+")
 
 _PREPARES: Final = frozenset(
-    ("cd", "test", "[", "[[", "export", "if", "then", "else", "fi", "set", "source", ".", "umask", "sleep", ":", "exit")
+    (
+        "cd",
+        "test",
+        "[",
+        "[[",
+        "export",
+        "if",
+        "then",
+        "else",
+        "fi",
+        "set",
+        "source",
+        ".",
+        "umask",
+        "sleep",
+        ":",
+        "exit",
+        "for",
+        "case",
+        "esac",
+        "done",
+        "in",
+        "true",
+        "false",
+    )
 )
 _WRAPS: Final = frozenset(
-    ("sudo", "nice", "ionice", "nohup", "env", "exec", "time", "chronic", "command", "then", "else", "setsid", "!")
+    (
+        "sudo",
+        "nice",
+        "ionice",
+        "nohup",
+        "env",
+        "exec",
+        "time",
+        "chronic",
+        "command",
+        "then",
+        "else",
+        "setsid",
+        "!",
+        "do",
+        "while",
+        "until",
+        "timeout",
+        "flock",
+    )
 )
 _INTERPRETS: Final = frozenset(
     ("sh", "bash", "dash", "zsh", "ksh", "php", "perl", "ruby", "node", "java", "run-parts", "source")
