@@ -37,7 +37,7 @@ def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str,
     if not rows:
         return {}
     won = db.execute(_INSERT[db.dialect.name], rows)
-    return {(job_id, fire_at): execution_id for execution_id, job_id, fire_at in won.tuples()}
+    return {(row.job_id, row.fire_at): row.id for row in won.all()}
 
 
 def find(db: Connection, execution_id: int, *, lock: bool = False) -> Record | None:
@@ -178,4 +178,4 @@ def _counts(db: Connection, condition: ColumnElement[bool], owner_id: int | None
     query = select(EXECUTIONS.c.state, func.count()).where(condition).group_by(EXECUTIONS.c.state)
     if owner_id is not None:
         query = query.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id).where(JOBS.c.owner_id == owner_id)
-    return dict(db.execute(query).tuples().all())
+    return {row[0]: row[1] for row in db.execute(query).all()}

@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -218,6 +219,7 @@ def _run(connection: Connection, write: _Write[Any]) -> None:
         driver.execute("ROLLBACK TO work")
     except Exception as error:  # noqa: BLE001  # belongs to its caller alone
         write.failure = error
+        traceback.clear_frames(error.__traceback__)  # a result half read there would forbid the release below
         driver.execute("ROLLBACK TO work")
     driver.execute("RELEASE work")
 
