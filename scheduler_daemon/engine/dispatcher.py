@@ -33,8 +33,8 @@ class Runner(Protocol):
 class Follower(Protocol):
     """What reads the output of a run."""
 
-    def follow(self, execution_id: int, *, limit_bytes: int) -> None:
-        """Begin to read."""
+    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+        """Take note of a run that is about to start."""
 
 
 class Dispatcher:
@@ -151,7 +151,7 @@ class Dispatcher:
             return
         requests = [request_for(start) for start in starts]
         for start in starts:
-            self._follower.follow(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
+            self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
         await self._runner.launch(requests)
 
     def ended(self, ids: Sequence[int]) -> None:

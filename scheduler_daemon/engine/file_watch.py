@@ -8,7 +8,6 @@ import ctypes
 import os
 import struct
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -31,7 +30,7 @@ class FileWatch(Generic[K]):
         """Return the descriptor that is readable when something changed; -1 where the kernel gave none."""
         return self._fd
 
-    def arm(self, path: Path, key: K) -> bool:
+    def arm(self, path: str, key: K) -> bool:
         """Report the next write to `path`; False if it cannot be watched. Read the file after this, not before."""
         if key in self._numbers:
             return True

@@ -82,10 +82,20 @@ class LogSink:
         self._to_show = asyncio.Event()
         self._show_task: asyncio.Task[None] | None = None
 
+    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+        """Take note of a run that is about to start; it costs nothing until it has begun."""
+        self._runs[execution_id] = Run(execution_id, limit_bytes)
+
+    def begin(self, ids: Iterable[int]) -> None:
+        """Follow expected runs: they have begun, and are not known to have ended."""
+        for execution_id in ids:
+            if execution_id in self._runs:
+                self._wake(execution_id)
+
     def follow(self, execution_id: int, *, limit_bytes: int) -> None:
         """Follow a run that has no stored output yet. The files may come later."""
-        self._runs[execution_id] = Run(execution_id, limit_bytes)
-        self._wake(execution_id)
+        self.expect(execution_id, limit_bytes=limit_bytes)
+        self.begin([execution_id])
 
     async def resume(self, execution_id: int, *, limit_bytes: int) -> None:
         """Follow a run from where SQL's copy ends. Raises Unavailable."""
@@ -208,7 +218,8 @@ class LogSink:
         try:
             due = [self._runs[execution_id] for execution_id in taken if execution_id in self._runs]
             for run in due:
-                self._arm(run.execution_id)
+                if run.execution_id not in self._ending:
+                    self._arm(run.execution_id)
             drafts = await asyncio.to_thread(self._read, due) if due else []
             await self._store(drafts)
             taken = {run.execution_id: None for run in due[len(drafts) :]}
@@ -219,7 +230,7 @@ class LogSink:
     def _arm(self, execution_id: int) -> None:
         """Have the kernel tell of the next write, before the file is read."""
         for stream in logs.STREAMS:
-            if not self._watch.arm(self._spool / str(execution_id) / stream, (execution_id, stream)):
+            if not self._watch.arm(f"{self._spool}/{execution_id}/{stream}", (execution_id, stream)):
                 self._later.add(execution_id)
 
     def _read(self, due: Iterable[Run]) -> list[Draft]:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Events projected in one round trip."""
+PAUSE_EACH, PAUSE_MOST = 0.001, 0.25
+"""Seconds of rest after a batch, for each event in it, and at most: of what changes often, only the newest is shown."""
 RETRY = 1.0
 """Seconds between tries while Redis does not answer."""
 FAILURES = (LiveError, RedisError, OSError, TimeoutError)
@@ -90,11 +92,11 @@ class Relay:
             self._checked = True
         self.trouble = ""
 
-    async def step(self) -> bool:
-        """Project the oldest waiting events; return whether there may be more."""
+    async def step(self) -> int:
+        """Project the oldest waiting events; return how many there were."""
         rows = await self._database.read(lambda db: events.pending(db, BATCH))
         if not rows:
-            return False
+            return 0
         changes = await self._changes(rows)
         assert self._server is not None
         try:
@@ -105,7 +107,7 @@ class Relay:
         for event, reason in applied.refused:
             log.error("the picture does not take %s %s: %s", event.kind, event.id, reason)
         await self._database.write(lambda db: events.done(db, [row.id for row in rows]))
-        return len(rows) == BATCH
+        return len(rows)
 
     async def _changes(self, rows: Sequence[Any]) -> list[Change]:
         runs = [row for row in rows if row.kind == "execution"]
@@ -168,8 +170,8 @@ class Relay:
                 await self.connect()
                 while True:
                     self._news.clear()
-                    while await self.step():
-                        pass
+                    while shown := await self.step():  # noqa: ASYNC110  # a rest, no poll
+                        await asyncio.sleep(min(PAUSE_MOST, PAUSE_EACH * shown))
                     await self._idle()
             except ChronosError as error:
                 log.warning("the picture waits: %s", error.message)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
 """Seconds. The wall clock may be set while we sleep; then we are late by no more than this."""
-BATCH = 1_000
+BATCH = 100
 """Jobs recorded in one transaction, so that the first of a great burst start early."""
 RETRY = 1.0
 """Seconds until a fire is tried again that the database could not record."""

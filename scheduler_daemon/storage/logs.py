@@ -206,13 +206,14 @@ def _line(text: Text) -> LogLine:
 
 
 def _page(db: Connection, execution_id: int, lines: tuple[LogLine, ...], after: int, *, reached_end: bool) -> LogPage:
-    run = _EXECUTIONS.c.started_at.is_(None) & _EXECUTIONS.c.ended_at.is_not(None)
+    wrote_nothing = _EXECUTIONS.c.started_at.is_(None) | (_EXECUTIONS.c.output_bytes == 0)
+    silent = (_EXECUTIONS.c.ended_at.is_not(None) & wrote_nothing).label("silent")
     state = db.execute(
-        select(_STATES.c.complete, _STATES.c.dropped_bytes, run.label("never_ran"))
+        select(_STATES.c.complete, _STATES.c.dropped_bytes, silent)
         .select_from(_EXECUTIONS.outerjoin(_STATES, _STATES.c.execution_id == _EXECUTIONS.c.id))
         .where(_EXECUTIONS.c.id == execution_id)
     ).first()
-    over = bool(state and (state.complete or state.never_ran))
+    over = bool(state and (state.complete or state.silent))
     following = lines[-1].number if lines else after
     if lines and reached_end and lines[-1].partial and not over:
         following -= 1
