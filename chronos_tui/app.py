@@ -18,7 +18,7 @@ from textual.timer import Timer
 
 from chronos_tui import keymap, messages, theme
 from chronos_tui.screens.commands import CommandProvider, perform
-from chronos_tui.screens.desk import Desk, local_zone
+from chronos_tui.screens.desk import Desk, beside, local_zone
 from chronos_tui.screens.frame import Frame
 from chronos_tui.screens.overview import OverviewScreen
 from chronos_tui.settings import Settings
@@ -70,7 +70,7 @@ class ChronosApp(App[None]):
         self.call_after_refresh(self._connect)
 
     def _connect(self) -> None:
-        self.run_worker(self._serve(), group="feed", exclusive=True)
+        beside(self, self._serve, group="feed")
 
     async def _serve(self) -> None:
         """Import what speaks to the daemon, off the loop, and hear it until the app ends."""
@@ -208,6 +208,12 @@ class ChronosApp(App[None]):
         at = cycle.index(self.theme) if self.theme in cycle else -1
         self.theme = cycle[(at + 1) % len(cycle)]
         self.notify(f"Theme {self.theme.removeprefix('chronos-')}", timeout=2)
+
+    def action_new_job(self) -> None:
+        from chronos_tui.screens.form import JobForm
+
+        if self.desk.ready:
+            self.push_screen(JobForm.new(self.desk))
 
     def action_freeze(self) -> None:
         self.frozen = not self.frozen

@@ -22,7 +22,7 @@ from chronos_tui.client.errors import ServerError, Unreachable
 from chronos_tui.client.live import LiveClient
 from chronos_tui.feed.link import Link, LinkKind, Listener
 from chronos_tui.feed.sequence import Sequence
-from scheduler_daemon.contract.events import Event, FeedMessage, Heartbeat, LogMessage, parse_message
+from scheduler_daemon.contract.events import Event, FeedMessage, LogMessage, parse_message
 from scheduler_daemon.contract.system import Session
 
 OVERDUE_S = 2.3
@@ -179,7 +179,7 @@ class Feed:
             self._snapshot_wanted.set()
         if isinstance(message, FeedMessage):
             self._listener.heard(Event.model_construct(**{name: getattr(message, name) for name in Event.model_fields}))
-        elif isinstance(message, Heartbeat) and not message.epoch:
+        elif not message.epoch:
             self._snapshot_wanted.set()  # the picture is being rebuilt; what is read comes from SQL
 
     async def _watch(self) -> None:
@@ -189,7 +189,7 @@ class Feed:
             await asyncio.sleep(0.1)
             now = time.monotonic()
             silence = now - self._heard_at
-            if (silence > OVERDUE_S and now - asked > ANSWER_S) or (now - asked > PING_S and self._link.kind == "live"):
+            if now - asked > (ANSWER_S if silence > OVERDUE_S else PING_S):
                 asked = now
                 if not await self._answers():
                     self._say("stale", why="the server does not answer")
@@ -239,7 +239,7 @@ async def _subscriber(session: Session) -> AsyncIterator[PubSub]:
         encoding_errors="replace",
         socket_connect_timeout=SUBSCRIBE_S,
         socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
     pubsub = client.pubsub()

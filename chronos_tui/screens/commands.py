@@ -85,7 +85,7 @@ def _with_argument(app: App[Any], desk: Desk, name: str, rest: str) -> None:
     elif name in {"jobs", "runs"}:
         screen.post_message(OpenList("jobs" if name == "jobs" else "executions", rest))
     elif name == "job" and isinstance(screen, Frame) and desk.ready:
-        screen.attempt(_open_job(screen, rest))
+        screen.attempt(partial(_open_job, screen, rest))
     elif name == "theme":
         _change_theme(app, rest)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chronos_tui.board import Board
 from chronos_tui.widgets.header import Connection
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
     from chronos_tui.client.live import LiveClient
     from chronos_tui.feed import Feed
     from scheduler_daemon.contract.executions import ExecutionView
@@ -52,6 +54,11 @@ class Desk:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def beside(node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str) -> None:
+    """Do `work` beside everything else; a later one of the group takes its place."""
+    node.run_worker(cast("Any", work), group=group, exclusive=True)  # mypy cannot solve Textual's type of work
 
 
 def local_zone(environ: Mapping[str, str]) -> tzinfo:

@@ -72,7 +72,7 @@ class ExecutionsScreen(RowVerbs):
     def _ask_again(self) -> None:
         self._asking = False
         if self.desk.ready and self.is_current:
-            self.attempt(self.read())
+            self.attempt(self.read)
 
     def second(self) -> None:
         self.table.repaint_cells()
@@ -82,7 +82,7 @@ class ExecutionsScreen(RowVerbs):
 
     @on(LineTable.WindowWanted)
     def _load_older(self) -> None:
-        self.attempt(self.table.read_older(), group="older")
+        self.attempt(self.table.read_older, group="older")
 
     # What the user does
 
@@ -106,10 +106,12 @@ class ExecutionsScreen(RowVerbs):
         if text.strip() == self.filter:
             return
         self.filter = text.strip()
+        if not self.query(RunTable):
+            return  # not composed yet; it is read then
         self.table.forget()
         self.show_place()
         if self.desk.ready:
-            self.attempt(self._filter_soon())
+            self.attempt(self._filter_soon)
 
     async def _filter_soon(self) -> None:
         await asyncio.sleep(TYPING_S)

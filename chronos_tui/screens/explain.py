@@ -14,7 +14,7 @@ from textual.widgets import Static
 from chronos_tui.client.errors import ServerError, Unreachable
 from chronos_tui.format import printable, stamp
 from chronos_tui.messages import sentence
-from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.desk import Desk, beside
 
 
 class Explain(ModalScreen[None]):
@@ -43,7 +43,7 @@ class Explain(ModalScreen[None]):
             yield Static("", id="reasons", markup=False)
 
     def on_mount(self) -> None:
-        self.run_worker(self._ask())
+        beside(self, self._ask, group="ask")
 
     async def _ask(self) -> None:
         at = self._at.isoformat() if self._at else None

@@ -1,6 +1,6 @@
 """What all screens have: header, body, the line for commands and filters, footer; and how they ask and complain."""
 
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from textual import on
@@ -12,7 +12,7 @@ from chronos_tui import keymap
 from chronos_tui.board import Dirty
 from chronos_tui.client.errors import ServerError, Unreachable
 from chronos_tui.messages import sentence, title
-from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.desk import Desk, beside
 from chronos_tui.widgets.footer import Footer
 from chronos_tui.widgets.header import Header
 from chronos_tui.widgets.help import Place
@@ -71,17 +71,23 @@ class Frame(Screen[None]):
         self.show_place()
         self.greyed(stale=self.desk.stale)
         if self.desk.ready:
-            self.attempt(self.read())
+            self.attempt(self.read)
 
     def show_place(self) -> None:
         """Write the header anew."""
+        if not self.query(Header):
+            return  # not composed yet; it will be shown then
         header = self.query_one(Header)
         header.show(crumbs=self.crumbs(), connection=self.desk.connection)
         header.tick(self.desk.now(), self.desk.zone)
 
-    def attempt(self, work: Coroutine[Any, Any, Any], *, group: str = "read") -> None:
+    def attempt(self, work: Callable[[], Awaitable[Any]], *, group: str = "read") -> None:
         """Do `work` beside everything else; an error we expect is said. A later one of the group replaces it."""
-        self.run_worker(self.said(work), group=group, exclusive=True)
+
+        async def saying() -> None:
+            await self.said(work())
+
+        beside(self, saying, group=group)
 
     async def said(self, work: Awaitable[Answer], done: str = "") -> Answer | None:
         """Wait for an answer of the server and return it; say `done`, or what went wrong and return None."""

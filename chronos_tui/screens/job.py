@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -43,8 +44,8 @@ class JobScreen(RowVerbs):
     BINDINGS = bound(
         *VERBS, "app.previous_tab", "app.next_tab", show=("row.run", "row.log", "row.pause", "row.edit", "app.next_tab")
     )
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (16, "-middle"), (28, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-middle"), (28, "-high")]  # noqa: RUF012 - Textual calls it an instance variable
     DEFAULT_CSS = """
     JobScreen #charts { height: 7; display: none; margin: 1 0 0 0; }
     JobScreen.-high #charts { display: block; }
@@ -190,7 +191,7 @@ class JobScreen(RowVerbs):
     def _reread(self) -> None:
         self._rereading = False
         if self.desk.ready and self.is_current:
-            self.attempt(self.read())
+            self.attempt(self.read)
 
     def second(self) -> None:
         self._show_job()
@@ -210,7 +211,7 @@ class JobScreen(RowVerbs):
     def action_cancel(self) -> None:
         run = self.table.run_under_cursor if self._pane == 0 else None
         if run is not None and not run.state.final:
-            self.attempt(self._cancel_runs([run]), group="verb")
+            self.attempt(partial(self._cancel_runs, [run]), group="verb")
         else:
             super().action_cancel()
 
@@ -231,11 +232,11 @@ class JobScreen(RowVerbs):
         self._pane = (self._pane + by) % len(PANES)
         self._show_pane()
         if self.desk.ready:
-            self.attempt(self._read_pane(), group="pane")
+            self.attempt(self._read_pane, group="pane")
 
     @on(LineTable.WindowWanted)
     def _load_older(self) -> None:
-        self.attempt(self.table.read_older(), group="older")
+        self.attempt(self.table.read_older, group="older")
 
     @on(LineTable.Chosen)
     def _open(self, event: LineTable.Chosen) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from textual import on
@@ -11,7 +12,7 @@ from textual.app import ComposeResult
 
 from chronos_tui.board import Dirty
 from chronos_tui.messages import OpenJob
-from chronos_tui.screens.desk import Desk
+from chronos_tui.screens.desk import Desk, beside
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.rows import JOB_COLUMNS, STRIP, JobRow, Past, job_painter, past_of
 from chronos_tui.screens.verbs import VERBS, RowVerbs
@@ -100,7 +101,7 @@ class JobsScreen(RowVerbs):
 
     @on(LineTable.WindowWanted)
     def _load_window(self, event: LineTable.WindowWanted) -> None:
-        self.run_worker(self.said(self._load(event.first)), group="window")
+        self.attempt(partial(self._load, event.first), group=f"window {event.first}")
 
     async def _load(self, first: int) -> None:
         page = await self._page(first)
@@ -130,7 +131,7 @@ class JobsScreen(RowVerbs):
         if asyncio.get_running_loop().time() - self._moved_at < RESORT_S / 2:
             self._ask_soon()
         elif self.desk.ready and self.is_current:
-            self.attempt(self.read())
+            self.attempt(self.read)
 
     def second(self) -> None:
         self.table.repaint_cells()
@@ -142,7 +143,7 @@ class JobsScreen(RowVerbs):
 
     def _want_pasts(self) -> None:
         if self.desk.ready and self.size.width >= 100:
-            self.run_worker(self._read_pasts(), group="pasts", exclusive=True)
+            beside(self, self._read_pasts, group="pasts")
 
     async def _read_pasts(self) -> None:
         await asyncio.sleep(0.15)
@@ -183,7 +184,7 @@ class JobsScreen(RowVerbs):
     def _order(self, event: LineTable.SortWanted) -> None:
         self.sort, self.reverse = event.column, event.reverse
         self.table.show_sort(self.sort, reverse=self.reverse)
-        self.attempt(self.read())
+        self.attempt(self.read)
 
     def action_filter(self) -> None:
         self._filter_before = self.filter
@@ -193,8 +194,8 @@ class JobsScreen(RowVerbs):
         """Show the jobs that a filter finds."""
         self.filter = text.strip()
         self.show_place()
-        if self.desk.ready:
-            self.attempt(self._filter_soon())
+        if self.desk.ready and self.query(LineTable):
+            self.attempt(self._filter_soon)
 
     async def _filter_soon(self) -> None:
         await asyncio.sleep(TYPING_S)

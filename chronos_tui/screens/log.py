@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual import on
@@ -82,7 +83,7 @@ class LogScreen(RowVerbs):
         self.show_place()
         if not self._began:
             self._began = True
-            self.attempt(self._follow(), group="follow")
+            self.attempt(self._follow, group="follow")
 
     async def _follow(self) -> None:
         from chronos_tui.feed.follow import LogFollower
@@ -124,7 +125,7 @@ class LogScreen(RowVerbs):
 
     @on(LogView.EarlierWanted)
     def _earlier(self, event: LogView.EarlierWanted) -> None:
-        self.attempt(self._read_earlier(event.before), group="earlier")
+        self.attempt(partial(self._read_earlier, event.before), group="earlier")
 
     async def _read_earlier(self, before: int) -> None:
         """Put the lines before those held in front of them."""

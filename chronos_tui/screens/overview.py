@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -63,8 +63,8 @@ class OverviewScreen(RowVerbs):
     name_in_crumbs = "overview"
     help_ids = ("table.*", *RUN_VERBS)
     BINDINGS = bound(*RUN_VERBS, show=("row.log", "row.cancel", "row.run"))
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (20, "-middle"), (32, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (32, "-high")]  # noqa: RUF012 - Textual calls it an instance variable
     DEFAULT_CSS = """
     OverviewScreen #tiles { height: 3; margin: 0 0 1 0; }
     OverviewScreen #tiles Tile { margin: 0 1 0 0; }
@@ -181,7 +181,7 @@ class OverviewScreen(RowVerbs):
     def _count(self) -> None:
         self._counting = False
         if self.desk.ready and self.is_current:
-            self.attempt(self.read(), group="count")
+            self.attempt(self.read, group="count")
 
     def second(self) -> None:
         for table in self.query(LineTable):

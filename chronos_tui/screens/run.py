@@ -73,7 +73,7 @@ class RunScreen(RowVerbs):
         self._show()
         if not self._began:
             self._began = True
-            self.attempt(self._follow(), group="follow")
+            self.attempt(self._follow, group="follow")
 
     async def _follow(self) -> None:
         from chronos_tui.feed.follow import LogFollower

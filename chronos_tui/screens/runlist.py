@@ -10,7 +10,7 @@ from chronos_tui.screens.query import RunFilter
 from chronos_tui.screens.rows import HISTORY_COLUMNS, RUN_COLUMNS, run_painter
 from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.line_table import LineTable
-from chronos_tui.widgets.rows import WINDOW, Row
+from chronos_tui.widgets.rows import WINDOW, Key, Row
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
@@ -82,7 +82,7 @@ class RunTable(LineTable):
         """Show newer documents of runs that are listed; return whether one is not listed."""
         known = {run.id: run for run in runs if run.id in self._runs}
         self._runs |= known
-        self.update_rows(known)
+        self.update_rows(cast("dict[Key, Any]", known))
         return len(known) < len(runs)
 
     def _show(self) -> None:

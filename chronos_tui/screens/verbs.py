@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chronos_tui.format import printable
@@ -37,9 +38,9 @@ class RowVerbs(Frame):
     def action_run_job(self) -> None:
         run = self.run_meant()
         if run is not None:
-            self.attempt(self._run_again(run), group="verb")
+            self.attempt(partial(self._run_again, run), group="verb")
         elif jobs := self._some():
-            self.attempt(self._run_jobs(jobs), group="verb")
+            self.attempt(partial(self._run_jobs, jobs), group="verb")
 
     async def _run_again(self, run: ExecutionView) -> None:
         job = await self.said(self.desk.client.job(run.job_id))
@@ -56,7 +57,7 @@ class RowVerbs(Frame):
 
     def action_pause(self) -> None:
         if jobs := self._some():
-            self.attempt(self._pause(jobs), group="verb")
+            self.attempt(partial(self._pause, jobs), group="verb")
 
     async def _pause(self, jobs: Sequence[JobView]) -> None:
         client = self.desk.client
@@ -71,9 +72,9 @@ class RowVerbs(Frame):
     def action_cancel(self) -> None:
         run = self.run_meant()
         if run is not None:
-            self.attempt(self._cancel_runs([run]), group="verb")
+            self.attempt(partial(self._cancel_runs, [run]), group="verb")
         elif jobs := self._some():
-            self.attempt(self._cancel_active(jobs), group="verb")
+            self.attempt(partial(self._cancel_active, jobs), group="verb")
 
     async def _cancel_active(self, jobs: Sequence[JobView]) -> None:
         runs = []
@@ -103,7 +104,7 @@ class RowVerbs(Frame):
             if jobs[0].last is None:
                 self.tell(f"{printable(jobs[0].name)} has not run yet (r runs it now)")
             else:
-                self.attempt(self._open_latest_log(jobs[0]), group="verb")
+                self.attempt(partial(self._open_latest_log, jobs[0]), group="verb")
 
     async def _open_latest_log(self, job: JobView) -> None:
         page = await self.desk.client.executions(job=job.id, limit=1)
@@ -130,7 +131,7 @@ class RowVerbs(Frame):
 
     def action_delete(self) -> None:
         if jobs := self._some(one=True):
-            self.attempt(self._delete(jobs[0]), group="verb")
+            self.attempt(partial(self._delete, jobs[0]), group="verb")
 
     async def _delete(self, job: JobView) -> None:
         detail = "Its history stays; runs that are active go on."

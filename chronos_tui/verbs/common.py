@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from chronos_tui.client import Client
+from chronos_tui.format import parse_duration_ms
 from chronos_tui.settings import Settings
-from chronos_tui.verbs.durations import parse_duration_ms
 from chronos_tui.verbs.failure import wrong_use
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

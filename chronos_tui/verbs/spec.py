@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chronos_tui.verbs.durations import parse_duration_ms
+from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs.failure import wrong_use
 
 Schedules = Annotated[

@@ -17,7 +17,7 @@ from chronos_tui.widgets.ink import Ink, ascii_only
 class Connection:
     """How the daemon is heard."""
 
-    kind: Literal["connecting", "live", "reconnecting", "stale"]
+    kind: Literal["connecting", "live", "polling", "reconnecting", "stale"]
     delay_ms: float | None = None
     """Of the last round trip, while live."""
     retry_s: float | None = None

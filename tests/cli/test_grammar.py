@@ -238,14 +238,14 @@ def test_an_address_that_names_no_server_is_refused(text: str) -> None:
     [("250ms", 250), ("90s", 90_000), ("1h30m", 5_400_000), ("1.5d", 129_600_000), ("2w", 1_209_600_000)],
 )
 def test_lengths_of_time_are_read_as_typed(text: str, ms: int) -> None:
-    from chronos_tui.verbs.durations import parse_duration_ms
+    from chronos_tui.format import parse_duration_ms
 
     assert parse_duration_ms(text) == ms
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5 m", "1h30", "5y", "٣m"])
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
-    from chronos_tui.verbs.durations import parse_duration_ms
+    from chronos_tui.format import parse_duration_ms
 
     with pytest.raises(ValueError, match="not a length of time"):
         parse_duration_ms(text)

@@ -1,0 +1,272 @@
+"""A job in a form: judged as it is typed, its meaning and next ten fires beside it; what is wrong is never saved."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from chronos_tui import format as fmt
+from chronos_tui.client.errors import ServerError, Unreachable
+from chronos_tui.messages import OpenJob, sentence
+from chronos_tui.screens import jobdraft, jobfacts
+from chronos_tui.screens.desk import Desk, beside
+from chronos_tui.screens.facts import Fact, Facts
+from chronos_tui.widgets.confirm import Confirm
+
+if TYPE_CHECKING:
+    from scheduler_daemon.contract.jobs import JobSpec, JobView
+
+TYPING_S = 0.2
+"""How long the preview waits for the next key."""
+NEW = {"concurrency": "forbid", "misfire": "run_once"}
+
+
+class JobForm(ModalScreen[None]):
+    """Fields at the left; what they mean at the right, or below where there is no room."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
+    DEFAULT_CSS = """
+    JobForm { align: center middle; }
+    JobForm > Vertical { width: 140; max-width: 100%; height: 90%; background: $surface; border: round $accent; }
+    JobForm.-narrow > Vertical { height: 100%; border: none; }
+    JobForm #both { height: 1fr; }
+    JobForm #fields { width: 3fr; padding: 0 1; }
+    JobForm #preview { width: 2fr; padding: 0 1; background: $background; }
+    JobForm.-narrow #both { layout: vertical; }
+    JobForm.-narrow #fields { height: 3fr; width: 1fr; }
+    JobForm.-narrow #preview { height: 2fr; width: 1fr; }
+    JobForm #heading { height: 1; padding: 0 1; text-style: bold; color: $accent; }
+    JobForm #keys { height: 1; padding: 0 1; color: $text-muted; }
+    JobForm .field { height: 1; }
+    JobForm .field Static { width: 12; color: $text-muted; }
+    JobForm .field Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $panel; }
+    JobForm .field Input:focus { border: none; background: $cs-cursor; }
+    JobForm .field Input.-invalid { border: none; }
+    JobForm .wrong { display: none; height: auto; padding: 0 0 0 13; color: $error; }
+    JobForm .wrong.-said { display: block; }
+    JobForm Facts { background: $background; padding: 0; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "leave"),
+        Binding("f2", "save", "save"),
+        Binding("down", "app.focus_next", "next field", show=False),
+        Binding("up", "app.focus_previous", "previous field", show=False),
+    ]
+
+    def __init__(self, desk: Desk, heading: str, texts: Mapping[str, str], job: JobView | None = None) -> None:
+        """Edit `job`, or make a new one."""
+        super().__init__()
+        self._desk, self._heading, self._job = desk, heading, job
+        self._base: JobSpec | None = None
+        """What a clone keeps of the fields the form does not show."""
+        self._begun = {field.id: "" for field in jobdraft.FIELDS} | dict(texts)
+        self._paused = False
+        self._touched: set[str] = set()
+        self._saving = False
+
+    @classmethod
+    def editing(cls, desk: Desk, job: JobView) -> JobForm:
+        """Edit a job."""
+        return cls(desk, f"Edit {job.name}", jobdraft.texts_of(job.spec), job)
+
+    @classmethod
+    def cloning(cls, desk: Desk, job: JobView) -> JobForm:
+        """Make a copy, paused, under another name."""
+        form = cls(
+            desk, f"Copy of {job.name} (paused)", jobdraft.texts_of(job.spec) | {"name": f"{job.name}-copy"[:80]}
+        )
+        form._base, form._paused = job.spec, True
+        return form
+
+    @classmethod
+    def new(cls, desk: Desk) -> JobForm:
+        """Make a job."""
+        return cls(desk, "New job", NEW | {"schedule.zone": str(desk.zone)})
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(fmt.printable(self._heading), id="heading", markup=False)
+            with Horizontal(id="both"):
+                with VerticalScroll(id="fields", can_focus=False):
+                    for field in jobdraft.FIELDS:
+                        with Horizontal(classes="field"):
+                            yield Static(field.label, markup=False)
+                            yield Input(
+                                self._begun[field.id], placeholder=field.hint, id=_css(field.id), select_on_focus=False
+                            )
+                        yield Static("", id=f"{_css(field.id)}-wrong", classes="wrong", markup=False)
+                with VerticalScroll(id="preview", can_focus=False):
+                    yield Facts()
+            yield Static("Enter saves   Tab next field   Esc leaves", id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#name" if self._job is None else "#schedule-expressions", Input).focus()
+        self._judge_soon()
+
+    # As one types
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What stands in the fields."""
+        return {field.id: self.query_one(f"#{_css(field.id)}", Input).value for field in jobdraft.FIELDS}
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self._touched.add(str(event.input.id))
+        self._judge_soon()
+
+    def _judge_soon(self) -> None:
+        beside(self, self._judge, group="judge")
+
+    async def _judge(self) -> None:
+        await asyncio.sleep(TYPING_S)
+        problems = self._local_problems(self.texts)
+        schedule_wrong = await self._preview()
+        if schedule_wrong:
+            problems[schedule_wrong[0]] = schedule_wrong[1]
+        touched = self._touched if self._job is None else {_css(field.id) for field in jobdraft.FIELDS}
+        self._show_problems({name: words for name, words in problems.items() if _css(name) in touched})
+
+    def _local_problems(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Return what the contract itself refuses, by field."""
+        from pydantic import ValidationError
+
+        from scheduler_daemon.contract.jobs import JobSpec
+
+        problems: dict[str, str] = {}
+        values = jobdraft.values_of(texts, problems)
+        try:
+            JobSpec.model_validate(values)
+        except ValidationError as error:
+            for wrong in error.errors():
+                name = _field_of(".".join(str(part) for part in wrong["loc"]))
+                problems.setdefault(name, wrong["msg"].removeprefix("Value error, "))
+        return problems
+
+    async def _preview(self) -> tuple[str, str] | None:
+        """Show what the schedule means; return the field that is wrong and why, if one is."""
+        from pydantic import ValidationError
+
+        from scheduler_daemon.contract.jobs import SchedulePreviewRequest
+        from scheduler_daemon.contract.schedule import Schedule
+
+        kept = self._kept_schedule()
+        try:
+            schedule = Schedule.model_validate(kept | jobdraft.schedule_of(self.texts))
+            request = SchedulePreviewRequest(schedule=schedule, job_id=self._job.id if self._job else "")
+            found = await self._desk.client.preview(request)
+        except ValidationError as error:
+            return "schedule.expressions", error.errors()[0]["msg"]
+        except (ServerError, Unreachable) as error:
+            self.query_one(Facts).show([Fact("means", "–", "muted")])
+            return _blamed(error), sentence(error)
+        facts = [Fact("means", found.words, "title")]
+        facts += [Fact("careful", warning, "late") for warning in found.warnings]
+        self.query_one(Facts).show(facts + jobfacts.fires(found.fires, self._desk.now(), self._desk.zone))
+        return None
+
+    def _kept_schedule(self) -> dict[str, Any]:
+        spec = self._job.spec if self._job else self._base
+        return spec.schedule.model_dump(mode="json") if spec else {}
+
+    def _show_problems(self, problems: Mapping[str, str]) -> None:
+        for field in jobdraft.FIELDS:
+            line = self.query_one(f"#{_css(field.id)}-wrong", Static)
+            words = fmt.printable(problems.get(field.id, ""))
+            line.update(words)
+            line.set_class(bool(words), "-said")
+
+    # Saving
+
+    @on(Input.Submitted)
+    def action_save(self) -> None:
+        if not self._saving:
+            self._saving = True
+            beside(self, self._save, group="save")
+
+    async def _save(self) -> None:
+        try:
+            problems = self._local_problems(self.texts)
+            wrong = None if problems else await self._preview()
+            if wrong:
+                problems[wrong[0]] = wrong[1]
+            if problems:
+                self._say_problems(problems)
+                return
+            saved = await self._send()
+        except (ServerError, Unreachable) as error:
+            self._say_refusal(error)
+            return
+        finally:
+            self._saving = False
+        self._desk.board.learn_job(saved)
+        self.app.notify(f"{fmt.printable(saved.name)} is saved, version {saved.version}", timeout=3, markup=False)
+        self.dismiss()
+        if self._job is None:
+            self.app.post_message(OpenJob(saved.id))
+
+    async def _send(self) -> JobView:
+        from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec
+
+        values = jobdraft.values_of(self.texts, {})
+        if self._job is not None:
+            patch = JobPatch(version=self._job.version, changes=jobdraft.changes(self._job.spec, values))
+            return await self._desk.client.patch_job(self._job.id, patch) if patch.changes else self._job
+        if self._base is not None:
+            values = {
+                **self._base.model_dump(mode="json"),
+                **values,
+                "schedule": self._kept_schedule() | values["schedule"],
+            }
+        request = JobCreate(spec=JobSpec.model_validate(values), paused=self._paused)
+        return await self._desk.client.create_job(request, key=secrets.token_hex(16))
+
+    def _say_refusal(self, error: ServerError | Unreachable) -> None:
+        """Put what the server said beside the field it is about."""
+        problems = {}
+        if isinstance(error, ServerError):
+            for wrong in error.problem.get("errors") or ():
+                problems[_field_of(str(wrong.get("field", "")))] = str(wrong.get("message", ""))
+        self._say_problems(problems or {_blamed(error): sentence(error)})
+
+    def _say_problems(self, problems: Mapping[str, str]) -> None:
+        self._show_problems(problems)
+        first = next((field.id for field in jobdraft.FIELDS if field.id in problems), "name")
+        self.query_one(f"#{_css(first)}", Input).focus()
+
+    def action_leave(self) -> None:
+        beside(self, self._leave, group="leave")
+
+    async def _leave(self) -> None:
+        if self.texts == self._begun or await self.app.push_screen_wait(Confirm("Leave without saving?")):
+            self.dismiss()
+
+
+def _css(name: str) -> str:
+    return name.replace(".", "-")
+
+
+def _field_of(path: str) -> str:
+    """Return the form's field for a path such as `spec.schedule.expressions.0`; the first one if it has none."""
+    path = path.removeprefix("spec.").removeprefix("changes.")
+    known = [field.id for field in jobdraft.FIELDS]
+    named = next((name for name in known if path == name or path.startswith(f"{name}.")), None)
+    return named or ("schedule.expressions" if path.startswith("schedule") else "name")
+
+
+def _blamed(error: Exception) -> str:
+    if not isinstance(error, ServerError):
+        return "name"
+    fields = [str(wrong.get("field", "")) for wrong in error.problem.get("errors") or ()]
+    if fields:
+        return _field_of(fields[0])
+    return "schedule.expressions" if error.kind == "bad_schedule" else "name"
