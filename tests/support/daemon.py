@@ -89,6 +89,18 @@ class DaemonHandle:
             check=False,
         )
 
+    def chronosd(self, verb: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `chronosd verb --state STATE arguments` beside the daemon, as `chronos` does."""
+        return subprocess.run(
+            [sys.executable, "-m", "scheduler_daemon", verb, "--state", str(self.state), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environ,
+            check=False,
+        )
+
     def json(self, *arguments: str, stdin: str | None = None) -> Any:
         """Run a verb with --json, expect it to succeed, and return its document."""
         at = arguments.index("--") if "--" in arguments else len(arguments)
