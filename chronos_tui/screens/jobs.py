@@ -54,7 +54,7 @@ class JobsScreen(RowVerbs):
         self._asking = False
 
     def body(self) -> ComposeResult:
-        yield LineTable(JOB_COLUMNS, cast("Any", job_painter(self.desk.now, lambda: ascii_only(self))))
+        yield LineTable(JOB_COLUMNS, cast("Any", job_painter(self.desk.now, self.desk.zone, lambda: ascii_only(self))))
 
     @property
     def table(self) -> LineTable:

@@ -95,8 +95,11 @@ def state_cell(name: str, *, ascii_only: bool = False) -> Cell:
     return Cell(f"{look.ascii if ascii_only else look.glyph} {look.word}", look.tone)
 
 
-def job_painter(now: Callable[[], datetime], ascii_only: Callable[[], bool]) -> Callable[[JobRow], list[Cell]]:
-    """Return what makes the cells of JOB_COLUMNS."""
+def job_painter(
+    now: Callable[[], datetime], zone: tzinfo, ascii_only: Callable[[], bool]
+) -> Callable[[JobRow], list[Cell]]:
+    """Return what makes the cells of JOB_COLUMNS. A schedule's zone is named where it is not `zone`."""
+    here = f", {zone} time"
 
     def paint(row: JobRow) -> list[Cell]:
         job, past = row
@@ -108,7 +111,7 @@ def job_painter(now: Callable[[], datetime], ascii_only: Callable[[], bool]) -> 
         return [
             state_cell(job_state(job, moment), ascii_only=plain),
             Cell(job.name, "title"),
-            Cell(job.words, "muted"),
+            Cell(job.words.removesuffix(here), "muted"),
             Cell(fmt.relative(ended, moment) if ended else "never", "muted"),
             _next(job, moment),
             Cell("" if took is None else fmt.duration(took)),

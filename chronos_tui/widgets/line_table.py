@@ -38,7 +38,7 @@ class LineTable(ScrollView, can_focus=True):
         height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; background: $background;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(keymap.bindings("table.*", show=("table.open", "table.mark")))
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.bindings("table.*", show=("table.open",)))
 
     stale: reactive[bool] = reactive(default=False)
     """Greys the whole table: what it shows is no longer known to be true."""

@@ -128,12 +128,12 @@ async def test_the_footer_lists_the_keys_of_the_focused_pane_and_help_last() -> 
         app.query_one(Tile).focus()
         await pilot.pause()
 
-        assert in_table == " Enter open  Space mark  r run  l log  ? help"
+        assert in_table == " Enter open  r run  l log  ? help"
         assert picture(app)[-1] == " Enter open  r run  l log  ? help"
 
 
 async def test_a_narrow_footer_drops_whole_keys_but_never_help() -> None:
-    async with shown((30, 10)) as (app, _pilot):
+    async with shown((26, 10)) as (app, _pilot):
         assert picture(app)[-1] == " Enter open  ? help"
 
 
