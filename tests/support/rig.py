@@ -1,0 +1,71 @@
+"""A clock that tests set, and a ticker on a real database whose starts are noted instead of becoming processes."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.starts import Starts
+from scheduler_daemon.engine.ticker import Ticker
+from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.storage.session import Database
+from tests.support.world import HOLDER, NOON
+
+
+class Clock:
+    """The wall clock as tests set it."""
+
+    def __init__(self) -> None:
+        self.now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        """Read it."""
+        return self.now
+
+    def forward(self, **span: float) -> None:
+        """Set it forward, or back by a negative span."""
+        self.now += timedelta(**span)
+
+
+class Launches:
+    """A runner and follower that note what they are given."""
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+
+    async def launch(self, batch: Sequence[LaunchRequest]) -> None:
+        """Note them as started."""
+        self.started += [request.execution_id for request in batch]
+        await asyncio.sleep(0)
+
+    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+        """The output is nobody's business here."""
+
+
+class Rig:
+    """A ticker with everything below it."""
+
+    def __init__(self, database: Database, max_active: int) -> None:
+        self.clock = Clock()
+        self.launches = Launches()
+        self.database = database
+        self.dispatcher = Dispatcher(
+            database,
+            self.launches,
+            self.launches,
+            Starts(),
+            holder=HOLDER,
+            max_active=max_active,
+            recorded=lambda: None,
+            now=self.clock,
+        )
+        self.ticker = Ticker(database, self.dispatcher, self.clock, timedelta(seconds=5))
+
+    async def until(self, end: datetime) -> None:
+        """Let the clock run: from each moment the ticker wants to come back at to the next."""
+        while True:
+            upcoming = await self.ticker.step()
+            if upcoming is None or upcoming > end:
+                self.clock.now = end
+                return
+            self.clock.now = max(self.clock.now, upcoming)
