@@ -1,0 +1,67 @@
+"""A job as it is typed: what the texts of a form mean, and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chronos_tui.screens import jobdraft
+from chronos_tui.screens.query import RunFilter, parse_run_filter
+from scheduler_daemon.contract.jobs import JobSpec
+
+TEXTS = {field.id: "" for field in jobdraft.FIELDS} | {
+    "name": "a", "command": "true", "concurrency": "forbid", "misfire": "run_once", "schedule.zone": "UTC",
+}  # fmt: skip
+
+
+@given(
+    st.builds(
+        JobSpec,
+        name=st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+        command=st.sampled_from(["true", "a && b | c", "for x in 1 2; do\n  echo $x\ndone"]),
+        tags=st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), max_size=3).map(tuple),
+        timeout_ms=st.one_of(st.none(), st.integers(1, 10**8)),
+        env=st.dictionaries(
+            st.from_regex(r"[A-Z]{1,5}", fullmatch=True), st.sampled_from(["", "x y", "it's", '"']), max_size=3
+        ),
+    )
+)
+def test_a_form_that_nobody_touched_changes_nothing(spec: JobSpec) -> None:
+    problems: dict[str, str] = {}
+
+    values = jobdraft.values_of(jobdraft.texts_of(spec), problems)
+
+    assert (jobdraft.changes(spec, values), problems) == ({}, {})
+
+
+def test_a_changed_schedule_keeps_what_the_form_does_not_show() -> None:
+    spec = JobSpec.model_validate(
+        {"name": "a", "command": "b", "schedule": {"expressions": ["@daily"], "zone": "UTC", "gap": "skip"}}
+    )
+    texts = jobdraft.texts_of(spec) | {"schedule.expressions": "@hourly | 0 9 * * 1"}
+
+    changed = jobdraft.changes(spec, jobdraft.values_of(texts, {}))
+
+    assert changed["schedule"]["expressions"] == ["@hourly", "0 9 * * 1"]
+    assert changed["schedule"]["gap"] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [("timeout_ms", "soon", "length of time"), ("env", "x", "no assignment"), ("env", "A='", "close what is quoted")],
+)
+def test_what_cannot_be_read_is_said_beside_its_field(field: str, text: str, said: str) -> None:
+    problems: dict[str, str] = {}
+
+    jobdraft.values_of(TEXTS | {field: text}, problems)
+
+    assert said in problems[field]
+
+
+def test_a_filter_of_runs_is_read_into_what_the_api_asks_for() -> None:
+    found = parse_run_filter("status:failed,ok job:backup since:2d disk full")
+
+    assert found == RunFilter("failed,succeeded", "backup", found.since, "disk full")
+    assert found.since is not None
+    assert found.since.days == 2
