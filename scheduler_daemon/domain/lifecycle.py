@@ -35,7 +35,7 @@ class Report:
     killed_by: Literal["timeout", "cancel"] | None = None
     cancelled_by: str | None = None
     cancel_reason: str = ""
-    timeout_ms: int | None = None
+    """Why it was killed, also for a timeout."""
     spawn_error: str | None = None
     unknown: bool = False
 
@@ -54,8 +54,7 @@ def verdict(report: Report) -> Verdict:
     if report.spawn_error is not None:
         return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
     if report.killed_by == "timeout":
-        limit = f" after {report.timeout_ms:,} ms" if report.timeout_ms else ""
-        return Verdict(State.FAILED, Outcome.TIMED_OUT, f"timed out{limit}")
+        return Verdict(State.FAILED, Outcome.TIMED_OUT, report.cancel_reason or "timed out")
     if report.killed_by == "cancel":
         by = report.cancelled_by or "the daemon"
         why = f": {report.cancel_reason}" if report.cancel_reason else ""

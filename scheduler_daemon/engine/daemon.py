@@ -151,6 +151,8 @@ class Daemon:
     async def check(self) -> None:
         """Look at the parts that do not report by themselves."""
         try:
+            if self.database.trouble:  # reads may work where writes do not: a full disk
+                await self.database.write(lambda db: meta.put(db, "written_again", self._now().isoformat()))
             await self.database.read(lambda db: db.execute(text("SELECT 1")))
             self._troubles.pop("database", None)
         except ChronosError as error:

@@ -41,6 +41,8 @@ class Database(Protocol):
     """Runs work in a transaction."""
 
     dialect: str
+    trouble: str
+    """Why the last write was not taken; empty while writes are."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a snapshot; its changes are rolled back. Raises Unavailable."""
@@ -138,6 +140,7 @@ class SQLiteDatabase:
     dialect = "sqlite"
 
     def __init__(self, path: Path) -> None:
+        self.trouble = ""
         self._engine = sqlite_engine(path)
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, "sql-read")
@@ -199,8 +202,11 @@ class SQLiteDatabase:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 for write in group:
                     _run(connection, write)
+            self.trouble = ""
         except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it and the thread live
             failure = unavailable(error) if isinstance(error, DBAPIError | sqlite3.Error) else error
+            if isinstance(failure, Unavailable):
+                self.trouble = str(failure)
             for write in group:
                 write.failure = Unavailable(str(failure)) if isinstance(failure, Unavailable) else failure
         _settle(group)
@@ -250,6 +256,7 @@ class PostgresDatabase:
         from asyncpg import PostgresError
         from sqlalchemy.ext.asyncio import create_async_engine
 
+        self.trouble = ""
         self._engine = create_async_engine(
             url,
             pool_size=10,
@@ -276,11 +283,16 @@ class PostgresDatabase:
         for tries_left in (2, 1, 0):
             try:
                 async with self._engine.begin() as connection:
-                    return await connection.run_sync(work)
+                    result = await connection.run_sync(work)
+                self.trouble = ""
+                return result
             except self._gone as error:
                 if tries_left and getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN:
                     continue
-                raise unavailable(error) from error
+                failure = unavailable(error)
+                if isinstance(failure, Unavailable):
+                    self.trouble = str(failure)
+                raise failure from error
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
