@@ -253,7 +253,8 @@ class LogSink:
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001  # one run spoils the batch, whatever way; found and logged there
-                await self._store_one_by_one(news)
+                refused = await self._store_one_by_one(news)
+                drafts = [draft for draft in drafts if draft.run.execution_id not in refused]
         for draft in drafts:
             if draft.run.execution_id in self._runs:
                 self._adopt(draft)
@@ -262,8 +263,9 @@ class LogSink:
             self._live.append(live)
             del self._live[:-BACKLOG]
 
-    async def _store_one_by_one(self, drafts: list[Draft]) -> None:
-        """Find the runs the database refuses for themselves (deleted, or followed by another daemon); let them go."""
+    async def _store_one_by_one(self, drafts: list[Draft]) -> set[int]:
+        """Return the runs whose draft the database refuses. They go on from what it has, or are let go."""
+        refused: set[int] = set()
         for draft in drafts:
             execution_id = draft.run.execution_id
             try:
@@ -271,10 +273,24 @@ class LogSink:
             except Unavailable:
                 raise
             except Exception as error:
+                refused.add(execution_id)
+                if await self._stored_unheard(draft):
+                    continue
                 log.exception("the output of run %d cannot be stored; it is no longer followed", execution_id)
                 if execution_id in self._ending:
                     self._ended[execution_id] = error
                 self.forget(execution_id)
+        return refused
+
+    async def _stored_unheard(self, draft: Draft) -> bool:
+        """Whether the database has more than we know, from a commit it did not confirm; then go on from there."""
+        execution_id = draft.run.execution_id
+        stored = await self._database.read(lambda db: logs.stored(db, execution_id))
+        if stored.next_seq <= draft.run.next_seq - len(draft.chunks):
+            return False
+        self._runs[execution_id] = log_reader.from_storage(execution_id, draft.run.limit_bytes, stored)
+        self._due[execution_id] = None
+        return True
 
     def _state_changed(self, draft: Draft) -> bool:
         old = self._runs.get(draft.run.execution_id)

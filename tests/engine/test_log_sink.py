@@ -19,7 +19,7 @@ from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.lines import MAX_LINE_BYTES
 from scheduler_daemon.engine.log_sink import LogSink, LogTotals
 from scheduler_daemon.storage import logs
-from scheduler_daemon.storage.session import Database, open_database
+from scheduler_daemon.storage.session import Database, Work, open_database
 from scheduler_daemon.storage.tables import metadata
 from tests.support.databases import Databases
 from tests.support.rows import NOON, add_execution, add_executions
@@ -71,6 +71,22 @@ class Bench:
 
     async def texts(self, execution_id: int, **options: Any) -> list[tuple[int, str]]:
         return [(line.number, line.text) for line in await self.lines(execution_id, **options)]
+
+
+class Forgetful:
+    """A database whose connection breaks once between a commit and its confirmation, when told."""
+
+    def __init__(self, database: Database) -> None:
+        self.dialect, self.trouble = database.dialect, ""
+        self.read, self.close, self._write = database.read, database.close, database.write
+        self.forget = False
+
+    async def write(self, work: Work[Any]) -> Any:
+        answer = await self._write(work)
+        if self.forget:
+            self.forget = False
+            raise Unavailable("the connection broke")
+        return answer
 
 
 @pytest.fixture
@@ -339,6 +355,31 @@ async def test_a_database_that_does_not_answer_costs_no_byte(lite: Bench) -> Non
     await lite.sink.finish(run)
 
     assert await lite.raw(run) == b"before\n" + big
+
+
+async def test_a_commit_that_nobody_confirmed_costs_and_doubles_nothing(bench: Bench) -> None:
+    forgetful = Forgetful(bench.database)
+    bench.database = forgetful
+    bench.sink = bench.new_sink()
+    run, other = await bench.start(), await bench.start()
+
+    for text in (b"one\ntw", b"o\nthree\n", b"four\n"):
+        bench.write(run, text)
+        bench.write(other, text, "stderr")
+        bench.now += timedelta(seconds=1)
+        await bench.sink.step()
+        forgetful.forget = True
+        bench.write(run, b"more\n")
+        with pytest.raises(Unavailable):
+            await bench.sink.step()
+        bench.write(run, b"again\n")
+    await bench.sink.finish(run)
+    await bench.sink.finish(other)
+
+    expected = b"one\ntwmore\nagain\no\nthree\nmore\nagain\nfour\nmore\nagain\n"
+    assert await bench.raw(run) == expected
+    assert await bench.raw(other, "stderr") == b"one\ntwo\nthree\nfour\n"
+    assert await bench.texts(run) == list(enumerate(expected.decode().splitlines(), 1))
 
 
 async def test_a_run_the_database_refuses_does_not_hold_up_others(bench: Bench) -> None:
