@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler_daemon.contract.executions import ACTIVE
@@ -15,7 +15,8 @@ EXECUTIONS = metadata.tables["executions"]
 LOG_STATES = metadata.tables["log_states"]
 
 Record = Row[*tuple[Any, ...]]
-_ACTIVE = [str(state) for state in ACTIVE]
+_IS_ACTIVE = text("executions.state IN ('queued', 'starting', 'running')")
+"""In the words of the partial index: with parameters for the values SQLite reads every run there ever was."""
 
 _VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
     EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id)
@@ -67,7 +68,7 @@ def page(
     job_id: str | None = None,
     states: Collection[str] = (),
     since: datetime | None = None,
-    text: str = "",
+    holding: str = "",
     before: int | None = None,
     limit: int = 100,
     owner_id: int | None = None,
@@ -80,12 +81,14 @@ def page(
         query = query.where(EXECUTIONS.c.job_id == job_id)
     if states:
         query = query.where(EXECUTIONS.c.state.in_(states))
+        if ACTIVE.issuperset(states):
+            query = query.where(_IS_ACTIVE)
     if since:
         query = query.where(EXECUTIONS.c.queued_at >= since)
     if before is not None:
         query = query.where(EXECUTIONS.c.id < before)
-    if text:
-        like = "%" + text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    if holding:
+        like = "%" + holding.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         columns = (JOBS.c.name, EXECUTIONS.c.reason)
         query = query.where(or_(*(func.lower(column).like(like, escape="\\") for column in columns)))
     return list(db.execute(query.order_by(EXECUTIONS.c.id.desc()).limit(limit)))
@@ -93,7 +96,7 @@ def page(
 
 def active(db: Connection, host: str | None = None) -> list[Record]:
     """Return every run that has not ended, oldest first; of one host, where it is named."""
-    query = _VIEW.where(EXECUTIONS.c.state.in_(_ACTIVE))
+    query = _VIEW.where(_IS_ACTIVE)
     if host is not None:
         query = query.where(EXECUTIONS.c.host == host)
     return list(db.execute(query.order_by(EXECUTIONS.c.id)))
@@ -101,7 +104,7 @@ def active(db: Connection, host: str | None = None) -> list[Record]:
 
 def queued(db: Connection, limit: int) -> list[Record]:
     """Return the runs that wait to be started, oldest first, locked against other daemons."""
-    query = _VIEW.where(EXECUTIONS.c.state == "queued").order_by(EXECUTIONS.c.id).limit(limit)
+    query = _VIEW.where(_IS_ACTIVE, EXECUTIONS.c.state == "queued").order_by(EXECUTIONS.c.id).limit(limit)
     return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS)))
 
 
@@ -149,7 +152,7 @@ def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> No
     """Note who wants a run to stop; the first wish counts."""
     db.execute(
         update(EXECUTIONS)
-        .where(EXECUTIONS.c.id == execution_id, EXECUTIONS.c.state.in_(_ACTIVE), EXECUTIONS.c.cancel_actor.is_(None))
+        .where(EXECUTIONS.c.id == execution_id, _IS_ACTIVE, EXECUTIONS.c.cancel_actor.is_(None))
         .values(cancel_actor=actor, cancel_reason=reason, version=EXECUTIONS.c.version + 1)
     )
 
@@ -171,10 +174,10 @@ def counts_since(db: Connection, since: datetime, owner_id: int | None = None) -
 
 def active_counts(db: Connection, owner_id: int | None = None) -> dict[str, int]:
     """Return how many runs are in each active state; of one owner's jobs, where one is named."""
-    return _counts(db, EXECUTIONS.c.state.in_(_ACTIVE), owner_id)
+    return _counts(db, _IS_ACTIVE, owner_id)
 
 
-def _counts(db: Connection, condition: ColumnElement[bool], owner_id: int | None) -> dict[str, int]:
+def _counts(db: Connection, condition: ColumnElement[bool] | TextClause, owner_id: int | None) -> dict[str, int]:
     query = select(EXECUTIONS.c.state, func.count()).where(condition).group_by(EXECUTIONS.c.state)
     if owner_id is not None:
         query = query.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id).where(JOBS.c.owner_id == owner_id)

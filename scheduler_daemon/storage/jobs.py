@@ -62,9 +62,11 @@ def slices(items: Sequence[Any], size: int = PARAMETERS) -> Iterable[Sequence[An
 
 def find(db: Connection, ref: str, *, lock: bool = False) -> Record | None:
     """Return the living job with this id or name; an id wins. Nobody changes a locked one before we are done."""
-    query = _VIEW.where(_LIVING, or_(JOBS.c.id == ref, JOBS.c.name == ref)).limit(2)
-    rows = db.execute(query.with_for_update(of=(JOBS, STATES)) if lock else query).all()
-    return next((row for row in rows if row.id == ref), rows[0] if rows else None)
+    query = _VIEW.with_for_update(of=(JOBS, STATES)) if lock else _VIEW
+    for column in (JOBS.c.id, JOBS.c.name):  # asked for either at once, SQLite would read every job
+        if found := db.execute(query.where(_LIVING, column == ref)).one_or_none():
+            return found
+    return None
 
 
 def by_ids(db: Connection, ids: Collection[str]) -> list[Record]:

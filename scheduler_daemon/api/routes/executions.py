@@ -68,7 +68,7 @@ async def list_executions(
             job_id=job_id,
             states=states,
             since=moment,
-            text=q,
+            holding=q,
             before=before,
             limit=limit + 1,
             owner_id=listing.owner_seen(actor),

@@ -1,0 +1,46 @@
+"""What is asked often reads an index, and never every run or job there is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from scheduler_daemon.storage import events, executions, jobs
+from scheduler_daemon.storage.session import Database
+
+HOT: dict[str, Callable[[Connection], Any]] = {
+    "the events to show": lambda db: events.pending(db, 500),
+    "the runs that wait": lambda db: executions.queued(db, 10),
+    "the runs that have not ended": executions.active,
+    "how many have not ended": executions.active_counts,
+    "a list of running runs": lambda db: executions.page(db, states=["running", "starting"]),
+    "a run at an instant": lambda db: executions.page(db, job_id="x"),
+    "a job by its id or name": lambda db: jobs.find(db, "nobody"),
+    "jobs by their ids": lambda db: jobs.by_ids(db, ["x"]),
+    "the next fires": lambda db: jobs.next_fires(db, 10),
+    "jobs of an import": lambda db: jobs.by_source(db, "crontab:root"),
+}
+
+
+@pytest.mark.parametrize("question", HOT)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_hot_questions_use_an_index(database: Database, question: str) -> None:
+    def plan(db: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(db, "before_cursor_execute", note)
+        HOT[question](db)
+        event.remove(db, "before_cursor_execute", note)
+        return [
+            row.detail for query, values in asked for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)
+        ]
+
+    steps = await database.read(plan)
+
+    assert steps
+    walks = [step for step in steps if step.startswith("SCAN") and "ix_events_pending" not in step]
+    assert [step for step in walks if "ix_executions_active" not in step] == []
