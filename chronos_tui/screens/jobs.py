@@ -46,6 +46,7 @@ class JobsScreen(RowVerbs):
         super().__init__(desk, **kwargs)
         self.filter = ""
         self._filter_before = ""
+        self._filter_shown = ""
         self.sort, self.reverse = "name", False
         self._pasts: dict[str, tuple[int, Past]] = {}
         """By job: the past, and the run that was its last when it was read."""
@@ -81,6 +82,7 @@ class JobsScreen(RowVerbs):
         if first and not page.items:
             first, page = 0, await self._page(0)
         rows = [self._row(job) for job in page.items]
+        self._filter_shown = self.filter
         self.table.set_rows(rows, first=first, total=page.total)
         self.show_place()
         self._want_pasts()
@@ -164,6 +166,10 @@ class JobsScreen(RowVerbs):
         return [jobs[str(key)] for key in keys if str(key) in jobs]
 
     # What the user does
+
+    @property
+    def settled(self) -> bool:
+        return self._filter_shown == self.filter
 
     def jobs_meant(self) -> Sequence[JobView]:
         jobs = self.desk.board.jobs

@@ -31,6 +31,11 @@ class RowVerbs(Frame):
         """Return the jobs a verb is about."""
         return ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the rows are those that were asked for; a verb typed ahead must not meet another row."""
+        return True
+
     def run_meant(self) -> ExecutionView | None:
         """Return the run a verb is about, where runs are shown."""
         return None
@@ -168,6 +173,9 @@ class RowVerbs(Frame):
 
     def _some(self, *, one: bool = False) -> Sequence[JobView]:
         jobs = self.jobs_meant()
+        if not self.settled:
+            self.tell("The filter was still at work; nothing was done")
+            return ()
         if not jobs or not self.desk.ready:
             self.tell("There is no job under the cursor")
             return ()

@@ -7,14 +7,35 @@ whoever binds them lets `check_action` answer `not typing(app)`, or the characte
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 Kind = Literal[":", "/"]
 REMEMBERED = 50  # lines of each kind
+
+
+class Line(Input):
+    """An input that judges keys in the order they were typed: what comes after Enter in one packet is not text."""
+
+    def on_key(self, event: events.Key) -> None:
+        prompt = self.parent
+        if not isinstance(prompt, Prompt):
+            return
+        if not prompt.is_open:
+            self.app.post_message(events.Key(event.key, event.character))  # for whoever has the focus now
+        elif event.key == "enter":
+            prompt.submit()
+        elif event.key == "escape":
+            prompt.action_close()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
 
 
 class Prompt(Horizontal):
@@ -59,10 +80,12 @@ class Prompt(Horizontal):
         self._history: dict[Kind, list[str]] = {":": [], "/": []}
         self._back = 0  # how many lines back in history
         self._draft = ""
+        self._before: Widget | None = None
+        """What had the focus."""
 
     def compose(self) -> ComposeResult:
         yield Static(self.kind, markup=False)
-        yield Input(compact=True)
+        yield Line(compact=True)
 
     @property
     def is_open(self) -> bool:
@@ -71,6 +94,7 @@ class Prompt(Horizontal):
     def open(self, kind: Kind, text: str = "") -> None:
         """Show the line with `text` in it and give it the focus."""
         self.kind, self._back, self._draft = kind, 0, text
+        self._before = self.screen.focused
         self.query_one(Static).update(kind)
         line = self.query_one(Input)
         with line.prevent(Input.Changed):
@@ -80,8 +104,9 @@ class Prompt(Horizontal):
         self.screen.set_focus(line)  # now: keys that arrived in the same packet are for this line, not for the rows
 
     def close(self) -> None:
-        """Hide the line."""
+        """Hide the line and give the focus back."""
         self.remove_class("-open")
+        self.screen.set_focus(self._before)
 
     def action_close(self) -> None:
         self.close()
@@ -108,9 +133,9 @@ class Prompt(Horizontal):
         if self.is_open:
             self.post_message(self.Changed(self.kind, event.value))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        text, history = event.value, self._history[self.kind]
+    def submit(self) -> None:
+        """Take the text, remember it, close."""
+        text, history = self.query_one(Input).value, self._history[self.kind]
         if text and text not in history[-1:]:
             history.append(text)
             del history[:-REMEMBERED]
