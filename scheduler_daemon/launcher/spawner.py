@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from scheduler_daemon.launcher import birth, cgroups, ends, kernel, spool
+from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
 from scheduler_daemon.launcher.reuse import Folders
 
@@ -141,12 +142,12 @@ class Spawner:
         except birth.AlreadyBegun:
             self._say("begun", run)
             return
-        except birth.Unstartable as error:
+        except Unstartable as error:
             self._fail(run, str(error))
             return
         try:
             self._give_birth(run, path, request, files)
-        except birth.Unstartable as error:
+        except Unstartable as error:
             self._fail(run, str(error))
         finally:
             for descriptor in files:
@@ -158,7 +159,7 @@ class Spawner:
         before = kernel.ticks_now()
         try:
             pid = birth.spawn(request, files, mark, tagged=group is None)
-        except birth.Unstartable:
+        except Unstartable:
             if group is not None:
                 self._go_home()
                 self._leave_group(group, crowded=False)

@@ -1,0 +1,138 @@
+"""Start a command as another account: fork, give up root for good, and only then run it.
+
+We never wear the account's identity ourselves, not even for the instant of a spawn: its other processes could stop,
+kill, slow down or pin the spawner meanwhile, which belongs to all accounts.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import signal
+import time
+from typing import NamedTuple, NoReturn
+
+from scheduler_daemon.launcher.command import Unstartable, enter, run_first, tag, why_not_started
+from scheduler_daemon.launcher.protocol import Message
+
+_ACCOUNT_KEPT = 30.0
+_LOOK_AFTER_MS = 10
+_LONGEST_WHY = 4096
+"""Bytes: as many as a pipe surely takes at once."""
+
+
+class Account(NamedTuple):
+    """Whom a job runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+_accounts: dict[str, tuple[float, Account]] = {}
+_own_uid = os.geteuid()
+
+
+def account(name: str | None) -> Account | None:
+    """Return whom to become, or None to stay who we are. Raises Unstartable for an unknown or forbidden account."""
+    if name is None:
+        return None
+    kept = _accounts.get(name)
+    now = time.monotonic()
+    if kept is None or now - kept[0] > _ACCOUNT_KEPT:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            raise Unstartable(f"user {name}: no such account") from None
+        groups = tuple(os.getgrouplist(name, entry.pw_gid))
+        kept = _accounts[name] = now, Account(entry.pw_uid, entry.pw_gid, groups)
+    found = kept[1]
+    if found.uid == _own_uid:
+        return None
+    if _own_uid != 0:
+        raise Unstartable(f"user {name}: only root may start jobs as somebody else")
+    return found
+
+
+def start(
+    who: Account,
+    request: Message,
+    number: int | None,
+    arguments: list[bytes],
+    environment: dict[bytes, bytes],
+    files: tuple[int, int, int],
+) -> int:
+    """Start the process and return its pid, once its command runs. Raises Unstartable."""
+    told, telling = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(telling, who, request, number, arguments, environment, files)
+    except OSError as error:
+        os.close(told)
+        raise Unstartable(why_not_started(arguments[0], error)) from None
+    finally:
+        os.close(telling)
+    try:
+        why = _hear(pid, told)
+    finally:
+        os.close(told)
+    if why:
+        os.waitpid(pid, 0)
+        raise Unstartable(why.decode("utf-8", "surrogateescape"))
+    return pid
+
+
+def _hear(pid: int, told: int) -> bytes:
+    """Return why the command cannot run, or nothing once it runs.
+
+    The account's other processes may stop a newborn before its command runs; we do not wait for such a one.
+    """
+    watched = select.poll()
+    watched.register(told, select.POLLIN)
+    while not watched.poll(_LOOK_AFTER_MS):
+        if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+            os.kill(pid, signal.SIGKILL)
+            return b"a process of the same account stopped it before it began"
+    return os.read(told, _LONGEST_WHY)
+
+
+def _live(
+    telling: int,
+    who: Account,
+    request: Message,
+    number: int | None,
+    arguments: list[bytes],
+    environment: dict[bytes, bytes],
+    files: tuple[int, int, int],
+) -> NoReturn:
+    """In the newborn: become the job, or tell why not. Never returns into its parent's frames."""
+    try:
+        _become(who, request, number, files)
+        run_first(arguments, environment, lambda program: os.execve(program, arguments, environment))  # noqa: S606 - no shell
+    except Unstartable as error:
+        os.write(telling, str(error).encode("utf-8", "surrogateescape")[:_LONGEST_WHY])
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it must not pass for an end of the command
+        os.write(telling, repr(error).encode("utf-8", "replace")[:_LONGEST_WHY])
+    finally:
+        os._exit(127)
+
+
+def _become(who: Account, request: Message, number: int | None, files: tuple[int, int, int]) -> None:
+    """Be the account for good, in the place and with the files the job is to have."""
+    os.setsid()
+    for place, descriptor in enumerate(files):
+        os.dup2(descriptor, place)
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    tag(number)
+    try:
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
+        os.setresuid(who.uid, who.uid, who.uid)
+    except OSError as error:
+        raise Unstartable(f"cannot become uid {who.uid}: {error.strerror}") from None
+    enter(request["cwd"])
+    os.umask(request["umask"])

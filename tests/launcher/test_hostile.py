@@ -1,0 +1,58 @@
+"""What a job of another account tries against those who start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from scheduler_daemon.launcher import another
+from tests.launcher.bench import Bench, shell
+
+HARASS = "echo up; while :; do kill -STOP $PPID; renice 19 $PPID; done 2>/dev/null >/dev/null"
+
+
+async def test_a_job_cannot_stop_or_slow_down_its_spawner(any_bench: Bench) -> None:
+    await any_bench.start(*[shell(run, HARASS, user="nobody") for run in range(2)])
+    spawners = any_bench.spawners()
+
+    await any_bench.run(*[shell(run, "exit 3", user="nobody") for run in range(100, 180)])
+
+    assert all(any_bench.ended[run].exit_code == 3 for run in range(100, 180))
+    assert any_bench.spawners() == spawners
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in spawners] == [os.getpriority(os.PRIO_PROCESS, 0)] * 4
+
+
+async def test_other_accounts_get_default_signals_and_no_more_descriptors(bench: Bench) -> None:
+    script = "cut -d' ' -f1,6 /proc/$$/stat; grep -E 'SigBlk|SigIgn' /proc/self/status; exec ls /proc/self/fd"
+
+    await bench.run(shell(1, script, user="nobody"))
+
+    words = bench.out(1).split()
+    assert words[0] == words[1]
+    assert int(words[3], 16) == 0
+    assert int(words[5], 16) & ~(3 << 31) == 0
+    assert words[6:] == [b"0", b"1", b"2", b"3"]
+
+
+async def test_what_cannot_start_as_another_account_says_why(bench: Bench) -> None:
+    await bench.run(shell(1, "true", user="nobody", argv=("/no/such/shell",)))
+    await bench.run(shell(2, "#" * 3_000_000, user="nobody"))
+
+    assert "not found" in (bench.ended[1].spawn_error or "")
+    assert "too long" in (bench.ended[2].spawn_error or "")
+
+
+def test_a_newborn_stopped_by_its_account_is_not_waited_for() -> None:
+    told, telling = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+
+    why = another._hear(pid, told)
+    _, status = os.waitpid(pid, 0)
+    os.close(telling)
+    os.close(told)
+
+    assert b"stopped" in why
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
