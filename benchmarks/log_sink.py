@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,8 +42,8 @@ class Bench:
         self.shown: dict[int, int] = {}
         self.sink = LogSink(database, spool, self._publish, lambda: datetime.now(UTC))
 
-    async def _publish(self, execution_id: int, lines: Sequence[LogLine]) -> None:
-        self.shown[execution_id] = lines[-1].number
+    async def _publish(self, news: Mapping[int, Sequence[LogLine]]) -> None:
+        self.shown |= {execution_id: lines[-1].number for execution_id, lines in news.items()}
 
     async def start(self, count: int) -> list[int]:
         ids = await self.database.write(lambda db: add_executions(db, count))

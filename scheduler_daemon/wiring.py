@@ -27,6 +27,7 @@ from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import FAILURES, Relay
+from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.live.private import private_dir, write_private_once
@@ -100,7 +101,15 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         stack.push_async_callback(database.close)
         await database.write(lambda db: people.ensure_admin(db, os.getuid(), utc_now()))
         holder = Holder(host=socket.gethostname(), fence=secrets.token_hex(8))
-        relay = Relay(database, settings.state, settings.redis.url, keep=settings.redis.executions_kept, now=utc_now)
+        starts = Starts()
+        relay = Relay(
+            database,
+            settings.state,
+            settings.redis.url,
+            keep=settings.redis.executions_kept,
+            now=utc_now,
+            starts=starts,
+        )
         runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
         sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now)
         stack.callback(sink.close)
@@ -112,6 +121,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             max_active=settings.engine.max_active,
             recorded=relay.wake,
             now=utc_now,
+            starts=starts,
         )
         supervisor = Supervisor(
             database,
@@ -122,6 +132,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             holder=holder,
             recorded=relay.wake,
             now=utc_now,
+            starts=starts,
         )
         daemon = Daemon(
             database=database,
@@ -188,15 +199,13 @@ def _token(settings: Settings) -> str:
 
 def listen(settings: Settings, where: Places) -> list[socket.socket]:
     """Open the API's sockets. Raises Invalid for an address that cannot be had."""
+    opened = [_tcp(settings.api.tcp)] if settings.api.tcp else []
     path = Path(where.api_socket)
     path.unlink(missing_ok=True)
     local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     local.bind(str(path))
     path.chmod(0o660)
-    opened = [local]
-    if settings.api.tcp:
-        opened.append(_tcp(settings.api.tcp))
-    return opened
+    return [local, *opened]
 
 
 def _tcp(address: str) -> socket.socket:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.engine.launch import request_for
+from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
 from scheduler_daemon.services.runs import Due, Holder, Start
@@ -50,10 +51,12 @@ class Dispatcher:
         max_active: int,
         recorded: Callable[[], None],
         now: Callable[[], datetime],
+        starts: Starts | None = None,
     ) -> None:
         self._database = database
         self._runner = runner
         self._follower = follower
+        self._starts = starts or Starts()
         self._holder = holder
         self._max_active = max_active
         self._recorded = recorded
@@ -149,6 +152,7 @@ class Dispatcher:
         """Give claimed runs to the runner."""
         if not starts:
             return
+        self._starts.add(start.execution_id for start in starts)
         requests = [request_for(start) for start in starts]
         for start in starts:
             self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])

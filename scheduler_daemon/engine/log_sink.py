@@ -10,7 +10,7 @@ where polling pays either a system call for every file in every round or the rou
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +46,8 @@ SHOW_S = 2.0
 BACKLOG = 64
 """Rounds of live lines that may wait for a slow reader; older ones are given up."""
 
-Publish = Callable[[int, Sequence[LogLine]], Awaitable[None]]
+Publish = Callable[[Mapping[int, Sequence[LogLine]]], Awaitable[None]]
+"""Shows new lines, by run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +333,12 @@ class LogSink:
         """Hand the committed lines over, in order; trouble there is no loss, SQL has them."""
         async with self._showing:
             while self._live:
-                for execution_id, shown in self._live.pop(0).items():
-                    lines = [_line(text) for text in shown]
-                    try:
-                        async with asyncio.timeout(SHOW_S):  # wait_for may swallow our own cancelling
-                            await self._publish(execution_id, lines)
-                    except Exception as error:  # noqa: BLE001  # whoever shows lines may fail in any way
-                        log.warning("%d live lines of run %d not shown: %s", len(lines), execution_id, error)
+                news = {run: [_line(text) for text in shown] for run, shown in self._live.pop(0).items()}
+                try:
+                    async with asyncio.timeout(SHOW_S):  # wait_for may swallow our own cancelling
+                        await self._publish(news)
+                except Exception as error:  # noqa: BLE001  # whoever shows lines may fail in any way
+                    log.warning("live lines of %d runs not shown: %s", len(news), error)
 
 
 def _work(drafts: list[Draft]) -> Callable[[Connection], None]:

@@ -5,7 +5,7 @@ Redis may be down, flushed or replaced at any moment: events wait in SQL, jobs g
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from scheduler_daemon.contract import channels
 from scheduler_daemon.contract.events import Event
 from scheduler_daemon.contract.executions import LogLine
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.live import feed, logs
 from scheduler_daemon.live.embedded import RedisServer, open_redis
 from scheduler_daemon.live.errors import LiveError, PictureMissing, RebuildInProgress
@@ -41,11 +42,19 @@ class Relay:
     """Keeps the picture equal to SQL."""
 
     def __init__(
-        self, database: Database, state_dir: Path, url: str | None, *, keep: int, now: Callable[[], datetime]
+        self,
+        database: Database,
+        state_dir: Path,
+        url: str | None,
+        *,
+        keep: int,
+        now: Callable[[], datetime],
+        starts: Starts | None = None,
     ) -> None:
         self._database = database
         self._state_dir = state_dir
         self._url = url
+        self._starts = starts or Starts()
         self._keep = keep
         self._now = now
         self._server: RedisServer | None = None
@@ -154,14 +163,14 @@ class Relay:
         found, runs = await self.whole()
         return await repair(self._server.client, found, runs, keep=self._keep)
 
-    async def publish_lines(self, execution_id: int, lines: Sequence[LogLine]) -> None:
-        """Show lines to those who watch a run; SQL has them already, so trouble is no loss."""
+    async def publish_lines(self, news: Mapping[int, Sequence[LogLine]]) -> None:
+        """Show lines to those who watch runs; SQL has them already, so trouble is no loss."""
         if self._server is None or self.trouble:
             return
         try:
-            await logs.append(self._server.client, execution_id, [line.model_dump(mode="json") for line in lines])
+            await logs.append_all(self._server.client, {run: _plain(lines) for run, lines in news.items()})
         except FAILURES as error:
-            log.debug("live lines of run %d not shown: %s", execution_id, error)
+            log.debug("live lines of %d runs not shown: %s", len(news), error)
 
     async def run(self) -> None:
         """Project for ever."""
@@ -170,9 +179,11 @@ class Relay:
                 await self.connect()
                 while True:
                     self._news.clear()
-                    while shown := await self.step():  # noqa: ASYNC110  # a rest, no poll
+                    while shown := await self.step():
                         await asyncio.sleep(min(PAUSE_MOST, PAUSE_EACH * shown))
+                        await self._starts.calm()
                     await self._idle()
+                    await self._starts.calm()
             except ChronosError as error:
                 log.warning("the picture waits: %s", error.message)
                 await asyncio.sleep(RETRY)
@@ -213,6 +224,10 @@ class Relay:
             await self._server.stop()
         else:
             await self._server.close()
+
+
+def _plain(lines: Sequence[LogLine]) -> list[dict[str, Any]]:
+    return [line.model_dump(mode="json") for line in lines]
 
 
 def _audience(owner_id: int) -> tuple[str, ...]:

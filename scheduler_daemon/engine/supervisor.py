@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, Started
 from scheduler_daemon.services import runs
 from scheduler_daemon.services.runs import Holder, Start
@@ -75,11 +76,13 @@ class Supervisor:
         holder: Holder,
         recorded: Callable[[], None],
         now: Callable[[], datetime],
+        starts: Starts | None = None,
     ) -> None:
         self._database = database
         self._runner = runner
         self._sink = sink
         self._dispatcher = dispatcher
+        self._starting = starts or Starts()
         self._spool = spool
         # A file has one daemon, and its runs are ours even where the host got another name since, as containers do.
         self._host = None if database.dialect == "sqlite" else holder.host
@@ -135,6 +138,7 @@ class Supervisor:
 
     def _take(self, events: Sequence[Started | Ended]) -> None:
         for event in events:
+            self._starting.done(event.execution_id)
             if isinstance(event, Started):
                 self._started[event.execution_id] = event.started_at
             elif event.execution_id not in self._finishing and event.execution_id not in self._strays:
@@ -237,11 +241,12 @@ class Supervisor:
                 await self.step()
 
     async def _gather(self) -> None:
-        """Wait for more: the longer, the more has come."""
+        """Wait for more: the longer, the more has come; and until nothing is being started."""
         waited = 0.0
         while (wanted := min(GATHER_MOST, GATHER_EACH * (len(self._started) + len(self._ended)))) > waited:
             await asyncio.sleep(wanted - waited)
             waited = wanted
+        await self._starting.calm()
 
     async def run_finishing(self) -> None:
         """Keep logs of ended runs for ever, behind the writing of ends."""

@@ -137,23 +137,30 @@ local function project(_, args)
   return answers
 end
 
--- ARGV: execution, number of the first line, of the last, lines kept, lifetime in ms, lines as a JSON list.
--- 1 appended, 0 these lines are here already.
-local function append_log(_, args)
-  local id, first, last, keep, life, lines = args[1], args[2], args[3], tonumber(args[4]), args[5], args[6]
-  local epoch = redis.call('GET', 'cs:epoch')
-  if not epoch then return redis.error_reply(NO_EPOCH) end
+local function append_lines(epoch, id, first, last, keep, life, lines)
   local key, channel = 'cs:log:' .. id, 'cs:ch:log:' .. id
   local threshold = string.format('%d', math.max(0, tonumber(last) - keep))
   local added = redis.pcall('XADD', key, 'MINID', '~', threshold, last .. '-0', 'first', first, 'lines', lines)
   if type(added) == 'table' and added.err then
     if string.find(added.err, 'equal or smaller') then return 0 end
-    return added
+    error(added.err, 0)
   end
   redis.call('PEXPIRE', key, life)
   say(epoch, channel, '"kind":"log","id":"' .. id .. '","first":' .. first .. ',"last":' .. last, ',"lines":' .. lines)
   redis.call('PEXPIRE', 'cs:seq:log:' .. id, life)
   return 1
+end
+
+-- ARGV: lines kept, lifetime in ms, then four words a batch: execution, number of the first line, of the last, lines as
+-- a JSON list. The number of batches that were not here already.
+local function append_log(_, args)
+  local epoch = redis.call('GET', 'cs:epoch')
+  if not epoch then return redis.error_reply(NO_EPOCH) end
+  local added = 0
+  for i = 3, #args, 4 do
+    added = added + append_lines(epoch, args[i], args[i + 1], args[i + 2], tonumber(args[1]), args[2], args[i + 3])
+  end
+  return added
 end
 
 -- ARGV: instant as text, then channels. Repeats each channel's last number.

@@ -30,13 +30,20 @@ async def append(
 
     Raises PictureMissing while there is no live picture; the lines are safe in SQL then, and listeners see the gap.
     """
-    if not lines:
-        return False
-    first, last = int(lines[0]["number"]), int(lines[-1]["number"])
-    life = int(lifetime.total_seconds() * 1000)
-    return bool(
-        await call(client, "cs1_log", execution_id, first, last, keep, life, encode([dict(line) for line in lines]))
-    )
+    return await append_all(client, {execution_id: lines}, keep=keep, lifetime=lifetime) == 1
+
+
+async def append_all(
+    client: Redis, news: Mapping[int, Sequence[Mapping[str, Any]]], *,
+    keep: int = LINES_KEPT, lifetime: timedelta = LOG_LIFETIME,
+) -> int:  # fmt: skip
+    """Append batches of lines, by run, in one round trip; return how many of them were new. Raises as `append`."""
+    words: list[int | bytes] = [keep, int(lifetime.total_seconds() * 1000)]
+    for execution_id, lines in news.items():
+        if lines:
+            first, last = int(lines[0]["number"]), int(lines[-1]["number"])
+            words += [execution_id, first, last, encode([dict(line) for line in lines])]
+    return int(await call(client, "cs1_log", *words)) if len(words) > 2 else 0
 
 
 async def read(client: Redis, execution_id: int, after_line: int = 0, count: int = 1000) -> list[dict[str, Any]]:

@@ -76,16 +76,19 @@ class ProcessRunner:
 
         A launch is repeated after a reconnect until it is answered; the launcher starts an execution once only.
         """
+        faults: dict[int, OSError] = {}
         if any(request.stdin is not None for request in batch):
-            await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
-        lines = {request.execution_id: _start_line(request) for request in batch}
+            faults = await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
+        for run, fault in faults.items():
+            self._tell_end(refused(run, f"its input could not be written: {fault.strerror}", datetime.now(UTC)))
+        lines = {run: _start_line(request) for request in batch if (run := request.execution_id) not in faults}
         self._launches |= lines
-        await self._send(lines.values())
+        await self._send([*lines.values(), *(self._cancels[run] for run in lines if run in self._cancels)])
 
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """End a run: TERM to all its processes, KILL after `grace`, and its Ended when none is left.
 
-        Harmless if it ended already; one that has not begun never will.
+        Harmless if it ended already; one that has not begun never will, be it launched before or after.
         """
         request = {"op": "cancel", "id": execution_id, "reason": reason, "grace_ms": int(grace.total_seconds() * 1000)}
         self._cancels[execution_id] = _line(request)
@@ -94,7 +97,9 @@ class ProcessRunner:
     async def forget(self, execution_ids: Iterable[int]) -> None:
         """Have ended runs forgotten and their spool folders with all output taken away: record what matters first."""
         ids = list(execution_ids)
-        self._ended.difference_update(ids)
+        for execution_id in ids:
+            self._ended.discard(execution_id)
+            self._cancels.pop(execution_id, None)
         await self._send([_line({"op": "forget", "id": execution_id}) for execution_id in ids])
 
     async def running(self) -> list[Started]:
@@ -181,10 +186,10 @@ class ProcessRunner:
                 self._tell_start(started(message))
             case "ended":
                 self._tell_end(ended(message))
-            case "refused" if message["id"] in self._launches:
-                self._tell_end(refused(message["id"], message["reason"], datetime.now(UTC)))
-            case "refused":
-                self._cancels.pop(message["id"], None)
+            case "refused" if message["op"] == "start" and message["id"] in self._launches:
+                self._tell_end(
+                    refused(message["id"], f"refused by the launcher: {message['reason']}", datetime.now(UTC))
+                )
             case "bye" | "busy" as answer if self._farewell is not None and not self._farewell.done():
                 self._farewell.set_result(answer == "bye")
             case "pong":
@@ -207,8 +212,11 @@ class ProcessRunner:
         self._events.put_nowait(news)
 
 
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    return _dump(message).encode("ascii") + b"\n"
 
 
 def _start_line(request: LaunchRequest) -> bytes:
@@ -229,14 +237,20 @@ def _start_line(request: LaunchRequest) -> bytes:
     )
 
 
-def _spool_inputs(state_dir: Path, batch: Sequence[LaunchRequest]) -> None:
+def _spool_inputs(state_dir: Path, batch: Sequence[LaunchRequest]) -> dict[int, OSError]:
+    """Write the inputs; return why some could not be written."""
+    faults = {}
     for request in batch:
-        if request.stdin is None:
-            continue
-        folder = spool_folder(state_dir, request.execution_id)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(
-            folder / "stdin", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(request.stdin)
+        if request.stdin is not None:
+            try:
+                _spool_input(spool_folder(state_dir, request.execution_id), request.stdin)
+            except OSError as error:
+                faults[request.execution_id] = error
+    return faults
+
+
+def _spool_input(folder: Path, text: bytes) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder / "stdin", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)

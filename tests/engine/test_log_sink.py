@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ class Bench:
     def new_sink(self) -> LogSink:
         return LogSink(self.database, self.spool, self.publish, lambda: self.now)
 
-    async def publish(self, execution_id: int, lines: Sequence[LogLine]) -> None:
-        self.shown.setdefault(execution_id, []).extend(lines)
+    async def publish(self, news: Mapping[int, Sequence[LogLine]]) -> None:
+        for execution_id, lines in news.items():
+            self.shown.setdefault(execution_id, []).extend(lines)
 
     async def start(self, limit_bytes: int = 64 * MIB) -> int:
         execution_id = await self.database.write(add_execution)
@@ -396,7 +397,7 @@ async def test_a_run_the_database_refuses_does_not_hold_up_others(bench: Bench) 
 
 
 async def test_a_reader_that_fails_loses_no_stored_line(lite: Bench) -> None:
-    async def refuse(_id: int, _lines: Sequence[LogLine]) -> None:
+    async def refuse(_news: Mapping[int, Sequence[LogLine]]) -> None:
         raise OSError(errno.EPIPE, "gone")
 
     lite.sink = LogSink(lite.database, lite.spool, refuse, lambda: lite.now)

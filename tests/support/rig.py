@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scheduler_daemon.engine.dispatcher import Dispatcher
-from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.storage.session import Database
@@ -53,7 +52,6 @@ class Rig:
             database,
             self.launches,
             self.launches,
-            Starts(),
             holder=HOLDER,
             max_active=max_active,
             recorded=lambda: None,
