@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 CHECK_PERIOD = 2.0
 """Seconds between looks at the parts."""
+RECENT = 5.0
+"""Seconds that a failed write is shown; whoever needs it tries again each second."""
 LOW_DISK_BYTES = 64 * 1024 * 1024
 RESTART_DELAY = 1.0
 """Seconds until a loop that failed by a fault of ours begins again."""
@@ -151,10 +154,12 @@ class Daemon:
     async def check(self) -> None:
         """Look at the parts that do not report by themselves."""
         try:
-            if self.database.trouble:  # reads may work where writes do not: a full disk
-                await self.database.write(lambda db: meta.put(db, "written_again", self._now().isoformat()))
             await self.database.read(lambda db: db.execute(text("SELECT 1")))
-            self._troubles.pop("database", None)
+            failed_at, why = self.database.trouble
+            if time.monotonic() - failed_at < RECENT:  # on a full disk reads work, and now and then a small write
+                self._troubles["database"] = why
+            else:
+                self._troubles.pop("database", None)
         except ChronosError as error:
             self._troubles["database"] = error.message
         room = os.statvfs(self._state_dir)

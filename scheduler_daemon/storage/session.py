@@ -30,6 +30,8 @@ Work = Callable[[Connection], T]
 GROUP_LIMIT = 256
 """Writes that may share one commit."""
 
+NO_TROUBLE = (float("-inf"), "")
+
 _BUSY_S = 5.0
 """How long a SQLite connection waits for another process's lock."""
 
@@ -41,8 +43,8 @@ class Database(Protocol):
     """Runs work in a transaction."""
 
     dialect: str
-    trouble: str
-    """Why the last write was not taken; empty while writes are."""
+    trouble: tuple[float, str]
+    """When (monotonic seconds) a write was last not taken, and why."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a snapshot; its changes are rolled back. Raises Unavailable."""
@@ -140,7 +142,7 @@ class SQLiteDatabase:
     dialect = "sqlite"
 
     def __init__(self, path: Path) -> None:
-        self.trouble = ""
+        self.trouble = NO_TROUBLE
         self._engine = sqlite_engine(path)
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, "sql-read")
@@ -202,11 +204,10 @@ class SQLiteDatabase:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 for write in group:
                     _run(connection, write)
-            self.trouble = ""
         except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it and the thread live
             failure = unavailable(error) if isinstance(error, DBAPIError | sqlite3.Error) else error
             if isinstance(failure, Unavailable):
-                self.trouble = str(failure)
+                self.trouble = time.monotonic(), str(failure)
             for write in group:
                 write.failure = Unavailable(str(failure)) if isinstance(failure, Unavailable) else failure
         _settle(group)
@@ -256,7 +257,7 @@ class PostgresDatabase:
         from asyncpg import PostgresError
         from sqlalchemy.ext.asyncio import create_async_engine
 
-        self.trouble = ""
+        self.trouble = NO_TROUBLE
         self._engine = create_async_engine(
             url,
             pool_size=10,
@@ -283,15 +284,13 @@ class PostgresDatabase:
         for tries_left in (2, 1, 0):
             try:
                 async with self._engine.begin() as connection:
-                    result = await connection.run_sync(work)
-                self.trouble = ""
-                return result
+                    return await connection.run_sync(work)
             except self._gone as error:
                 if tries_left and getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN:
                     continue
                 failure = unavailable(error)
                 if isinstance(failure, Unavailable):
-                    self.trouble = str(failure)
+                    self.trouble = time.monotonic(), str(failure)
                 raise failure from error
         raise AssertionError("unreachable")
 
