@@ -88,7 +88,8 @@ class Server:
             message = decode(line)
             self._obey(client, message, line)
         except BadMessage as error:
-            client.say(encode({"event": "refused", "id": message.get("id"), "reason": str(error)}))
+            told = {"event": "refused", "op": message.get("op"), "id": message.get("id"), "reason": str(error)}
+            client.say(encode(told))
 
     def _obey(self, client: Client, message: Message, line: bytes) -> None:
         match message.get("op"):

@@ -43,7 +43,10 @@ async def connect_or_start(
 
 async def _start(state_dir: Path, path: Path, options: tuple[str, ...]) -> None:
     """Run the launcher's starter to its end: it returns when a launcher listens."""
-    log = os.open(state_dir / "launcher.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        log = os.open(state_dir / "launcher.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise NoLauncherError(f"{error.filename}: {error.strerror}") from error
     arguments = [sys.executable, "-I", "-S", "-E", str(_PROGRAM), str(state_dir), str(path), *options]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:

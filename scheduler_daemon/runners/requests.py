@@ -95,10 +95,10 @@ def ended(record: Mapping[str, Any]) -> Ended:
 
 
 def refused(execution_id: int, why: str, now: datetime) -> Ended:
-    """Return the end of a launch that the launcher would not take."""
+    """Return the end of a launch that could not be handed over or was not taken."""
     record = {
         "id": execution_id,
         "ended_ns": int(now.timestamp() * 1e9),
-        "spawn_error": f"refused by the launcher: {why}",
+        "spawn_error": why,
     }
     return ended(record)

@@ -142,3 +142,12 @@ async def test_a_deep_state_directory_still_gets_its_socket(open_bench: Callable
         end = await far.run(shell(1, "exit 3"))
 
     assert end.exit_code == 3
+
+
+async def test_a_run_whose_input_cannot_be_written_ends_and_the_others_run(bench: Bench) -> None:
+    (bench.state / "spool" / "1").touch()
+
+    await bench.run(shell(1, "true", stdin=b"x"), shell(2, "cat", stdin=b"y"))
+
+    assert "input could not be written" in (bench.ended[1].spawn_error or "")
+    assert bench.out(2) == b"y"

@@ -125,6 +125,16 @@ async def test_a_cancel_in_the_queue_starts_nothing(bench: Bench) -> None:
     assert bench.ended[399].started_at is None or 399 in bench.started
 
 
+async def test_a_cancel_that_comes_before_the_launch_counts(bench: Bench) -> None:
+    await bench.runner.cancel(1, "changed my mind", SHORT)
+    await bench.run(shell(2, "true"))
+
+    end = await bench.run(shell(1, "echo ran; sleep 30"))
+
+    assert end.killed_by == "cancel"
+    assert end.spawn_error is None
+
+
 async def test_early_cancels_leave_nothing_and_every_run_ends(any_bench: Bench) -> None:
     chance = random.Random(4)
     forking = "setsid -f sh -c 'sleep 77 & sleep 77' ; (sleep 77 &) ; sleep 77"
