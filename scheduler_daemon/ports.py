@@ -34,11 +34,11 @@ class Picture(Protocol):
     async def open_session(self, actor: Actor) -> Session:
         """Make a Redis account that hears the actor's channels and can do nothing else."""
 
-    async def close_session(self, session_id: str) -> None:
-        """Take the account away; a listener on it is cut off."""
+    async def close_session(self, actor: Actor, session_id: str) -> None:
+        """Take the account away; a listener on it is cut off. Raises NotFound for a session of someone else."""
 
-    async def hear_log(self, session_id: str, execution_id: int, last: int) -> LogChannel:
-        """Let a session hear the lines of a run."""
+    async def hear_log(self, actor: Actor, session_id: str, execution_id: int, last: int) -> LogChannel:
+        """Let a session hear the lines of a run. Raises NotFound for one that has ended or is someone else's."""
 
     async def search_jobs(
         self, actor: Actor, text: str, *, sort: str, limit: int, cursor: str | None, now: datetime

@@ -34,7 +34,7 @@ class LivePicture:
         """Make a Redis account that hears the actor's channels and can do nothing else."""
         heard = _heard(actor)
         async with self._client() as client:
-            session = await feed.open_session(client, heard, SESSION_LIFETIME)
+            session = await feed.open_session(client, heard, SESSION_LIFETIME, actor.id)
             epoch = await client.get(keys.EPOCH)
         return Session(
             id=session.username,
@@ -46,19 +46,21 @@ class LivePicture:
             epoch=str(epoch or ""),
         )
 
-    async def close_session(self, session_id: str) -> None:
-        """Take the account away; a listener on it is cut off."""
+    async def close_session(self, actor: Actor, session_id: str) -> None:
+        """Take the account away; a listener on it is cut off. Raises NotFound for a session of someone else."""
+        _require_own(actor, session_id)
         async with self._client() as client:
             await feed.close_session(client, session_id)
 
-    async def hear_log(self, session_id: str, execution_id: int, last: int) -> LogChannel:
-        """Let a session hear the lines of a run. Raises NotFound for a session that has ended."""
+    async def hear_log(self, actor: Actor, session_id: str, execution_id: int, last: int) -> LogChannel:
+        """Let a session hear the lines of a run. Raises NotFound for one that has ended or is someone else's."""
+        _require_own(actor, session_id)
         channel = channels.log(execution_id)
         async with self._client() as client:
             try:
                 await feed.grant(client, session_id, channel)
             except ValueError:
-                raise NotFound("this session has ended; open another") from None
+                raise _ended() from None
         return LogChannel(channel=channel, last=last)
 
     async def search_jobs(
@@ -97,6 +99,15 @@ class LivePicture:
             metric=metric,
             points=tuple(SeriesPoint(at=datetime.fromtimestamp(at / 1000, UTC), value=value) for at, value in points),
         )
+
+
+def _require_own(actor: Actor, session_id: str) -> None:
+    if not feed.is_of(session_id, actor.id):
+        raise _ended()
+
+
+def _ended() -> NotFound:
+    return NotFound("this session has ended; open another")
 
 
 def _heard(actor: Actor) -> tuple[str, ...]:

@@ -46,13 +46,22 @@ class Denied:
     count: int
 
 
-async def open_session(client: Redis, channels: Sequence[str], lifetime: timedelta) -> Session:
-    """Make a Redis user that may hear exactly these channels. Raises ValueError for what is no channel of ours."""
-    session = Session(keys.SESSION_USER + secrets.token_hex(8), secrets.token_urlsafe(24), tuple(channels), lifetime)
+async def open_session(client: Redis, channels: Sequence[str], lifetime: timedelta, owner: int = 0) -> Session:
+    """Make a Redis user for the account `owner` that may hear exactly these channels.
+
+    Raises ValueError for what is no channel of ours.
+    """
+    name = f"{keys.SESSION_USER}{owner}-{secrets.token_hex(8)}"
+    session = Session(name, secrets.token_urlsafe(24), tuple(channels), lifetime)
     rules = ["reset", *_RIGHTS, "resetchannels", *map(_channel_rule, channels), f">{session.password}", "on"]
     await client.set(keys.SESSION + session.username, "alive", px=_ms(lifetime))
     await command(client, "ACL", "SETUSER", session.username, *rules)
     return session
+
+
+def is_of(username: str, owner: int) -> bool:
+    """Tell whether a session was made for the account `owner`."""
+    return username.startswith(f"{keys.SESSION_USER}{owner}-")
 
 
 async def grant(client: Redis, username: str, channel: str) -> None:

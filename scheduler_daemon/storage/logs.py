@@ -73,6 +73,11 @@ def append(db: Connection, chunks: Sequence[dict[str, Any]], states: Sequence[di
         db.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=changed), states)
 
 
+def line_count(db: Connection, execution_id: int) -> int:
+    """Return how many numbers the lines of a run's log have been given."""
+    return db.execute(select(_STATES.c.lines).where(_STATES.c.execution_id == execution_id)).scalar_one_or_none() or 0
+
+
 def stored(db: Connection, execution_id: int) -> StoredLog:
     """Return how far a run's log is stored; nothing where it has none."""
     state = db.execute(select(_STATES).where(_STATES.c.execution_id == execution_id)).first()

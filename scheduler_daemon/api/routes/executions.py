@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, LogPage, RunRequest, State
 from scheduler_daemon.contract.pages import Page
+from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
@@ -139,9 +140,9 @@ async def raw_log(ask: Asked, execution_id: RunId, stream: Stream = "stdout") ->
 async def follow_log(ask: Asked, execution_id: RunId, session: str) -> LogChannel:
     """Let a session hear the lines of a run; history holds those up to `last`."""
 
-    def work(db: Any, actor: Any) -> int:
+    def work(db: Any, actor: Actor) -> tuple[Actor, int]:
         runs.get(db, actor, execution_id)
-        return logs.stored(db, execution_id).lines
+        return actor, logs.line_count(db, execution_id)
 
-    last = await ask.read(work)
-    return await ask.context.picture.hear_log(session, execution_id, last)
+    actor, last = await ask.read(work)
+    return await ask.context.picture.hear_log(actor, session, execution_id, last)

@@ -1,11 +1,13 @@
 """The daemon itself over HTTP: health, status, events, sessions, schedules, import, export, stopping."""
 
-from typing import Annotated, Literal
+import logging
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
+from sqlalchemy import Connection
 
-from scheduler_daemon.api.deps import Asked, Limit, instant
+from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.imports import ImportReport
 from scheduler_daemon.contract.jobs import SchedulePreview, SchedulePreviewRequest
 from scheduler_daemon.contract.pages import Page
@@ -13,8 +15,10 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import EventRecord, Health, Session, Status
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
-from scheduler_daemon.domain.errors import Invalid
-from scheduler_daemon.services import listing, schedules, transfer
+from scheduler_daemon.domain.errors import Invalid, Unavailable
+from scheduler_daemon.services import listing, record, schedules, transfer
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["system"])
 
@@ -77,31 +81,44 @@ async def open_session(ask: Asked) -> Session:
 @router.delete("/v1/sessions/{session_id}", status_code=204)
 async def close_session(ask: Asked, session_id: str) -> None:
     """Close the live feed."""
-    await ask.read(lambda _db, actor: actor)
-    await ask.context.picture.close_session(session_id)
+    actor = await ask.read(lambda _db, actor: actor)
+    await ask.context.picture.close_session(actor, session_id)
 
 
-@router.post("/v1/imports/crontab")
+@router.post("/v1/imports/crontab", response_model=ImportReport)
 async def import_crontab(
     ask: Asked,
+    once: OnlyOnce,
     request: Request,
     source: Annotated[str, Query(min_length=1, max_length=150)],
     user: str | None = None,
     zone: str | None = None,
     system: bool = False,
     dry_run: bool = False,
-) -> ImportReport:
+) -> Response:
     """Take over a crontab; the body is the file. A second import of the same file changes nothing."""
     body = await request.body()
     if len(body) > MAX_CRONTAB_BYTES:
         raise Invalid(f"the crontab has {len(body):,} bytes, the limit is {MAX_CRONTAB_BYTES:,}", field="the body")
     context = ask.context
     options = transfer.Options(source=source, system=system, user=user, zone=zone, dry_run=dry_run)
-    outcome = await ask.write(
-        lambda db, actor: transfer.import_crontab(db, actor, body, options, now=context.now(), new_id=context.new_id)
-    )
-    await context.engine.jobs_changed(outcome.changed)
-    return outcome.report
+    now = context.now()
+
+    def work(db: Connection, actor: Actor) -> tuple[int, dict[str, Any], tuple[str, ...]]:
+        changed: tuple[str, ...] = ()
+
+        def take_over() -> dict[str, Any]:
+            nonlocal changed
+            outcome = transfer.import_crontab(db, actor, body, options, now=now, new_id=context.new_id)
+            changed = outcome.changed
+            return outcome.report.model_dump(mode="json")
+
+        status, answer, _ = once.run(db, actor, now, 200, take_over)
+        return status, answer, changed
+
+    status, answer, changed = await ask.write(work)
+    await context.engine.jobs_changed(changed)
+    return JSONResponse(answer, status)
 
 
 @router.get("/v1/exports")
@@ -113,6 +130,16 @@ async def export(ask: Asked, format: Literal["yaml", "json", "crontab"] = "yaml"
 @router.post("/v1/shutdown", status_code=202)
 async def shut_down(ask: Asked, jobs: Literal["keep", "stop"] = "keep") -> dict[str, str]:
     """Stop the daemon; running jobs go on, or are stopped too."""
-    await ask.read(lambda _db, actor: access.require(actor, Verb.ADMINISTER))
+    now = ask.context.now()
+
+    def allow(db: Connection, actor: Actor) -> None:
+        access.require(actor, Verb.ADMINISTER)
+        record.act(db, actor, "daemon.stop", [(ask.context.holder.host, {"jobs": jobs})], now)
+
+    try:
+        await ask.write(allow)
+    except Unavailable as error:  # a full disk must not keep the daemon from being stopped
+        await ask.read(lambda _db, actor: access.require(actor, Verb.ADMINISTER))
+        log.warning("who stops the daemon cannot be recorded: %s", error.message)
     ask.context.engine.shut_down(stop_jobs=jobs == "stop")
     return {"status": "stopping"}
