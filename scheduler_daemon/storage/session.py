@@ -2,9 +2,15 @@
 
 Work is a plain function of a connection, so a service is written once. It may be run again after a serialization
 failure, so it does nothing but SQL. What the statements are is left to the other modules of this package.
+
+What is committed outlives the daemon, however it ends. A power cut may cost SQLite its last moments (`synchronous` is
+NORMAL: the file stays whole, but is not forced to the disk with each commit, which would hold up every fire and every
+line of output); Postgres keeps what it is set to keep.
 """
 
 import asyncio
+import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -16,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy import exc as sql_errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -76,15 +82,23 @@ def postgres_url(url: str) -> str:
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """Return an engine whose connections are set up for one writer and many readers."""
+    """Return an engine whose connections are set up for one writer and many readers. A new file is ours alone."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),  # a path may hold what means something in the text of a URL
         poolclass=QueuePool,
         pool_size=6,
         connect_args={"check_same_thread": False, "timeout": _BUSY_S},
         json_serializer=to_json,
         json_deserializer=from_json,
+        hide_parameters=True,  # errors are logged, and what they would show may be secret
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _keep_private(*_: Any) -> None:
+        # Made here, or SQLite would let every account read it; its other files take their mode from this one. One that
+        # is there must not even be opened: closing it would release the locks of our other connections.
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
@@ -266,6 +280,7 @@ class PostgresDatabase:
             isolation_level="READ COMMITTED",
             json_serializer=to_json,
             json_deserializer=from_json,
+            hide_parameters=True,
         )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # A server that is starting or stopping answers the connection itself with an error SQLAlchemy does not wrap.

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.storage.migrations import migrate
 from scheduler_daemon.storage.session import Database, SQLiteDatabase, open_database
 from scheduler_daemon.storage.tables import metadata
 from tests.support.databases import Databases, PostgresServer
@@ -298,3 +299,25 @@ async def test_a_batch_that_meets_rows_already_there_returns_only_the_new(databa
     new = await database.write(lambda db: db.execute(statement, rows).scalars().all())
 
     assert set(new) == {f"k{n}" for n in range(2500)} - {"k5"}
+
+
+async def test_a_file_is_its_owners_alone_and_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "odd?mode=ro#%20 name" / "chronos.db"
+    path.parent.mkdir()
+
+    await asyncio.to_thread(migrate, f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
+    await database.write(put("here"))
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    await database.close()
+
+    assert modes == dict.fromkeys(("chronos.db", "chronos.db-wal", "chronos.db-shm"), 0o600)
+
+
+async def test_an_error_does_not_show_the_values_that_were_sent(database: Database) -> None:
+    await database.write(put("k", "first"))
+
+    with pytest.raises(IntegrityError) as caught:
+        await database.write(put("k", "a secret of the job"))
+
+    assert "a secret" not in str(caught.value)
