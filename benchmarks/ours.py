@@ -13,21 +13,25 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.peers import Burst
-from scheduler_daemon.contract.jobs import JobCreate, JobSpec
+from chronos_tui.client import Client, calls
+from chronos_tui.settings import Address
+from scheduler_daemon.contract.jobs import Concurrency, JobCreate, JobSpec
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.places import places
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import people
 from scheduler_daemon.storage.migrations import migrate
 from scheduler_daemon.storage.session import open_database
-from tests.support.daemon import DaemonHandle, processes_of
+from tests.support.daemon import DaemonHandle, processes_of, wait_until
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def job(name: str, expression: str, command: str) -> JobCreate:
+def job(name: str, expression: str, command: str, concurrency: Concurrency = Concurrency.FORBID) -> JobCreate:
     """Return a job as it is asked for."""
-    return JobCreate(spec=JobSpec(name=name, command=command, schedule=Schedule(expressions=(expression,))))
+    schedule = Schedule(expressions=(expression,))
+    return JobCreate(spec=JobSpec(name=name, command=command, schedule=schedule, concurrency=concurrency))
 
 
 async def register(state: Path, jobs: Sequence[JobCreate]) -> float:
@@ -67,12 +71,15 @@ class Ours:
     def __init__(self, state: Path) -> None:
         self.handle = DaemonHandle(state)
         self.handle.start()
+        self.client = Client(Address(path=places(str(state), os.getuid()).api_socket))
+        wait_until(lambda: self.client.json(calls.health())["status"] == "ready", seconds=60)
         self._db = sqlite3.connect(f"file:{state / 'chronos.db'}?mode=ro", uri=True)
         self._pids = processes_of(state)
 
     def close(self) -> None:
         """End everything of it."""
         self._db.close()
+        self.client.close()
         self.handle.stop()
 
     def cpu_ms(self) -> float:
@@ -109,6 +116,12 @@ class Ours:
         """Return how late (ms) each run of an instant began."""
         rows = self._db.execute("SELECT started_at - fire_at FROM executions WHERE fire_at = ?", (_us(due),))
         return [row[0] / 1000 for row in rows]
+
+    def started_between(self, begin: float, end: float) -> int:
+        """Return how many runs began in a time."""
+        return self._number(
+            "SELECT count(*) FROM executions WHERE started_at >= ? AND started_at < ?", _us(begin), _us(end)
+        )
 
     def _number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])

@@ -65,7 +65,8 @@ def burst(program: list[str], jobs: int, command: str, *, head_start: float = _H
     return Burst([start / 1e6 - due * 1000 for start in starts], spent / jobs)
 
 
-def _start(command: str, starts: list[int], lock: threading.Lock) -> int:
+def start(command: str, starts: list[int], lock: threading.Lock) -> int:
+    """Start the command, note when, and return its pid."""
     quiet = [(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
     pid = os.posix_spawn("/bin/sh", ["/bin/sh", "-c", command], os.environ, file_actions=quiet, setsid=True)
     now = time.time_ns()
@@ -79,7 +80,7 @@ def _raw(jobs: int, due: float, command: str, before: Callable[[], None]) -> lis
     lock = threading.Lock()
     before()
     time.sleep(max(0.0, due - time.time()))
-    pids = [_start(command, starts, lock) for _ in range(jobs)]
+    pids = [start(command, starts, lock) for _ in range(jobs)]
     for pid in pids:
         os.waitpid(pid, 0)
     return starts
@@ -94,7 +95,7 @@ def _apscheduler(jobs: int, due: float, command: str, before: Callable[[], None]
     done = threading.Semaphore(0)
 
     def work() -> None:
-        os.waitpid(_start(command, starts, lock), 0)
+        os.waitpid(start(command, starts, lock), 0)
         done.release()
 
     scheduler = BackgroundScheduler(timezone=UTC)

@@ -1,6 +1,8 @@
 """What a benchmark found, beside its goal. Ratios carry over from machine to machine, milliseconds do not."""
 
+import importlib
 import statistics
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +25,16 @@ class Figure:
         if self.goal is None:
             return None
         return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+
+def figures_of(name: str, *, quick: bool) -> list[Figure]:
+    """Run the benchmark module of this name here. Raises RuntimeError: other errors may not travel to our parent."""
+    try:
+        found: list[Figure] = importlib.import_module(f"benchmarks.{name}").figures(quick=quick)
+    except Exception as error:  # noqa: BLE001  # told above, passed on below
+        traceback.print_exc()
+        raise RuntimeError(repr(error)) from None
+    return found
 
 
 def show(figures: Iterable[Figure]) -> None:
