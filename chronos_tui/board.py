@@ -25,8 +25,10 @@ class Dirty:
 
     jobs: set[str] = field(default_factory=set)
     runs: set[int] = field(default_factory=set)
-    appeared: bool = False
-    """A job or run was heard of for the first time, or a job was deleted: lists may have other members."""
+    new_jobs: bool = False
+    """A job was heard of for the first time, or deleted: lists of jobs may have other members."""
+    new_runs: bool = False
+    """A run was heard of for the first time."""
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.runs)
@@ -71,7 +73,7 @@ class Board:
         self._gone.pop(job.id, None)
         self.jobs[job.id] = job
         self._dirty.jobs.add(job.id)
-        self._dirty.appeared |= known is None
+        self._dirty.new_jobs |= known is None
         return True
 
     def learn_run(self, run: ExecutionView) -> bool:
@@ -81,7 +83,7 @@ class Board:
             return False
         self.runs[run.id] = run
         self._dirty.runs.add(run.id)
-        self._dirty.appeared |= known is None
+        self._dirty.new_runs |= known is None
         if len(self.runs) > RUNS_KEPT * 1.2:
             for number in sorted(self.runs)[:-RUNS_KEPT]:
                 del self.runs[number]
@@ -124,5 +126,5 @@ class Board:
         self._gone[job_id] = version
         if self.jobs.pop(job_id, None) is not None or new:
             self._dirty.jobs.add(job_id)
-            self._dirty.appeared = True
+            self._dirty.new_jobs = True
         return new

@@ -116,7 +116,7 @@ class JobsScreen(RowVerbs):
         if gone := [job_id for job_id in dirty.jobs if self.desk.board.is_gone(job_id)]:
             self.table.remove_rows(gone)
             self.show_place()
-        if dirty.jobs and (dirty.appeared or self.filter or self.sort != "name"):
+        if dirty.jobs and (dirty.new_jobs or self.filter or self.sort != "name"):
             self._ask_soon()
         self._want_pasts()
 

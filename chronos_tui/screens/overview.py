@@ -168,7 +168,7 @@ class OverviewScreen(RowVerbs):
 
     def changed(self, dirty: Dirty) -> None:
         if dirty.runs:
-            if dirty.appeared:
+            if dirty.new_runs:
                 self._show_runs()
             else:
                 runs = self.desk.board.runs

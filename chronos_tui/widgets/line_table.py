@@ -235,12 +235,11 @@ class LineTable(ScrollView, can_focus=True):
             before = self._painted.pop(key, None)
             if position is None or not top <= position < end:
                 continue
-            now, y = self._cells(key), position - top + HEADER
-            regions += [
-                Region(x, y, width, 1)
-                for _, cell, x, width in self._placed
-                if before is None or before[cell] != now[cell]
-            ]
+            now = self._cells(key)
+            places = [place for place in self._placed if before is None or before[place.cell] != now[place.cell]]
+            if places:  # one region a row: Textual writes a line from its beginning for each
+                left, end_x = places[0].x, places[-1].x + places[-1].width
+                regions.append(Region(left, position - top + HEADER, end_x - left, 1))
         if regions:
             self.refresh(*regions)
 

@@ -115,7 +115,7 @@ def test_only_what_changed_is_dirty_and_only_once() -> None:
     board.apply(said(job("b", 3)))
 
     first, second = board.take_dirty(), board.take_dirty()
-    assert (first.jobs, first.appeared) == ({"b"}, False)
+    assert (first.jobs, first.new_jobs) == ({"b"}, False)
     assert not second
 
 
