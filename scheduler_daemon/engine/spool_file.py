@@ -18,7 +18,7 @@ _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class SpoolFile:
     """An open output file; one that is missing or no plain file reads as empty."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         self._fd = -1
         self.size = 0
         try:
