@@ -103,7 +103,7 @@ class ChronosApp(App[None]):
     @property
     def frames(self) -> list[Frame]:
         """The screens of the stack that are ours and mounted, the top one last."""
-        return [screen for screen in self.screen_stack if isinstance(screen, Frame) and screen.is_mounted]
+        return [screen for screen in self.screen_stack if isinstance(screen, Frame) and screen.composed]
 
     def _show(self) -> None:
         self._frame = None

@@ -32,11 +32,17 @@ HISTORY_S = float(os.environ.get("SCREENSHOT_HISTORY_S", "75"))
 """How long jobs run before the first picture."""
 READY_S = 30.0
 
+WAVERING = "$(( $(date +%s) % 9 ))"
 JOBS = (
-    ("nightly-backup", "*/20 * * * * *", "database,nightly", "sleep 0.$(( $(date +%s) % 5 )); echo '41 tables, 2.3 GiB'"),
-    ("sync-inventory", "*/7 * * * * *", "shop", 'sleep 0.$(( $(date +%s) % 9 )); echo "$(( $(date +%s) % 900 )) articles"'),
+    ("nightly-backup", "*/20 * * * * *", "database,nightly", f"sleep 0.{WAVERING}; echo '41 tables, 2.3 GiB'"),
+    ("sync-inventory", "*/7 * * * * *", "shop", f'sleep 0.{WAVERING}; echo "{WAVERING}2 articles changed"'),
     ("send-invoices", "*/11 * * * * *", "shop,mail", "sleep 0.2; echo queue empty"),
-    ("check-certificates", "*/13 * * * * *", "security", "test $(( $(date +%s) % 3 )) -ne 0 || { echo 'shop.example: expires in 6 days' >&2; exit 2; }"),
+    (
+        "check-certificates",
+        "*/13 * * * * *",
+        "security",
+        "test $(( $(date +%s) % 3 )) -ne 0 || { echo 'shop.example: expires in 6 days' >&2; exit 2; }",
+    ),
     ("rotate-logs", "*/9 * * * * *", "system", "echo rotated; sleep 0.05"),
     ("train-forecast", "30 2 * * *", "science", "make -C models forecast"),
 )  # fmt: skip
@@ -61,9 +67,17 @@ SHOTS = (
     Shot("overview", (120, 34), ("@nightly-backup",)),
     Shot("jobs", (120, 24), ("2", "@nightly-backup", "j", "j")),
     Shot("job", (120, 36), ("2", "@nightly-backup", "/", "=sync", "@jobs 1 ", "enter", "enter", "@Runs")),
-    Shot("run", (120, 26), ("4", "@import-orders", "/", "=status:failed", "@/status:failed", "enter", "@exit code 2", "enter", "@used")),
+    Shot(
+        "run",
+        (120, 26),
+        ("4", "@import-orders", "/", "=status:failed", "@/status:failed", "enter", "@exit code 2", "enter", "@used"),
+    ),
     Shot("log", (120, 28), ("2", "@nightly-backup", "/", "=import", "@jobs 1 ", "enter", "l", "@worker"), settle=4.0),
-    Shot("form", (120, 30), ("2", "@nightly-backup", "/", "=nightly", "@jobs 1 ", "enter", "e", "@means", "end", "= | 30 2 * * 1-5")),
+    Shot(
+        "form",
+        (120, 30),
+        ("2", "@nightly-backup", "/", "=nightly", "@jobs 1 ", "enter", "e", "@means", "end", "= | 30 2 * * 1-5"),
+    ),
     Shot("narrow", (60, 18), ("2", "@nightly-backup")),
     Shot("light", (120, 34), ("@nightly-backup",), theme="chronos-light"),
 )  # fmt: skip

@@ -47,7 +47,7 @@ class ExecutionsScreen(RowVerbs):
         return self.query_one(RunTable)
 
     def crumbs(self) -> Sequence[str]:
-        count = f"runs {self.table.count}" if self.is_mounted and self.desk.ready else "runs"
+        count = f"runs {self.table.count}" if self.composed and self.desk.ready else "runs"
         return (self.desk.place, count, *([f"/{self.filter}"] if self.filter else []))
 
     def on_mount(self) -> None:
@@ -106,8 +106,8 @@ class ExecutionsScreen(RowVerbs):
         if text.strip() == self.filter:
             return
         self.filter = text.strip()
-        if not self.query(RunTable):
-            return  # not composed yet; it is read then
+        if not self.composed:
+            return
         self.table.forget()
         self.show_place()
         if self.desk.ready:

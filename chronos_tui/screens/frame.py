@@ -32,7 +32,8 @@ class Frame(Screen[None]):
     def __init__(self, desk: Desk, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.desk = desk
-        self._read_once = False
+        self.composed = False
+        """Whether its widgets are there."""
 
     def compose(self) -> ComposeResult:
         yield Header(self.crumbs())
@@ -65,9 +66,15 @@ class Frame(Screen[None]):
     # Frame
 
     def on_mount(self) -> None:
-        self.show_place()
+        self.composed = True
+        self.come_up()
 
     def on_screen_resume(self) -> None:
+        if self.composed:
+            self.come_up()
+
+    def come_up(self) -> None:
+        """Show what is known, and read what may have changed while another screen was up."""
         self.show_place()
         self.greyed(stale=self.desk.stale)
         if self.desk.ready:
@@ -75,8 +82,8 @@ class Frame(Screen[None]):
 
     def show_place(self) -> None:
         """Write the header anew."""
-        if not self.query(Header):
-            return  # not composed yet; it will be shown then
+        if not self.composed:
+            return
         header = self.query_one(Header)
         header.show(crumbs=self.crumbs(), connection=self.desk.connection)
         header.tick(self.desk.now(), self.desk.zone)

@@ -62,7 +62,7 @@ class JobsScreen(RowVerbs):
         return self.query_one(LineTable)
 
     def crumbs(self) -> Sequence[str]:
-        count = f"jobs {self.table.total}" if self.is_mounted and self.desk.ready else "jobs"
+        count = f"jobs {self.table.total}" if self.composed and self.desk.ready else "jobs"
         return (self.desk.place, count, *([f"/{self.filter}"] if self.filter else []))
 
     def on_mount(self) -> None:
@@ -200,7 +200,7 @@ class JobsScreen(RowVerbs):
         """Show the jobs that a filter finds."""
         self.filter = text.strip()
         self.show_place()
-        if self.desk.ready and self.query(LineTable):
+        if self.desk.ready and self.composed:
             self.attempt(self._filter_soon)
 
     async def _filter_soon(self) -> None:
