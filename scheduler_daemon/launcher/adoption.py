@@ -84,7 +84,7 @@ class Adoption:
     def _watch(self, run: int, start: Message) -> None:
         try:
             descriptor = os.pidfd_open(start["pid"])
-        except OSError:
+        except OSError:  # gone by now, or no descriptors are left: then it is looked at until it goes
             self._dying[run] = start
             return
         self._selector.register(descriptor, selectors.EVENT_READ, lambda _mask: self._ended(run, start, descriptor))
@@ -97,9 +97,9 @@ class Adoption:
         self._dying[run] = start
 
     def _look_at_dying(self, run: int, start: Message) -> Message | None:
-        told = kernel.is_living(start["spawner"], start["spawner_ticks"])
+        witness = kernel.is_living(start["spawner"], start["spawner_ticks"])
         record = spool.load(spool.folder(self._spool, run), spool.EXIT)
-        if record is not None or told:
+        if record is not None or witness or kernel.is_living(start["pid"], start["ticks"]):
             return record
         return ends.unseen(run, start, "launcher and spawner died while it ran; nobody saw its exit code")
 

@@ -67,7 +67,7 @@ class Killing:
         return told
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One run. `spawner` is the pid of the process that reaps it; `record` is its end, once known."""
 

@@ -110,14 +110,17 @@ def boot_id() -> str:
 
 
 def process(pid: int) -> Process | None:
-    """Return what the process table says of this pid, zombies included, or None if there is none."""
+    """Return what the process table says of this pid, zombies included, or None if there is none.
+
+    Raises OSError if it cannot be read: who is not seen for want of a descriptor must not pass for dead.
+    """
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     try:
         line = os.read(descriptor, 4096)
-    except OSError:  # it ended between open and read
+    except ProcessLookupError:  # it ended between open and read
         return None
     finally:
         os.close(descriptor)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from scheduler_daemon.launcher.protocol import Lines
 from scheduler_daemon.launcher.spawner import Spawner
 
 _IN_FLIGHT = 16
 """Starts a spawner is given ahead of its answers: enough to keep it busy, few to be left open if it dies."""
+
+_FILL_AGAIN = 1.0
+"""Seconds between attempts to fork a spawner that the machine refused."""
 
 
 class Helper:
@@ -37,8 +41,16 @@ class Pool:
     """The spawners by pid. `hear` gets each line one of them sends."""
 
     def __init__(
-        self, spool: str, group: str | None, selector: selectors.BaseSelector, hear: Callable[[Helper, bytes], None]
+        self,
+        spool: str,
+        group: str | None,
+        wanted: int,
+        selector: selectors.BaseSelector,
+        hear: Callable[[Helper, bytes], None],
     ) -> None:
+        self._wanted = wanted
+        self._fill_at = 0.0
+        self._limits = _have_descriptors()
         self._spool = spool
         self._group = group
         self._selector = selector
@@ -46,13 +58,31 @@ class Pool:
         self._turn = 0
         self.helpers: dict[int, Helper] = {}
 
-    def add(self) -> None:
-        """Fork one more spawner."""
+    def fill(self, now: float) -> None:
+        """Fork the spawners that are missing; if the machine refuses, try again in a while."""
+        if now < self._fill_at:
+            return
+        try:
+            while len(self.helpers) < self._wanted:
+                self._add()
+        except OSError:
+            self._fill_at = now + _FILL_AGAIN
+
+    def next_fill(self) -> Iterator[float]:
+        """Yield when `fill` has something to do."""
+        if len(self.helpers) < self._wanted:
+            yield self._fill_at
+
+    def _add(self) -> None:
         ours, theirs = socket.socketpair()
-        pid = os.fork()
-        if pid == 0:
-            self._become_spawner(theirs)
-        theirs.close()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
+            if pid == 0:
+                self._become_spawner(theirs)
         ours.setblocking(False)
         helper = self.helpers[pid] = Helper(pid, ours)
         self._selector.register(ours, selectors.EVENT_READ, lambda mask: self._ready(helper, mask))
@@ -63,6 +93,7 @@ class Pool:
             signal.set_wakeup_fd(-1)
             os.closerange(3, link.fileno())
             os.closerange(link.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
             Spawner(link, self._spool, self._group).run()
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
             traceback.print_exc()
@@ -134,3 +165,10 @@ class Pool:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if helper.waiting else 0)
         if key.events != events:
             self._selector.modify(helper.link, events, key.data)
+
+
+def _have_descriptors() -> tuple[int, int]:
+    """Allow ourselves as many descriptors as we may have: one for each adopted job. Return what jobs are to get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard

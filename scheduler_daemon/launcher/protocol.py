@@ -111,6 +111,14 @@ def request_id(message: Message) -> int:
     return int(message["id"])
 
 
+def grace_of(message: Message) -> float:
+    """Return the grace of a cancel in seconds. Raises BadMessage."""
+    grace = message.get("grace_ms")
+    if not _is_count(grace):
+        raise BadMessage("grace_ms: must be milliseconds")
+    return float(message["grace_ms"]) / 1000
+
+
 def check_start(message: Message) -> None:
     """Raise BadMessage, naming the field, unless this is a whole start request."""
     for name, wanted, fits in _START:
@@ -119,6 +127,10 @@ def check_start(message: Message) -> None:
     texts = (*message["argv"], *message["env"], *message["env"].values(), message["cwd"], message["user"] or "")
     if any("\0" in text for text in texts):
         raise BadMessage("a text holds a NUL byte")
+    try:
+        os.fsencode("".join(texts))
+    except UnicodeEncodeError:
+        raise BadMessage("a text holds half a character (a lone surrogate)") from None
 
 
 @contextmanager

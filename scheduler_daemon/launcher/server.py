@@ -20,7 +20,7 @@ from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.jobs import Job, Killing, Phase, State, press
 from scheduler_daemon.launcher.pool import Helper, Pool
-from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, request_id
+from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
 from scheduler_daemon.launcher.sweep import Census
 
 _SAVE_AGAIN = 1.0
@@ -32,10 +32,9 @@ class Server:
 
     def __init__(self, listener: socket.socket, spool_path: str, group: str | None, spawners: int) -> None:
         self._spool = spool_path
-        self._spawners = spawners
         self._selector = selectors.DefaultSelector()
         self._clients = Clients(listener, self._selector, self._hear_client)
-        self._pool = Pool(spool_path, group, self._selector, self._hear_spawner)
+        self._pool = Pool(spool_path, group, spawners, self._selector, self._hear_spawner)
         self._adoption = Adoption(spool_path, self._selector)
         self._census = Census()
         self._jobs: dict[int, Job] = {}
@@ -50,8 +49,7 @@ class Server:
 
     def prepare(self) -> None:
         """Fork the spawners, find the jobs of an earlier launcher, and hear of ended children from now on."""
-        for _ in range(self._spawners):
-            self._pool.add()
+        self._pool.fill(time.monotonic())
         wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
@@ -132,27 +130,26 @@ class Server:
 
     def _cancel(self, client: Client, message: Message) -> None:
         job = self._jobs.get(request_id(message))
-        grace = message.get("grace_ms")
+        grace = grace_of(message)
         if job is None:
             raise BadMessage("no such run")
-        if not isinstance(grace, int) or grace < 0:
-            raise BadMessage("grace_ms: must be milliseconds")
         if job.state is State.ENDED:
             client.say(encode(job.view()))
         elif job.state is State.QUEUED:
             self._queue.remove(job)
             self._finish(job, ends.cancelled_in_queue(job.run, str(message.get("reason"))), save=True)
         else:
-            self._kill(job, "cancel", str(message.get("reason")), grace / 1000)
+            self._kill(job, "cancel", str(message.get("reason")), grace)
 
     def _forget(self, run: int) -> None:
         job = self._jobs.get(run)
-        if job is not None and job.state is State.ENDED:
-            del self._jobs[run]
-            self._unsaved.pop(run, None)
-            helper = self._pool.any_one()
-            if helper is not None:
-                helper.say(encode({"op": "forget", "id": run})[:-1])
+        if job is not None and job.state is not State.ENDED:
+            return
+        self._jobs.pop(run, None)
+        self._unsaved.pop(run, None)
+        helper = self._pool.any_one()
+        if helper is not None:
+            helper.say(encode({"op": "forget", "id": run})[:-1])
 
     # Spawners
 
@@ -196,7 +193,6 @@ class Server:
         """Take over from a dead spawner: its children are ours now, and what it had not begun is given to others."""
         self._pool.drain(helper)
         self._pool.bury(helper)
-        self._pool.add()
         again: list[Job] = []
         for run in helper.unanswered:
             job = self._jobs[run]
@@ -338,11 +334,13 @@ class Server:
         if self._unsaved:
             times.append(self._save_at)
         times.extend(self._adoption.next_look())
+        times.extend(self._pool.next_fill())
         if self._ended_children:
             return 0
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _keep_time(self, now: float) -> None:
+        self._pool.fill(now)
         while self._timeouts and self._timeouts[0][0] <= now:
             job = self._jobs.get(heapq.heappop(self._timeouts)[1])
             if job is not None and job.state is State.RUNNING and job.start is not None:

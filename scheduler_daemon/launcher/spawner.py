@@ -49,6 +49,7 @@ class Spawner:
         self._home = cgroups.home() if group else ""
         self._away: str | None = None
         self._me = os.getpid()
+        self._launcher = os.getppid()
         self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
         self._children: dict[int, Child] = {}
         self._unwritten: dict[int, Message] = {}
@@ -136,6 +137,8 @@ class Spawner:
             self._folders.give(run)
 
     def _start(self, run: int, request: Message) -> None:
+        if os.getppid() != self._launcher:
+            return  # it died, and the next one may have had this run started, ended and forgotten by now
         path = spool.folder(self._spool, run)
         try:
             files = birth.open_files(path, self._folders, stdin=request["stdin"])

@@ -6,6 +6,7 @@ after a crash of the machine there are none. Who reads the output and when the f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -31,7 +32,8 @@ def save_text(path: str, name: str, text: bytes) -> None:
     draft = f"{path}/.{name}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.write(descriptor, text)
+        if os.write(descriptor, text) != len(text):
+            raise OSError(errno.ENOSPC, "only a part could be written", draft)
     finally:
         os.close(descriptor)
     os.rename(draft, f"{path}/{name}")  # noqa: PTH104 - on the path of every start and end

@@ -170,3 +170,28 @@ async def test_the_socket_is_private_and_rubbish_is_answered(bench: Bench) -> No
 
     assert path.stat().st_mode & 0o777 == 0o600
     assert b"refused" in answer
+
+
+async def test_a_spawner_that_wakes_after_its_launcher_died_starts_nothing_again(bench: Bench) -> None:
+    stopped = bench.spawners()
+    launcher = bench.runner.launcher_pid
+    assert launcher is not None
+    for spawner in stopped:
+        os.kill(spawner, signal.SIGSTOP)
+    tally = bench.state / "tally"
+    runs = [shell(run, f"echo {run} >>{tally}") for run in range(1, 5)]
+    await bench.runner.launch(runs)
+    ping = await asyncio.open_unix_connection(str(bench.state / "launcher.sock"))
+    ping[1].write(b'{"op":"ping"}\n')
+    await ping[0].readline()
+
+    os.kill(launcher, signal.SIGKILL)
+    await bench.until(lambda: len(bench.ended) == 4)
+    await bench.runner.forget(range(1, 5))
+    await bench.until(lambda: not any((bench.state / "spool" / str(run)).exists() for run in range(1, 5)))
+    for spawner in stopped:
+        os.kill(spawner, signal.SIGCONT)
+    await bench.until(lambda: not any(kernel.process(spawner) for spawner in stopped))
+    ping[1].close()
+
+    assert sorted(tally.read_text().split()) == ["1", "2", "3", "4"]
