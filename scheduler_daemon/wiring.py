@@ -100,7 +100,8 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         database = await open_migrated(settings)
         stack.push_async_callback(database.close)
         await database.write(lambda db: people.ensure_admin(db, os.getuid(), utc_now()))
-        holder = Holder(host=socket.gethostname(), fence=secrets.token_hex(8))
+        node = _kept(settings.state / "node", secrets.token_hex(8))
+        holder = Holder(host=socket.gethostname(), fence=f"{node}.{secrets.token_hex(8)}")
         starts = Starts()
         relay = Relay(
             database,
@@ -143,6 +144,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept),
             runner=runner,
+            holder=holder,
             state_dir=settings.state,
             version=VERSION,
             now=utc_now,
@@ -191,9 +193,12 @@ async def examine(settings: Settings, *, mend: bool) -> list[Difference]:
 def _token(settings: Settings) -> str:
     if settings.api.tcp is None:
         return ""
-    path = settings.state / "token"
-    with contextlib.suppress(FileExistsError):
-        write_private_once(path, secrets.token_urlsafe(32))
+    return _kept(settings.state / "token", secrets.token_urlsafe(32))
+
+
+def _kept(path: Path, fresh: str) -> str:
+    """Return what a private file holds; `fresh`, from now on, where there is none."""
+    write_private_once(path, fresh)
     return path.read_text(encoding="ascii").strip()
 
 

@@ -20,6 +20,7 @@ from scheduler_daemon.engine.relay import Relay
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.runners.process import ProcessRunner
+from scheduler_daemon.services.runs import Holder
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 
@@ -50,6 +51,7 @@ class Daemon:
         relay: Relay,
         reaper: Reaper,
         runner: ProcessRunner,
+        holder: Holder,
         state_dir: Path,
         version: str,
         now: Callable[[], datetime],
@@ -62,6 +64,7 @@ class Daemon:
         self.relay = relay
         self.reaper = reaper
         self.runner = runner
+        self._holder = holder
         self._state_dir = state_dir
         self._version = version
         self._now = now
@@ -112,7 +115,7 @@ class Daemon:
         await self.supervisor.recover()
         await self.ticker.load()
         boot = _boot_id()
-        seen = await self.database.write(lambda db: _swap_boot(db, boot))
+        seen = await self.database.write(lambda db: _swap_boot(db, self._holder.node, boot))
         if seen is not None and seen != boot:
             await self.ticker.reboot()
         self._ready = True
@@ -183,8 +186,10 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def _swap_boot(db: Any, boot: str) -> str | None:
-    seen = meta.get(db, "boot_id")
+def _swap_boot(db: Any, node: str, boot: str) -> str | None:
+    """Note which boot of its machine a node has seen; return the one it saw before."""
+    key = f"boot_id:{node}"  # machines that share a database boot each for itself
+    seen = meta.get(db, key)
     if seen != boot:
-        meta.put(db, "boot_id", boot)
+        meta.put(db, key, boot)
     return seen

@@ -29,6 +29,9 @@ GATHER_EACH, GATHER_MOST = 0.002, 0.25
 """Seconds to wait for more changes, for each that is waiting, and at most. One alone is written almost at once; while a
 burst starts its processor time belongs to the starts, and a run that ends meanwhile needs one write instead of two."""
 
+MOST_BYTES = 2**63 - 1
+"""The greatest size that can be recorded; two files that a job has stretched may claim to be larger."""
+
 
 class Runner(Protocol):
     """What runs executions and tells of their ends."""
@@ -84,8 +87,8 @@ class Supervisor:
         self._dispatcher = dispatcher
         self._starting = starts or Starts()
         self._spool = spool
-        # A file has one daemon, and its runs are ours even where the host got another name since, as containers do.
-        self._host = None if database.dialect == "sqlite" else holder.host
+        # A file has one daemon, and its runs are ours even where it was moved to another state directory.
+        self._node = None if database.dialect == "sqlite" else holder.node
         self._recorded = recorded
         self._now = now
         self._started: dict[int, datetime] = {}
@@ -101,24 +104,24 @@ class Supervisor:
         """Take up the runs of an earlier start: adopt what lives, start what never was, let the ends come in.
 
         A claimed run that the launcher does not know is handed over again: the launcher starts a run once only. One
-        that had begun and is known to nobody has an end that nobody saw.
+        that had begun and is known to nobody has an end that nobody saw. What is to be cancelled is cancelled first.
         """
-        rows = await self._database.read(lambda db: executions.active(db, self._host))
+        rows = await self._database.read(lambda db: executions.active(db, self._node))
         ours = [row for row in rows if row.state != "queued"]
         known = self._runner.known()
         self._dispatcher.adopt([row.id for row in ours], waiting=len(ours) < len(rows))
         await self._adopt_logs(known)
-        for row in ours:
-            if row.cancel_actor and row.id in known:
-                await self.stop(row.id, row.cancel_reason or "")
         claimed = [row.id for row in ours if row.id not in known and row.state == "starting"]
+        for row in ours:
+            if row.cancel_actor and (row.id in known or row.id in claimed):
+                await self.stop(row.id, row.cancel_reason or "")  # before it is handed over: then nothing of it runs
         await self._dispatcher.hand_over(await self._starts(claimed))
         self._take([_lost(row, self._now()) for row in ours if row.id not in known and row.state != "starting"])
         log.info("took up %d runs, of which the launcher knows %d", len(ours), len(known & {row.id for row in ours}))
 
     async def _starts(self, ids: Iterable[int]) -> list[Start]:
         wanted = list(ids)
-        return await self._database.read(lambda db: runs.take_over(db, wanted, host=self._host))
+        return await self._database.read(lambda db: runs.take_over(db, wanted, node=self._node))
 
     async def _adopt_logs(self, known: Iterable[int]) -> None:
         """Read on in the output of every run the launcher knows; drop what the database does not know."""
@@ -224,7 +227,7 @@ class Supervisor:
                 total += os.stat(f"{self._spool}/{execution_id}/{stream}").st_size  # noqa: PTH116  # half Path's price
             except OSError:  # never started, or swept
                 continue
-        return total
+        return min(total, MOST_BYTES)
 
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop a run within its job's grace; its end comes as an event."""

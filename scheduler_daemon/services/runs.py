@@ -28,10 +28,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Which daemon acts: its host, and this start of it."""
+    """Which daemon acts: the host it is on, by name, and this start of it."""
 
     host: str
     fence: str
+    """The node, then what tells one start of it from the next: `node.start`."""
+
+    @property
+    def node(self) -> str:
+        """The state directory the daemon works on, whatever its host is called today. Runs are claimed for a node:
+        two daemons of one host may share a database, and neither takes up what is the other's.
+        """
+        return self.fence.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +203,15 @@ def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -
 
 def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Start]:
     """Return how to start the runs that this start of the daemon has claimed and does not know of."""
-    rows = executions.active(db, holder.host)
+    rows = executions.active(db, holder.node)
     lost = [row.id for row in rows if row.state == State.STARTING and row.fence == holder.fence and row.id not in known]
-    return take_over(db, lost, host=holder.host)
+    return take_over(db, lost, node=holder.node)
 
 
-def take_over(db: Connection, ids: Collection[int], *, host: str | None) -> list[Start]:
-    """Return how runs were to be started that a host claimed (None: whichever), in case they never were."""
-    return _starts(db, [row for row in executions.by_ids(db, ids) if host in {None, row.host}])
+def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list[Start]:
+    """Return how runs were to be started that a node claimed (None: whichever), in case they never were."""
+    rows = executions.by_ids(db, ids)
+    return _starts(db, [row for row in rows if node in {None, row.fence.partition(".")[0]}])
 
 
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:

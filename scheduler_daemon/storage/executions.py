@@ -94,11 +94,11 @@ def page(
     return list(db.execute(query.order_by(EXECUTIONS.c.id.desc()).limit(limit)))
 
 
-def active(db: Connection, host: str | None = None) -> list[Record]:
-    """Return every run that has not ended, oldest first; of one host, where it is named."""
+def active(db: Connection, node: str | None = None) -> list[Record]:
+    """Return every run that has not ended, oldest first; of one node, where it is named."""
     query = _VIEW.where(_IS_ACTIVE)
-    if host is not None:
-        query = query.where(EXECUTIONS.c.host == host)
+    if node is not None:
+        query = query.where(or_(EXECUTIONS.c.fence == node, EXECUTIONS.c.fence.startswith(f"{node}.")))
     return list(db.execute(query.order_by(EXECUTIONS.c.id)))
 
 

@@ -308,9 +308,9 @@ async def test_claimed_runs_can_be_taken_over_with_the_spec_they_are_pinned_to(
     fired = await database.write(lambda db: fire(db, job, FIRST))
     ids = [start.execution_id for start in fired.starts]
 
-    ours = await database.read(lambda db: runs.take_over(db, ids, host="here"))
-    theirs = await database.read(lambda db: runs.take_over(db, ids, host="there"))
-    anyones = await database.read(lambda db: runs.take_over(db, ids, host=None))
+    ours = await database.read(lambda db: runs.take_over(db, ids, node="first"))
+    theirs = await database.read(lambda db: runs.take_over(db, ids, node="other"))
+    anyones = await database.read(lambda db: runs.take_over(db, ids, node=None))
 
     assert [start.spec["command"] for start in ours] == ["pinned"]
     assert (theirs, anyones) == ([], ours)
