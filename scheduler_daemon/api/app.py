@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from scheduler_daemon.api import errors
 from scheduler_daemon.api.deps import Context
+from scheduler_daemon.api.limits import BodyLimit
 from scheduler_daemon.api.routes import executions, jobs, system
 
 
@@ -11,6 +12,7 @@ def make_app(context: Context, version: str) -> FastAPI:
     """Return the API over the given parts."""
     app = FastAPI(title="Chronos Synapse", version=version, docs_url=None, redoc_url=None)
     app.state.context = context
+    app.add_middleware(BodyLimit)
     errors.install(app)
     app.include_router(system.router)
     app.include_router(executions.router)  # before jobs: /v1/jobs/{name with slashes}/run

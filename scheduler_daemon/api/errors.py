@@ -24,7 +24,7 @@ _KINDS: Mapping[type[errors.ChronosError], tuple[str, int, str]] = {
     errors.Conflict: ("conflict", 409, "Something else was first"),
     errors.Unavailable: ("unavailable", 503, "A part of the service does not answer"),
 }
-_HTTP = {404: "not_found", 405: "invalid", 413: "invalid"}
+_HTTP = {400: "invalid", 404: "not_found", 405: "invalid", 413: "invalid"}
 
 
 def problem_response(problem: Problem) -> Response:

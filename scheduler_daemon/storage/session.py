@@ -319,6 +319,8 @@ def unavailable(error: BaseException) -> Exception:
     if isinstance(error, sql_errors.IntegrityError | sql_errors.ProgrammingError | sql_errors.DataError):
         return error
     cause = getattr(error, "orig", None) or error
+    if isinstance(error, DBAPIError) and str(getattr(cause, "sqlstate", "")).startswith("22"):
+        return sql_errors.DataError(error.statement, error.params, cause)  # asyncpg's own classes are not told apart
     if isinstance(error, DBAPIError) and getattr(cause, "sqlite_errorname", None) == "SQLITE_ERROR":
         return error  # no such table, a syntax error: SQLite files these under "operational"
     return Unavailable(f"the database does not answer: {cause}")
