@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 from scheduler_daemon.launcher import cgroups, kernel
 from scheduler_daemon.launcher.protocol import Message
 
+_INEXACT = 1024 * 1024
+"""Bytes by which the kernel's counts of memory may differ: it adds them up lazily."""
 
-def measured(run: int, started_ns: int, ending: kernel.Ending) -> Message:
-    """Return the record of an end that we saw. `max_rss_bytes` is at least the size of the spawner it was born from."""
+
+def own_peak() -> int:
+    """Return the most memory we have had, in bytes: what the kernel also counts for a child before its exec."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measured(run: int, started_ns: int, inherited: int | None, ending: kernel.Ending) -> Message:
+    """Return the record of an end that we saw.
+
+    `inherited` is the peak of the spawner it was born from (None: not known). `max_rss_bytes` is None for a job that
+    stayed below it: the kernel then tells the spawner's peak, and the job's own is not known.
+    """
+    known = inherited is not None and ending.max_rss > inherited + _INEXACT
     return {
         "id": run,
         "started_ns": started_ns,
@@ -17,7 +31,7 @@ def measured(run: int, started_ns: int, ending: kernel.Ending) -> Message:
         "exit_code": ending.exit_code,
         "signal": ending.signal,
         "cpu_ms": ending.cpu_us / 1000,
-        "max_rss_bytes": ending.max_rss,
+        "max_rss_bytes": ending.max_rss if known else None,
         "usage_source": "wait4",
     }
 

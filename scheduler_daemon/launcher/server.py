@@ -237,7 +237,7 @@ class Server:
         written = spool.load(spool.folder(self._spool, job.run), spool.EXIT)
         if written is not None:
             return written
-        record = ends.measured(job.run, start["started_ns"], ending)
+        record = ends.measured(job.run, start["started_ns"], start.get("inherited_rss"), ending)
         record["leftover"] = ends.leftover(start["group"], ending.pid)
         if start["group"] is not None:
             cgroups.remove(start["group"])

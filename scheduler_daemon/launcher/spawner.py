@@ -34,6 +34,7 @@ class Child:
 
     run: int
     started_ns: int
+    inherited: int
     group: str | None
     held: bool = False
 
@@ -167,8 +168,8 @@ class Spawner:
                 self._go_home()
                 self._leave_group(group, crowded=False)
             raise
-        now = time.time_ns()
-        self._children[pid] = Child(run, now, group)
+        now, inherited = time.time_ns(), ends.own_peak()
+        self._children[pid] = Child(run, now, inherited, group)
         record = {
             "id": run,
             "pid": pid,
@@ -176,6 +177,7 @@ class Spawner:
             "started_ns": now,
             "mark": mark.text,
             "number": mark.number,
+            "inherited_rss": inherited,
             "group": group,
             "timeout_ms": request["timeout_ms"],
             "grace_ms": request["grace_ms"],
@@ -241,7 +243,7 @@ class Spawner:
         self._crowded = [group for group in self._crowded if not cgroups.remove(group)]
 
     def _bury(self, child: Child, ending: kernel.Ending) -> None:
-        record = ends.measured(child.run, child.started_ns, ending)
+        record = ends.measured(child.run, child.started_ns, child.inherited, ending)
         if child.held:
             self._unwritten[child.run] = record
             self._say("main_ended", child.run, record=record)

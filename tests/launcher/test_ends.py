@@ -35,10 +35,15 @@ async def test_an_end_carries_times_and_usage_and_is_on_disk(bench: Bench) -> No
     assert before - timedelta(seconds=0.1) <= end.started_at < end.ended_at <= datetime.now(UTC)
     assert end.cpu_ms is not None
     assert end.cpu_ms > 5
-    assert end.max_rss_bytes is not None
-    assert end.max_rss_bytes > 1 << 20
     written = json.loads((bench.state / "spool" / "1" / "exit.json").read_text())
     assert written["exit_code"] == 0
+
+
+async def test_peak_memory_is_the_jobs_own_or_not_told(bench: Bench) -> None:
+    await bench.run(shell(1, "true"), shell(2, "exec head -c 64M /dev/zero | tail -n 1 >/dev/null"))
+
+    assert bench.ended[1].max_rss_bytes is None
+    assert 64 << 20 <= (bench.ended[2].max_rss_bytes or 0) < 128 << 20
 
 
 async def test_a_run_ends_with_its_main_process_and_counts_what_it_leaves(any_bench: Bench) -> None:
