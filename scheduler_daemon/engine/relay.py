@@ -5,7 +5,7 @@ Redis may be down, flushed or replaced at any moment: events wait in SQL, jobs g
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ BATCH = 500
 """Events projected in one round trip."""
 PAUSE_EACH, PAUSE_MOST = 0.001, 0.25
 """Seconds of rest after a batch, for each event in it, and at most: of what changes often, only the newest is shown."""
+JOBS_AT_ONCE = 500
+"""Jobs read at once for the whole picture; their runs are read of a tenth as many."""
 RETRY = 1.0
 """Seconds between tries while Redis does not answer."""
 FAILURES = (LiveError, RedisError, OSError, TimeoutError)
@@ -131,19 +133,14 @@ class Relay:
         ]
         return changes
 
-    async def whole(self) -> tuple[list[Change], list[Change]]:
-        """Return every job and the last runs of each, as SQL has them."""
-
-        def work(db: Any) -> tuple[list[Change], list[Change]]:
-            found = [_job_change(row) for row in jobs.living(db)]
-            return found, list(_execution_changes(executions.latest_of(db, self._keep)))
-
-        return await self._database.read(work)
+    def _whole(self) -> tuple["_Jobs", "_Runs"]:
+        """Return every job and the last runs of each, as SQL has them when they are read."""
+        return _Jobs(self._database), _Runs(self._database, self._keep)
 
     async def rebuild(self) -> None:
         """Make the picture anew; another daemon that is at it does it for us."""
         assert self._server is not None
-        found, runs = await self.whole()
+        found, runs = self._whole()
         try:
             made = await rebuild(self._server.client, found, runs, keep=self._keep)
         except RebuildInProgress:
@@ -154,13 +151,12 @@ class Relay:
 
     async def differences(self) -> list[Difference]:
         """Compare the picture with SQL."""
-        found, runs = await self.whole()
-        return await differences(self.client, found, runs, keep=self._keep)
+        return await differences(self.client, *self._whole())
 
     async def reconcile(self) -> list[Difference]:
         """Compare the picture with SQL and make it equal; return what differed."""
         assert self._server is not None
-        found, runs = await self.whole()
+        found, runs = self._whole()
         return await repair(self._server.client, found, runs, keep=self._keep)
 
     async def publish_lines(self, news: Mapping[int, Sequence[LogLine]]) -> None:
@@ -242,7 +238,35 @@ def _job_change(row: Any) -> Change:
     return _change("job", row.id, row.whole_revision, row.updated_at, views.job_document(row), row.owner_id)
 
 
-def _execution_changes(rows: Iterable[Any]) -> Iterable[Change]:
-    for row in rows:
-        document = views.execution_document(row, row.job)
-        yield _change("execution", str(row.id), row.version, row.ended_at or row.queued_at, document, row.owner_id)
+def _execution_change(row: Any) -> Change:
+    document = views.execution_document(row, row.job)
+    return _change("execution", str(row.id), row.version, row.ended_at or row.queued_at, document, row.owner_id)
+
+
+class _Jobs:
+    """Every living job, a page at a time: there may be 100,000. May be gone through again, and reads anew then."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aiter__(self) -> AsyncIterator[Change]:
+        last = ""
+        while rows := await self._database.read(lambda db, last=last: jobs.living_after(db, last, JOBS_AT_ONCE)):  # type: ignore[misc]  # mypy cannot type the default
+            for row in rows:
+                yield _job_change(row)
+            last = rows[-1].id
+
+
+class _Runs:
+    """The last runs of every living job, in the same way."""
+
+    def __init__(self, database: Database, keep: int) -> None:
+        self._database = database
+        self._keep = keep
+
+    async def __aiter__(self) -> AsyncIterator[Change]:
+        ids = [change.event.id async for change in _Jobs(self._database)]
+        for part in jobs.slices(ids, JOBS_AT_ONCE // 10):
+            rows = await self._database.read(lambda db, part=part: executions.latest_of(db, part, self._keep))  # type: ignore[misc]  # as above
+            for row in rows:
+                yield _execution_change(row)

@@ -46,6 +46,9 @@ class Applied:
     """Events the server would not take, with its reason; they never stop the others."""
 
 
+Changes = AsyncIterable[Change] | Iterable[Change]
+
+
 async def project(client: Redis, changes: Sequence[Change], *, keep: int = RUNS_KEPT) -> Applied:
     """Write a batch of committed changes and tell their listeners, in one round trip.
 
@@ -74,7 +77,7 @@ async def confirm(client: Redis) -> None:
 async def write_all(
     client: Redis,
     token: str,
-    changes: AsyncIterable[Change] | Iterable[Change],
+    changes: Changes,
     *,
     keep: int = RUNS_KEPT,
     batch: int = 200,
@@ -83,7 +86,7 @@ async def write_all(
     written: set[str] = set()
     sending: asyncio.Task[None] | None = None
     try:
-        async for part in _batches(changes, batch):
+        async for part in batches(changes, batch):
             words = _spelled(part)  # while the server still works on the part before
             if sending is not None:
                 await sending
@@ -164,7 +167,8 @@ async def _server_run(client: Redis) -> str:
     return str((await client.info("server"))["run_id"])
 
 
-async def _batches(changes: AsyncIterable[Change] | Iterable[Change], size: int) -> AsyncIterator[list[Change]]:
+async def batches(changes: Changes, size: int) -> AsyncIterator[list[Change]]:
+    """Yield changes in lists of at most `size`."""
     part: list[Change] = []
     async for change in _each(changes):
         part.append(change)
@@ -175,7 +179,7 @@ async def _batches(changes: AsyncIterable[Change] | Iterable[Change], size: int)
         yield part
 
 
-async def _each(changes: AsyncIterable[Change] | Iterable[Change]) -> AsyncIterator[Change]:
+async def _each(changes: Changes) -> AsyncIterator[Change]:
     if isinstance(changes, AsyncIterable):
         async for change in changes:
             yield change

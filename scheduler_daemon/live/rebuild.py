@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.errors import RebuildInProgress
 from scheduler_daemon.live.functions import load_functions
 from scheduler_daemon.live.indexes import ensure_indexes, wait_until_indexed
-from scheduler_daemon.live.projection import RUNS_KEPT, Change, confirm, write_all
+from scheduler_daemon.live.projection import RUNS_KEPT, Change, Changes, batches, confirm, write_all
 
 _REBUILD_MS = 60_000
 _PAGE = 500
@@ -49,17 +49,12 @@ class Difference:
     """Top-level fields that differ."""
 
 
-async def rebuild(
-    client: Redis,
-    jobs: AsyncIterable[Change] | Iterable[Change],
-    executions: AsyncIterable[Change] | Iterable[Change],
-    *,
-    keep: int = RUNS_KEPT,
-) -> Rebuilt:
+async def rebuild(client: Redis, jobs: Changes, executions: Changes, *, keep: int = RUNS_KEPT) -> Rebuilt:
     """Make the picture equal to these changes: every job, and of each job at least the last `keep` executions.
 
-    Samples come from every execution given, so give what the charts shall show. Raises RebuildInProgress if another
-    daemon is at it.
+    They are gone through while nothing can be projected, so give what is read only then: what was read before might be
+    older than what another daemon has shown meanwhile. Samples come from every execution given, so give what the charts
+    shall show. Raises RebuildInProgress if another daemon is at it.
     """
     token = secrets.token_hex(8)
     if not await client.set(keys.REBUILD, token, nx=True, px=_REBUILD_MS):
@@ -82,21 +77,17 @@ async def rebuild(
     return Rebuilt(epoch, len(job_keys), len(execution_keys), removed)
 
 
-async def differences(
-    client: Redis, jobs: Sequence[Change], executions: Sequence[Change], *, keep: int = RUNS_KEPT
-) -> list[Difference]:
-    """Compare the picture with what SQL says: every job and the last `keep` executions of each."""
-    wanted = {keys.job(change.event.id): change for change in jobs}
-    wanted |= {keys.execution(change.event.id): change for change in _latest(executions, keep)}
+async def differences(client: Redis, jobs: Changes, executions: Changes) -> list[Difference]:
+    """Compare the picture with what SQL says: every job, and of each as many executions as are kept."""
+    wanted: set[str] = set()
     found: list[Difference] = []
-    for start in range(0, len(wanted), _PAGE):
-        part = list(wanted.items())[start : start + _PAGE]
-        stored = await command(client, "JSON.MGET", *(key for key, _ in part), ".")
-        found += [
-            difference
-            for (_, change), text in zip(part, stored, strict=True)
-            if (difference := _compare(change, text)) is not None
-        ]
+    for source, key_of in ((jobs, keys.job), (executions, keys.execution)):
+        async for part in batches(source, _PAGE):
+            names = [key_of(change.event.id) for change in part]
+            wanted.update(names)
+            stored = await command(client, "JSON.MGET", *names, ".")
+            compared = (_compare(change, text) for change, text in zip(part, stored, strict=True))
+            found += [difference for difference in compared if difference is not None]
     async for key in _scan(client, keys.JOB, keys.EXECUTION):
         if key not in wanted:
             kind: Literal["job", "execution"] = "job" if key.startswith(keys.JOB) else "execution"
@@ -104,26 +95,17 @@ async def differences(
     return found
 
 
-async def repair(
-    client: Redis, jobs: Sequence[Change], executions: Sequence[Change], *, keep: int = RUNS_KEPT
-) -> list[Difference]:
-    """Make the picture equal to SQL if it differs, by a rebuild; return what differed before."""
-    found = await differences(client, jobs, executions, keep=keep)
+async def repair(client: Redis, jobs: Changes, executions: Changes, *, keep: int = RUNS_KEPT) -> list[Difference]:
+    """Make the picture equal to SQL if it differs, by a rebuild; return what differed before.
+
+    Both are gone through twice.
+    """
+    found = await differences(client, jobs, executions)
     if found or await client.get(keys.EPOCH) is None:
         await rebuild(client, jobs, executions, keep=keep)
     else:
         await confirm(client)
     return found
-
-
-def _latest(executions: Sequence[Change], keep: int) -> list[Change]:
-    by_job: dict[str, list[Change]] = {}
-    for change in executions:
-        if change.event.doc is not None:
-            by_job.setdefault(str(change.event.doc["job_id"]), []).append(change)
-    return [
-        change for group in by_job.values() for change in sorted(group, key=lambda change: int(change.event.id))[-keep:]
-    ]
 
 
 def _compare(change: Change, stored: str | Mapping[str, Any] | None) -> Difference | None:

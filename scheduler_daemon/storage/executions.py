@@ -1,6 +1,6 @@
 """Queries on runs. A change of state is one guarded update: it names the states it may come from."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -157,14 +157,12 @@ def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> No
     )
 
 
-def latest_of(db: Connection, limit: int) -> Iterable[Record]:
-    """Yield the last `limit` runs of every living job, oldest first, for the picture's rebuild."""
+def latest_of(db: Connection, job_ids: Collection[str], limit: int) -> list[Record]:
+    """Return the last `limit` runs of each of these jobs, oldest first, for the picture's rebuild."""
     rank = func.row_number().over(partition_by=EXECUTIONS.c.job_id, order_by=EXECUTIONS.c.id.desc()).label("rank")
-    ranked = select(EXECUTIONS.c.id, rank).subquery()
-    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(
-        JOBS.c.deleted_at.is_(None), ranked.c.rank <= limit
-    )
-    return db.execute(query.order_by(EXECUTIONS.c.id))
+    ranked = select(EXECUTIONS.c.id, rank).where(EXECUTIONS.c.job_id.in_(job_ids)).subquery()
+    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(ranked.c.rank <= limit)
+    return list(db.execute(query.order_by(EXECUTIONS.c.id)))
 
 
 def counts_since(db: Connection, since: datetime, owner_id: int | None = None) -> dict[str, int]:

@@ -82,6 +82,11 @@ def living(db: Connection) -> Iterable[Record]:
     return db.execute(_VIEW.where(_LIVING).order_by(JOBS.c.name))
 
 
+def living_after(db: Connection, job_id: str, limit: int) -> list[Record]:
+    """Return the next living jobs behind an id, in the order of ids; "" is before the first."""
+    return list(db.execute(_VIEW.where(_LIVING, JOBS.c.id > job_id).order_by(JOBS.c.id).limit(limit)))
+
+
 def names_taken(db: Connection, names: Collection[str]) -> set[str]:
     """Return which of `names` living jobs have."""
     query = select(JOBS.c.name).where(_LIVING)
