@@ -18,16 +18,16 @@ from tests.launcher.bench import Bench
 
 
 def state_processes(state: Path) -> list[int]:
-    """The launchers and spawners of a state directory, and the jobs whose output lies there."""
+    """The launchers and spawners of a state directory, and whoever has a file of its spool open, at whatever number."""
     found = []
     for pid in kernel.processes():
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            outputs = [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (1, 2)]
+            opened = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
         except OSError:
             continue
         is_ours = b"launcher/__main__.py" in line and os.fsencode(state) in line
-        if is_ours or any(name.startswith(f"{state}/spool/") for name in outputs):
+        if is_ours or any(name.startswith(f"{state}/spool/") for name in opened):
             found.append(pid)
     return found
 
