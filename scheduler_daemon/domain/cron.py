@@ -5,7 +5,7 @@ Local time is counted in seconds since 1970-01-01T00:00 on the wall clock, days 
 
 from datetime import date
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from scheduler_daemon.domain.cron_days import LENGTHS, Special, on_weekdays
 from scheduler_daemon.domain.cron_fields import Fields, read
@@ -20,6 +20,14 @@ _EVERY_DAY: Final = 0x7F
 _ALL_MONTHS: Final = (1 << 13) - 2
 _LENGTHS: Final = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
+
+class Rhythm(NamedTuple):
+    """Matches wherever local time modulo `period` is `phase`, on every day of every year."""
+
+    period: int
+    phase: int
+
+
 MonthTable = tuple[int, ...]
 """The matching days for every kind of month: at 4 * weekday of the first + length - 28."""
 
@@ -27,7 +35,18 @@ MonthTable = tuple[int, ...]
 class Cron:
     """One expression, compiled. Equal expressions share one object, and equal day rules one table."""
 
-    __slots__ = ("_days", "_first", "_hours", "_minutes", "_months", "_seconds", "_weekdays", "never", "wildcard")
+    __slots__ = (
+        "_days",
+        "_first",
+        "_hours",
+        "_minutes",
+        "_months",
+        "_seconds",
+        "_weekdays",
+        "never",
+        "rhythm",
+        "wildcard",
+    )
 
     def __init__(self, fields: Fields) -> None:
         self._seconds = fields.second.bits
@@ -43,6 +62,8 @@ class Cron:
         )
         self._weekdays = _weekdays_alone(fields)
         self._first = self._earliest()
+        self.rhythm = self._even() if self._weekdays == _EVERY_DAY else None
+        """The even spacing of all its matches, such as that of `*/5 * * * *`; None where they are not evenly spaced."""
         self.wildcard = fields.wildcard
         """Whether it recurs with the clock; see `Fields.wildcard`."""
         self.never = not any(
@@ -129,6 +150,26 @@ class Cron:
     def _earliest(self) -> int:
         hour, minute, second = ((bits & -bits).bit_length() - 1 for bits in (self._hours, self._minutes, self._seconds))
         return hour * 3600 + minute * 60 + second
+
+    def _even(self) -> Rhythm | None:
+        """Return the spacing of the matches of a day if it is even, also over midnight."""
+        hour, minute, second = _spacing(self._hours, 24), _spacing(self._minutes, 60), _spacing(self._seconds, 60)
+        if minute == hour == 1 and second:
+            return Rhythm(second, self._first % second)
+        if second == 60 and hour == 1 and minute:
+            return Rhythm(minute * 60, self._first % (minute * 60))
+        if second == minute == 60 and hour:
+            return Rhythm(hour * 3600, self._first)
+        return None
+
+
+def _spacing(bits: int, size: int) -> int:
+    """Return the distance between values that are evenly spaced round the clock, or 0 when they are not."""
+    count = bits.bit_count()
+    step = size // count
+    first = (bits & -bits).bit_length() - 1
+    even = sum(1 << first + n * step for n in range(count))
+    return step if size % count == 0 and bits == even else 0
 
 
 def _weekdays_alone(fields: Fields) -> int:

@@ -89,7 +89,7 @@ class Fields(NamedTuple):
 
 def read(expression: str, job_id: str = "") -> Fields:
     """Read five or six fields. `job_id` fixes what `H` stands for. Raises BadSchedule."""
-    _refuse_strange_characters(expression)
+    refuse_strange_characters(expression)
     words = list(_BLANKS_APART.finditer(expression))
     if len(words) not in {5, 6}:
         raise _wrong_count(expression, [word[0] for word in words])
@@ -111,7 +111,8 @@ def _shared(kind: int, text: str, job_id: str) -> Field:
 _ON_THE_MINUTE = Field(SECOND, "0", 1)
 
 
-def _refuse_strange_characters(expression: str) -> None:
+def refuse_strange_characters(expression: str) -> None:
+    """Raise BadSchedule if the expression is too long or holds anything but printable ASCII, blanks and tabs."""
     if len(expression) > MAX_LENGTH:
         raise BadSchedule(
             f"The expression is {len(expression):,} characters long; at most {MAX_LENGTH:,} are read. Split it.",

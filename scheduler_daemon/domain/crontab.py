@@ -15,7 +15,8 @@ from typing import Final
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.crontab_names import name_of
 from scheduler_daemon.domain.errors import BadSchedule, Invalid
-from scheduler_daemon.domain.schedule import ALIASES, REBOOT, never_fires
+from scheduler_daemon.domain.expressions import ALIASES, REBOOT
+from scheduler_daemon.domain.schedule import never_fires
 from scheduler_daemon.domain.schedule_words import warnings as schedule_warnings
 from scheduler_daemon.domain.zones import zone as known_zone
 

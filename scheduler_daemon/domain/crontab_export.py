@@ -6,7 +6,7 @@ from typing import Final
 
 from scheduler_daemon.domain.crontab import CrontabJob, split_percent
 from scheduler_daemon.domain.errors import BadSchedule
-from scheduler_daemon.domain.schedule import REBOOT, cron_text
+from scheduler_daemon.domain.expressions import REBOOT, cron_text
 
 _BEYOND_CRON: Final = re.compile(r"[LlWw#?H]")
 _NAMES: Final = re.compile(r"[A-Za-z]{3}")

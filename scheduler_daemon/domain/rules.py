@@ -4,98 +4,15 @@ import re
 from datetime import datetime
 from typing import Final
 
-from scheduler_daemon.contract.schedule import Gap, Overlap
-from scheduler_daemon.domain.cron import LAST_LOCAL, Cron
 from scheduler_daemon.domain.errors import BadSchedule
-from scheduler_daemon.domain.zones import EPOCH, Calm, Span, Zone
+from scheduler_daemon.domain.wall import NEVER, OnTheWallClock
+from scheduler_daemon.domain.zones import EPOCH, Zone
 
-NEVER: Final = 1 << 62
-"""Later than any instant: the answer of a rule that has no more."""
-
-_NOWHERE: Final = Calm(0, 0, 0)
-_TWO_DAYS: Final = 2 * 86_400
 _MAX_EVERY: Final = 3660 * 86_400
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:[0-9]{1,9}[wdhms] *)+", re.ASCII)
 _PART: Final = re.compile(r"([0-9]+)([wdhms])")
 _AT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?) ?(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.IGNORECASE)
-
-
-class OnTheWallClock:
-    """A cron expression in a zone. What happens when clocks change is decided here.
-
-    Expressions that recur with the clock (`*` in seconds, minutes or hours) follow it: nothing for skipped times, both
-    passes of repeated ones. Expressions that name times of day obey `gap` and `overlap`.
-    """
-
-    __slots__ = ("_calm", "_cron", "_fixed", "_gap", "_overlap", "_zone")
-
-    def __init__(self, cron: Cron, zone: Zone, gap: Gap, overlap: Overlap) -> None:
-        self._cron = cron
-        self._zone = zone
-        self._gap = gap
-        self._overlap = overlap
-        self._fixed = not cron.wildcard
-        self._calm = _NOWHERE  # where the last answer was found; the next is probably there too
-
-    def after(self, t: int) -> int:
-        """Return the first instant later than `t`, or NEVER."""
-        start, end, offset = self._calm
-        if not start <= t < end:
-            span = self._zone.span(t)  # the span of `t` itself: the gap after it may be due at t + 1
-            start, end, offset = self._calm = span.calm
-            if not start <= t < end:
-                return self._near_changes(t, span)
-        local = self._cron.next_local(t + 1 + offset)
-        if local - offset < end:
-            return local - offset
-        if local >= LAST_LOCAL:
-            return NEVER
-        start, end, later_offset = self._zone.span(local - offset).calm
-        if start <= local - later_offset < end:
-            return local - later_offset
-        return self._near_changes(t, self._zone.span(t))
-
-    def _near_changes(self, t: int, span: Span) -> int:
-        cron = self._cron
-        t = self._beyond_second_pass(t + 1, span)
-        lower = t + span.offset
-        local = cron.next_local(lower)
-        while local < LAST_LOCAL:
-            instant = self._with_shifted(local - span.offset, t, span)
-            if instant < span.end and not self._in_first_pass(instant, span):
-                return instant
-            following = self._zone.span(span.end)
-            if self._fixed and self._gap is Gap.RUN_AFTER and local < span.end + following.offset:
-                return span.end
-            t, span = span.end, following
-            if lower <= t + span.offset and local - span.offset > span.end:  # nothing matches in all this span
-                t = max(t, local - _TWO_DAYS)
-                span = self._zone.span(t)
-            t = self._beyond_second_pass(t, span)
-            lower = t + span.offset
-            local = cron.next_local(lower)
-        return NEVER
-
-    def _beyond_second_pass(self, t: int, span: Span) -> int:
-        """Move over the repeated times that begin `span`, when only their first pass counts."""
-        if self._fixed and self._overlap is Overlap.FIRST and span.before > span.offset:
-            return max(t, span.start + span.before - span.offset)
-        return t
-
-    def _in_first_pass(self, instant: int, span: Span) -> bool:
-        """Whether the wall clock will show this time again, when only the last pass counts."""
-        if not self._fixed or self._overlap is not Overlap.LAST:
-            return False
-        return instant - span.end >= self._zone.span(span.end).offset - span.offset
-
-    def _with_shifted(self, instant: int, t: int, span: Span) -> int:
-        """Return the earlier of `instant` and a skipped time moved by the length of the gap that begins `span`."""
-        gap = span.offset - span.before
-        if gap <= 0 or t >= span.start + gap or not self._fixed or self._gap is not Gap.SHIFT:
-            return instant
-        skipped = self._cron.next_local(t + span.before)
-        return min(instant, skipped - span.before) if skipped < span.start + span.offset else instant
 
 
 class EverySoOften:

@@ -1,10 +1,10 @@
 """Decide when a job fires next. Pure: no clock, no database; the caller passes the time.
 
-How expressions are read is left to `cron_fields` and `rules`, what a day item means to `cron_days`, what is to be done
-about fires that nobody could start to `misfire`, and how to say it all in words to `schedule_words`.
+Which kind an expression is of is left to `expressions`; how it is read to `cron_fields`, `calendar_event`,
+`recurrence` and `rules`; what happens when clocks change to `wall`; what is to be done about fires that nobody could
+start to `misfire`; and how to say it all in words to `schedule_words`.
 """
 
-import difflib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -12,23 +12,19 @@ from itertools import count
 from typing import Final
 
 from scheduler_daemon.contract.schedule import Gap, Overlap, Schedule
+from scheduler_daemon.domain.calendar_event import InYears, read_event
 from scheduler_daemon.domain.cron import LAST_LOCAL, cron
 from scheduler_daemon.domain.errors import BadSchedule
-from scheduler_daemon.domain.rules import NEVER, EverySoOften, Once, OnTheWallClock, Rule, read_duration, read_instant
-from scheduler_daemon.domain.zones import EPOCH, zone
+from scheduler_daemon.domain.expressions import Kind, sort_out
+from scheduler_daemon.domain.recurrence import Recurrence
+from scheduler_daemon.domain.recurrence_text import Moment, read_parts
+from scheduler_daemon.domain.rules import EverySoOften, Once, Rule, read_duration, read_instant
+from scheduler_daemon.domain.wall import NEVER, OnTheWallClock
+from scheduler_daemon.domain.zones import EPOCH, Zone, zone
 
-ALIASES: Final = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-REBOOT: Final = "@reboot"
 _SECOND: Final = timedelta(seconds=1)
 _TICK: Final = timedelta(microseconds=1)
+_PLAIN: Final = Schedule()
 
 
 class CompiledSchedule:
@@ -78,32 +74,21 @@ def compile_schedule(schedule: Schedule, job_id: str = "") -> CompiledSchedule:
     Raises BadSchedule for an expression that cannot be read, Invalid for an unknown zone. An expression that can be
     read but matches no date compiles, so that what was imported can be kept; `check_schedule` refuses it.
     """
-    here = zone(schedule.zone)
-    rules: list[Rule] = []
-    is_reboot = False
-    for expression in schedule.expressions:
-        word, rest = _first_word(expression)
-        if word == REBOOT and not rest:
-            is_reboot = True
-        elif word == "@every":
-            rules.append(EverySoOften(read_duration(expression, rest), _anchor(schedule)))
-        elif word == "@at":
-            rules.append(Once(read_instant(expression, rest, here)))
-        else:
-            seed = job_id if "H" in expression else ""
-            rules.append(_on_the_wall_clock(expression, seed, schedule.zone, schedule.gap, schedule.overlap))
+    zone(schedule.zone)
+    found = [rule_of(expression, schedule, job_id) for expression in schedule.expressions]
+    rules = tuple(rule for rule in found if rule is not None)
     first = _second(schedule.start - _TICK) + 1 if schedule.start else -NEVER
     last = _second(schedule.end) if schedule.end else LAST_LOCAL
-    return CompiledSchedule(tuple(rules), first=first, last=min(last, LAST_LOCAL), is_reboot=is_reboot)
+    return CompiledSchedule(rules, first=first, last=min(last, LAST_LOCAL), is_reboot=None in found)
 
 
 def check_schedule(schedule: Schedule, job_id: str = "") -> CompiledSchedule:
     """Compile a schedule that someone wants to save. Also raises BadSchedule when an expression matches no date."""
     for expression in schedule.expressions:
-        if never_fires(expression, job_id):
+        if never_fires(expression, schedule, job_id):
             raise BadSchedule(
-                f"`{expression.strip()}` never fires: no month it names has such a day. "
-                "Choose a day that exists, or `L` for the last of the month.",
+                f"`{expression.strip()}` never fires: {why_never(expression)} Choose a day that exists"
+                + (", or `L` for the last of the month." if sort_out(expression).kind is Kind.CRON else "."),
                 expression=expression,
             )
     return compile_schedule(schedule, job_id)
@@ -118,47 +103,36 @@ def next_fire(schedule: Schedule, after: datetime, job_id: str = "") -> datetime
     return compile_schedule(schedule, job_id).next_fire(after)
 
 
-def cron_text(expression: str) -> str | None:
-    """Return the cron fields of an expression, an alias spelt out; None for @every, @at and @reboot.
+def never_fires(expression: str, schedule: Schedule = _PLAIN, job_id: str = "") -> bool:
+    """Tell whether an expression of a schedule matches no date of the calendar. Raises as `compile_schedule` does."""
+    rule = rule_of(expression, schedule, job_id)
+    return isinstance(rule, OnTheWallClock) and rule.matcher.never
 
-    Raises BadSchedule for an alias that does not exist.
+
+def why_never(expression: str) -> str:
+    """Return the reason, as a sentence, why an expression that `never_fires` does not."""
+    if sort_out(expression).kind is Kind.CRON:
+        return "no month it names has such a day."
+    return "no date and time fits all its parts."
+
+
+def rule_of(expression: str, schedule: Schedule, job_id: str = "") -> Rule | None:
+    """Return what finds the fires of one expression of a schedule, or None for `@reboot`.
+
+    Raises BadSchedule for an expression that cannot be read, Invalid for an unknown zone.
     """
-    word, rest = _first_word(expression)
-    if not word.startswith("@"):
-        return expression
-    if word in ALIASES and not rest:
-        return ALIASES[word]
-    if word in {"@every", "@at"} or (word == REBOOT and not rest):
+    kind, text = sort_out(expression)
+    if kind is Kind.REBOOT:
         return None
-    raise _bad_alias(expression, word, rest)
-
-
-def never_fires(expression: str, job_id: str = "") -> bool:
-    """Tell whether a cron expression matches no date of the calendar. Raises BadSchedule if it cannot be read."""
-    text = cron_text(expression)
-    return text is not None and cron(text, job_id).never
-
-
-def _first_word(expression: str) -> tuple[str, str]:
-    """Return the first word of an @ expression in lower case and the rest of it; other expressions as they are."""
-    if not expression.lstrip(" \t").startswith("@"):
-        return expression, ""
-    word, *rest = expression.strip(" \t").split(maxsplit=1)
-    return word.lower(), rest[0] if rest else ""
-
-
-def _bad_alias(expression: str, word: str, rest: str) -> BadSchedule:
-    known = [*ALIASES, REBOOT]
-    if rest and word in known:
-        return BadSchedule(f"`{word}` stands alone; remove `{rest}`.", expression=expression, suggestion=word)
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}, @every and @at."
-    return BadSchedule(
-        f"There is no alias `{word}`. {hint}",
-        expression=expression,
-        position=expression.index("@"),
-        suggestion=near[0] if near else "",
-    )
+    if kind is Kind.EVERY:
+        return EverySoOften(read_duration(expression, text), _anchor(schedule))
+    if kind is Kind.AT:
+        return Once(read_instant(expression, text, zone(schedule.zone)))
+    if kind is Kind.CALENDAR:
+        return _on_the_calendar(text, schedule.zone)
+    if kind is Kind.RECURRENCE:
+        return _recurring(text, schedule.zone, _anchor(schedule) if schedule.anchor or schedule.start else None)
+    return _on_the_wall_clock(text, job_id if "H" in text else "", schedule.zone, schedule.gap, schedule.overlap)
 
 
 def _anchor(schedule: Schedule) -> int:
@@ -167,5 +141,32 @@ def _anchor(schedule: Schedule) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def _on_the_wall_clock(expression: str, seed: str, zone_key: str, gap: Gap, overlap: Overlap) -> OnTheWallClock:
-    return OnTheWallClock(cron(cron_text(expression) or "", seed), zone(zone_key), gap, overlap)
+def _on_the_wall_clock(text: str, seed: str, zone_key: str, gap: Gap, overlap: Overlap) -> OnTheWallClock:
+    return OnTheWallClock(cron(text, seed), zone(zone_key), gap, overlap)
+
+
+@lru_cache(maxsize=16_384)
+def _on_the_calendar(text: str, zone_key: str) -> OnTheWallClock:
+    event = read_event(text)
+    return OnTheWallClock(_in_years(text), zone(event.zone or zone_key), Gap.SKIP, Overlap.FIRST)
+
+
+@lru_cache(maxsize=4096)
+def _in_years(text: str) -> InYears:
+    return InYears(read_event(text))
+
+
+@lru_cache(maxsize=4096)
+def _recurring(text: str, zone_key: str, anchor: int | None) -> OnTheWallClock:
+    here, parts = zone(zone_key), read_parts(text)
+    start = 0 if anchor is None else anchor + here.span(anchor).offset
+    rule = Recurrence(
+        parts,
+        _local(parts.start, here) if parts.start else start,
+        _local(parts.until, here) if parts.until else None,
+    )
+    return OnTheWallClock(rule, here, Gap.SKIP, Overlap.FIRST)
+
+
+def _local(moment: Moment, here: Zone) -> int:
+    return here.last_local(moment.seconds) if moment.is_utc else moment.seconds

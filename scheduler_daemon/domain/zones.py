@@ -75,6 +75,11 @@ class Zone:
             span = self.span(span.end)
         return max(span.start, local - span.offset)
 
+    def last_local(self, t: int) -> int:
+        """Return the latest time that the wall clock has shown by the epoch second `t`."""
+        span = self.span(t)
+        return max(t + span.offset, min(t, span.start - 1) + span.before)
+
     def _learn(self, stretch: int) -> tuple[Span, ...]:
         first, last = stretch << _STRETCH_BITS, (stretch + 1) << _STRETCH_BITS
         spans = (

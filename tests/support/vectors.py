@@ -14,3 +14,8 @@ def fires(expr: str, tz: str | None, start: datetime, n: int) -> list[datetime]:
     except BadSchedule as error:
         raise ValueError(error.message) from error
     return list(compiled.fires(start, limit=n))
+
+
+def calendar_fires(expr: str, tz: str | None, start: datetime, n: int) -> list[datetime]:
+    """Return the same for an OnCalendar of systemd."""
+    return fires(f"@calendar {expr}", tz, start, n)
