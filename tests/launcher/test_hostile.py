@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 
 from scheduler_daemon.launcher import another
 from tests.launcher.bench import Bench, shell
@@ -16,6 +17,9 @@ async def test_a_job_cannot_stop_or_slow_down_its_spawner(any_bench: Bench) -> N
     spawners = any_bench.spawners()
 
     await any_bench.run(*[shell(run, "exit 3", user="nobody") for run in range(100, 180)])
+    for run in range(2):  # they must not outlive their spawner: another process could get its pid
+        await any_bench.runner.cancel(run, "enough", timedelta(0))
+    await any_bench.until(lambda: {0, 1} <= any_bench.ended.keys())
 
     assert all(any_bench.ended[run].exit_code == 3 for run in range(100, 180))
     assert any_bench.spawners() == spawners
