@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from scheduler_daemon import wiring
 from scheduler_daemon.api.app import make_app
@@ -85,8 +86,14 @@ class Served:
         return answer.json()
 
 
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """The endpoints; making them costs more than a test."""
+    return make_app(cast("Context", None), "test")
+
+
 @pytest.fixture
-async def served(database: Database) -> AsyncIterator[Served]:
+async def served(database: Database, app: FastAPI) -> AsyncIterator[Served]:
     """The API of a database of either kind."""
     await database.write(lambda db: people.ensure_admin(db, os.getuid(), datetime.now(UTC)))
     engine = Engine(database)
@@ -98,9 +105,8 @@ async def served(database: Database) -> AsyncIterator[Served]:
             token=wiring._token(settings), now=lambda: datetime.now(UTC), new_id=new_id,
         )  # fmt: skip
         sockets = wiring.listen(settings, where)
-        config = uvicorn.Config(
-            make_app(context, "test"), http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False
-        )
+        app.state.context = context
+        config = uvicorn.Config(app, http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
         server = wiring._Server(config)
         serving = asyncio.create_task(server.serve(sockets=sockets))
         transport = httpx.AsyncHTTPTransport(uds=where.api_socket)
