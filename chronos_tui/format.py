@@ -32,7 +32,7 @@ STATES = {
     "failed": Look("✖", "failed", "X", "failed"),
     "timed_out": Look("✖", "timed out", "X", "failed"),
     "queued": Look("…", "queued", ".", "queued"),
-    "paused": Look("⏸", "paused", "=", "paused"),
+    "paused": Look("‖", "paused", "=", "paused"),
     "late": Look("?", "late", "?", "late"),
     "unknown": Look("?", "unknown", "?", "late"),
     "blocked": Look("⊘", "blocked", "#", "blocked"),

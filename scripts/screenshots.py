@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "screenshots"
 HISTORY_S = float(os.environ.get("SCREENSHOT_HISTORY_S", "75"))
 """How long jobs run before the first picture."""
-READY_S = 30.0
+READY_S = 120.0
 
 WAVERING = "$(( $(date +%s) % 9 ))"
 JOBS = (
@@ -70,7 +71,7 @@ SHOTS = (
     Shot(
         "run",
         (120, 26),
-        ("4", "@import-orders", "/", "=status:failed", "@/status:failed", "enter", "@exit code 2", "enter", "@used"),
+        ("4", "@schedule", "/", "=status:failed", "@/status:failed", "enter", "@exit code 2", "enter", "@used"),
     ),
     Shot("log", (120, 28), ("2", "@nightly-backup", "/", "=import", "@jobs 1 ", "enter", "l", "@worker"), settle=4.0),
     Shot(
@@ -161,8 +162,8 @@ async def _until(done: Callable[[], bool], seconds: float = READY_S) -> None:
 
 def _write(name: str, svg: str) -> None:
     """Turn the SVG into a PNG that is small and needs no font from the net."""
-    svg = "\n".join(line for line in svg.splitlines() if "cdnjs" not in line)
-    svg = svg.replace("Fira Code", "DejaVu Sans Mono")
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')  # or blanks at a beginning are dropped
+    svg = re.sub(r"@font-face\s*\{[^}]*\}", "", svg).replace("Fira Code", "DejaVu Sans Mono")
     target = OUT / f"{name}.png"
     with tempfile.NamedTemporaryFile("w", suffix=".svg") as source:
         source.write(svg)

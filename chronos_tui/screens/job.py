@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PANES = ("Runs", "Schedule", "Configuration", "Versions")
 BUCKETS = 60
-SPANS = {"hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
+SPANS = {"10 minutes": 600, "hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
 REREAD_S = 1.0
 
 

@@ -79,11 +79,20 @@ class RunTable(LineTable):
         return page
 
     def take(self, runs: list[ExecutionView]) -> bool:
-        """Show newer documents of runs that are listed; return whether one is not listed."""
+        """Show newer documents of runs; return whether some may belong here that only the server can place."""
         known = {run.id: run for run in runs if run.id in self._runs}
         self._runs |= known
         self.update_rows(cast("dict[Key, Any]", known))
-        return len(known) < len(runs)
+        fresh = [run for run in runs if run.id not in known]
+        if (
+            fresh
+            and self.wanted == RunFilter(job=self.wanted.job)
+            and min(run.id for run in fresh) > max(self._runs, default=0)
+        ):
+            self._runs |= {run.id: run for run in fresh}
+            self._show()
+            return False
+        return bool(fresh)
 
     def _show(self) -> None:
         ordered = sorted(self._runs, reverse=True)

@@ -37,8 +37,9 @@ class Ink:
     def _make(self, tone: str, ground: str) -> Style:
         style = Style(color=self._colour(tone).rich_color) + self._attributes(tone)
         if ground:
-            style += Style(bgcolor=self._colour(ground).rich_color) + self._attributes(ground)
-        return style
+            return style + Style(bgcolor=self._colour(ground).rich_color) + self._attributes(ground)
+        own = self._widget.background_colors[1]  # unless it is said, the terminal's own shows through
+        return Style(bgcolor=own.rich_color) + style
 
     def _colour(self, tone: str) -> Color:
         variables = self._variables or {}
