@@ -27,6 +27,9 @@ def next_fires(
     ] = None,
     after: Annotated[str | None, typer.Option(metavar="ISO", help="Begin after this instant, not now.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1000, help="How many.")] = 10,
+    dialect: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Read it as quartz, spring or year (cron with a year last).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what an expression means and when it fires next."""
@@ -35,18 +38,23 @@ def next_fires(
         "schedule": {"expressions": [" ".join(expression)], "zone": key},
         "count": count,
         "after": iso_instant("--after", after),
+        "dialect": dialect,
     }
     preview = connect(context).json(calls.preview(request))
     if as_json:
         output.document(preview)
         return
     output.line(preview["words"] if key in preview["words"] else f"{preview['words']} ({key})")
+    for converted in preview.get("expressions", ()):
+        output.line(f"here: {converted}")
     shown = _zone(key)
     for text in preview["fires"]:
         at = datetime.fromisoformat(text)
         output.line(f"{at.astimezone(shown):%a} {fmt.stamp(at, shown)}  {fmt.relative(at, output.now())}")
     for warning in preview["warnings"]:
         output.line(f"careful: {warning}")
+    for change in preview.get("clock_changes", ()):
+        output.line(f"clock change, {change['kind']}: {change['text']}")
 
 
 def _zone(key: str) -> tzinfo:

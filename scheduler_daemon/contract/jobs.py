@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from scheduler_daemon.contract.schedule import Instant, Misfire, Schedule
+from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Instant, Misfire, Schedule
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
 MAX_COMMAND_BYTES = 131_071
@@ -192,18 +192,34 @@ class JobPatch(BaseModel, frozen=True, extra="forbid"):
     message: Annotated[str, Field(max_length=400), AfterValidator(_speakable)] = ""
 
 
+class ClockNote(BaseModel, frozen=True):
+    """A change of clocks that moves, drops or doubles a fire."""
+
+    at: datetime
+    """When clocks change, in UTC."""
+    kind: ClockEffect
+    text: str
+    """What happens, in local times."""
+
+
 class SchedulePreview(BaseModel, frozen=True):
     """What a schedule means: its words, its next fires in UTC, and what to be careful of."""
 
     words: str
     fires: tuple[datetime, ...]
     warnings: tuple[str, ...]
+    expressions: tuple[str, ...] = ()
+    """The expressions as we write them, when another dialect was asked about."""
+    clock_changes: tuple[ClockNote, ...] = ()
+    """Those of the coming year that touch a fire."""
 
 
 class SchedulePreviewRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for the next `count` fires strictly after `after` (now when absent)."""
 
     schedule: Schedule
+    dialect: Dialect | None = None
+    """How its expressions are written; None for our own way."""
     after: Instant | None = None
     count: Annotated[int, Field(ge=1, le=1000)] = 10
     job_id: str = ""

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_vali
 class Gap(StrEnum):
     """What becomes of a fixed-time fire whose local time is skipped when clocks go forward.
 
-    Expressions with `*` in seconds, minutes or hours pass over skipped times whatever is chosen here.
+    Expressions with `*` in seconds, minutes or hours, `@calendar` and `@rrule` pass over skipped times whatever is
+    chosen here.
     """
 
     RUN_AFTER = "run_after"
@@ -23,12 +24,35 @@ class Gap(StrEnum):
 class Overlap(StrEnum):
     """Which pass of a repeated local time fires a fixed-time expression when clocks go back.
 
-    Expressions with `*` in seconds, minutes or hours fire in both passes whatever is chosen here.
+    Expressions with `*` in seconds, minutes or hours fire in both passes whatever is chosen here; `@calendar` and
+    `@rrule` in the first.
     """
 
     FIRST = "first"
     BOTH = "both"
     LAST = "last"
+
+
+class Dialect(StrEnum):
+    """Another program's way to write cron expressions."""
+
+    QUARTZ = "quartz"
+    """Seconds first, weekdays from 1 for Sunday, maybe a year last."""
+    SPRING = "spring"
+    """Seconds first; both day fields must match."""
+    YEAR = "year"
+    """A year last; seven fields begin with seconds."""
+
+
+class ClockEffect(StrEnum):
+    """What a change of clocks does to a fire."""
+
+    MOVED = "moved"
+    """Its local time is skipped; it fires at another."""
+    DROPPED = "dropped"
+    """It does not fire, or falls together with another fire."""
+    DOUBLED = "doubled"
+    """Its local time comes twice and it fires both times."""
 
 
 class Misfire(StrEnum):
@@ -55,13 +79,14 @@ class Schedule(BaseModel, frozen=True, extra="forbid"):
 
     expressions: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ()
     """Each a cron expression of 5 fields (6: seconds first), `@daily` and its like, `@every 90s`,
-    `@at 2026-12-01T08:00` or `@reboot`. The job fires when any of them does, once an instant."""
+    `@at 2026-12-01T08:00`, `@reboot`, `@calendar Mon..Fri 09:00` (OnCalendar of systemd.time(7)) or
+    `@rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=MO` (RFC 5545). The job fires when any of them does, once an instant."""
     zone: Annotated[str, Field(max_length=100)] = "UTC"
     """An IANA key, such as Europe/Berlin; expressions match the wall clock there."""
     gap: Gap = Gap.RUN_AFTER
     overlap: Overlap = Overlap.FIRST
     anchor: Instant | None = None
-    """Where `@every` counts from; None counts from `start`, or else from the Unix epoch."""
+    """Where `@every` and `@rrule` count from; None counts from `start`, or else from 1970."""
     start: Instant | None = None
     """No fire before this instant; one at it is allowed."""
     end: Instant | None = None

@@ -32,14 +32,16 @@ class EverySoOften:
 class Once:
     """A single instant."""
 
-    __slots__ = ("_instant",)
+    __slots__ = ("instant", "local")
 
-    def __init__(self, instant: int) -> None:
-        self._instant = instant
+    def __init__(self, instant: int, local: int | None = None) -> None:
+        self.instant = instant
+        self.local = local
+        """The local time that was asked for, if it was a local time."""
 
     def after(self, t: int) -> int:
         """Return the instant if it is later than `t`, or NEVER."""
-        return self._instant if self._instant > t else NEVER
+        return self.instant if self.instant > t else NEVER
 
 
 Rule = OnTheWallClock | EverySoOften | Once
@@ -61,7 +63,7 @@ def read_duration(expression: str, text: str) -> int:
     return seconds
 
 
-def read_instant(expression: str, text: str, zone: Zone) -> int:
+def read_instant(expression: str, text: str, zone: Zone) -> Once:
     """Read the date and time of an `@at`, in `zone` unless it names an offset. Raises BadSchedule.
 
     A time that clocks skip means the end of the gap; one that they repeat means the first pass.
@@ -76,7 +78,7 @@ def read_instant(expression: str, text: str, zone: Zone) -> int:
     if not 1900 <= wall.year <= 9000:
         raise _bad_instant(expression, text, "the year must lie between 1900 and 9000")
     seconds = int((wall - EPOCH).total_seconds())
-    return seconds if match[3] else zone.first_instant(seconds)
+    return Once(seconds) if match[3] else Once(zone.first_instant(seconds), seconds)
 
 
 def _bad_instant(expression: str, text: str, why: str) -> BadSchedule:

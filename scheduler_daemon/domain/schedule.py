@@ -18,7 +18,7 @@ from scheduler_daemon.domain.errors import BadSchedule
 from scheduler_daemon.domain.expressions import Kind, sort_out
 from scheduler_daemon.domain.recurrence import Recurrence
 from scheduler_daemon.domain.recurrence_text import Moment, read_parts
-from scheduler_daemon.domain.rules import EverySoOften, Once, Rule, read_duration, read_instant
+from scheduler_daemon.domain.rules import EverySoOften, Rule, read_duration, read_instant
 from scheduler_daemon.domain.wall import NEVER, OnTheWallClock
 from scheduler_daemon.domain.zones import EPOCH, Zone, zone
 
@@ -127,7 +127,7 @@ def rule_of(expression: str, schedule: Schedule, job_id: str = "") -> Rule | Non
     if kind is Kind.EVERY:
         return EverySoOften(read_duration(expression, text), _anchor(schedule))
     if kind is Kind.AT:
-        return Once(read_instant(expression, text, zone(schedule.zone)))
+        return read_instant(expression, text, zone(schedule.zone))
     if kind is Kind.CALENDAR:
         return _on_the_calendar(text, schedule.zone)
     if kind is Kind.RECURRENCE:
