@@ -1,6 +1,7 @@
 """Take jobs over from a crontab, and write jobs out as text."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from scheduler_daemon.domain.crontab_export import export_crontab
 from scheduler_daemon.domain.errors import NotAllowed
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import listing, views
+from scheduler_daemon.services.people import account_name
 from scheduler_daemon.storage import jobs
 
 
@@ -88,7 +90,7 @@ class _Plan:
         self.seen: set[str] = set()
         self.new: list[JobCreate] = []
         self.changed: list[tuple[Any, JobSpec]] = []
-        self._account = actor.name
+        self._account = account_name(os.getuid())
         self._source = source
         self._now = now
         self._names = jobs.all_names(db)
@@ -163,7 +165,7 @@ def export(db: Connection, actor: Actor, form: Literal["yaml", "json", "crontab"
     visible = listing.visible_owner(actor)
     rows = [row for row in jobs.living(db) if visible is None or visible == row.owner]
     if form == "crontab":
-        return _crontab(rows, actor.name)
+        return _crontab(rows, account_name(os.getuid()))
     documents = [{"id": row.id, "paused": row.paused, **_brief(row)} for row in rows]
     if form == "json":
         return json.dumps({"jobs": documents}, ensure_ascii=False, indent=2) + "\n"

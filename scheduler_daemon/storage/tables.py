@@ -104,7 +104,7 @@ class ExecutionRow(Row, table=True):
         UniqueConstraint("job_id", "fire_at", "attempt"),
         Index("ix_executions_job_id_id", "job_id", "id"),
         Index("ix_executions_active", "state", "id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
-        Index("ix_executions_ended_at", "ended_at"),
+        Index("ix_executions_ended_at_state", "ended_at", "state"),
         CheckConstraint("attempt >= 0", "attempt"),
         {"sqlite_autoincrement": True},
     )
@@ -167,8 +167,8 @@ class LogChunkRow(Row, table=True):
     """Offset of the first byte in the stream."""
     size: int
     """Bytes before compression."""
-    first_line: int
-    lines: int
+    first_line: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
+    lines: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
     """How many lines it holds a part of; they are numbered without a gap."""
     continues: bool
     """The first bytes go on with the stream's last line, which the chunk before left open."""
@@ -181,7 +181,7 @@ class LogStateRow(Row, table=True):
 
     __tablename__ = "log_states"
     execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
-    lines: int = 0
+    lines: int = Field(default=0, sa_type=BigId)  # type: ignore[call-overload]  # as above
     dropped_bytes: int = Field(default=0, sa_type=BigId)
     complete: bool = False
 

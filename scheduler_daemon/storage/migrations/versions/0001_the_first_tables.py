@@ -148,7 +148,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state IN ('queued', 'starting', 'running')"),
             postgresql_where=sa.text("state IN ('queued', 'starting', 'running')"),
         )
-        batch_op.create_index("ix_executions_ended_at", ["ended_at"], unique=False)
+        batch_op.create_index("ix_executions_ended_at_state", ["ended_at", "state"], unique=False)
         batch_op.create_index("ix_executions_job_id_id", ["job_id", "id"], unique=False)
 
     op.create_table(
@@ -188,8 +188,8 @@ def upgrade() -> None:
         sa.Column("stream", sa.String(length=6), nullable=False),
         sa.Column("start", types.BigId, nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("first_line", sa.Integer(), nullable=False),
-        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("first_line", types.BigId, nullable=False),
+        sa.Column("lines", types.BigId, nullable=False),
         sa.Column("continues", sa.Boolean(), nullable=False),
         sa.Column("at", types.UTCDateTime(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
@@ -204,7 +204,7 @@ def upgrade() -> None:
     op.create_table(
         "log_states",
         sa.Column("execution_id", types.BigId, nullable=False),
-        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("lines", types.BigId, nullable=False),
         sa.Column("dropped_bytes", types.BigId, nullable=False),
         sa.Column("complete", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["execution_id"], ["executions.id"], name=op.f("fk_log_states_execution_id")),
@@ -226,7 +226,7 @@ def downgrade() -> None:
     op.drop_table("job_states")
     with op.batch_alter_table("executions", schema=None) as batch_op:
         batch_op.drop_index("ix_executions_job_id_id")
-        batch_op.drop_index("ix_executions_ended_at")
+        batch_op.drop_index("ix_executions_ended_at_state")
         batch_op.drop_index(
             "ix_executions_active",
             sqlite_where=sa.text("state IN ('queued', 'starting', 'running')"),
