@@ -102,8 +102,8 @@ class ChronosApp(App[None]):
 
     @property
     def frames(self) -> list[Frame]:
-        """The screens of the stack that are ours and mounted, the top one last."""
-        return [screen for screen in self.screen_stack if isinstance(screen, Frame) and screen.composed]
+        """The screens of the stack that are ours and whole, the top one last."""
+        return [screen for screen in self.screen_stack if isinstance(screen, Frame) and screen.whole]
 
     def _show(self) -> None:
         self._frame = None

@@ -65,6 +65,11 @@ class Frame(Screen[None]):
 
     # Frame
 
+    @property
+    def whole(self) -> bool:
+        """Whether its widgets are there, and not on their way out."""
+        return self.composed and self.is_running and bool(self.query(Header))
+
     def on_mount(self) -> None:
         self.composed = True
         self.come_up()
@@ -82,7 +87,7 @@ class Frame(Screen[None]):
 
     def show_place(self) -> None:
         """Write the header anew."""
-        if not self.composed:
+        if not self.whole:
             return
         header = self.query_one(Header)
         header.show(crumbs=self.crumbs(), connection=self.desk.connection)
