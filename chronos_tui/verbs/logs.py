@@ -49,14 +49,19 @@ def log(
 def _lines(
     client: Client, run: int, *, follow: bool, search: str | None, stream: str | None, tail: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the lines that are there, and with `follow` those to come until the run has ended."""
+    """Yield the lines that are there, and with `follow` those to come until the run has ended.
+
+    A last line the job has not ended comes with each page until it has, so it is kept back until nothing follows.
+    """
     asking = calls.log(run, tail=tail) if tail else calls.log(run, limit=PAGE_LINES, search=search, stream=stream)
     page = client.json(asking)
     asked = -1
     while True:
-        yield from page["lines"]
+        settled = [line for line in page["lines"] if line["number"] <= page["next"]]
+        yield from settled
         if page["next"] == asked:
             if page["ended"] or not follow:
+                yield from page["lines"][len(settled) :]
                 return
             time.sleep(POLL_SECONDS)
         asked = page["next"]

@@ -26,4 +26,6 @@ def common_daemon() -> Iterator[DaemonHandle]:
 @pytest.fixture(scope="module")
 def common_api(common_daemon: DaemonHandle) -> Api:
     """The API of the module's daemon."""
-    return api_of(common_daemon)
+    api = api_of(common_daemon)
+    api.until_ready()
+    return api

@@ -15,7 +15,7 @@ from tests.support.daemon import DaemonHandle, wait_until
 
 CREATIONS = 500
 CLIENTS = 4
-KILLS = 4
+KILLS = 3
 
 
 def _kill_and_start(daemon: DaemonHandle, *, times: int, pause: tuple[float, float], seed: int) -> None:

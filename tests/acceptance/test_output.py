@@ -138,3 +138,13 @@ def test_a_followed_log_shows_each_line_once(common_daemon: DaemonHandle, common
     shown = common_daemon.chronos("log", str(run), "--follow")
 
     assert shown.stdout == "one\nbegun and ended\nerror\nlast\n"
+
+
+def test_an_unended_last_line_of_a_running_job_is_printed_once(common_daemon: DaemonHandle, common_api: Api) -> None:
+    run = common_api.run("echo one; printf begun; sleep 600", grace_ms=100)
+    wait_until(lambda: common_api.output(run) == b"one\nbegun")
+
+    shown = common_daemon.chronos("log", str(run))
+    common_api.ask(calls.cancel(run))
+
+    assert shown.stdout == "one\nbegun\n"

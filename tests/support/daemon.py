@@ -61,7 +61,7 @@ class DaemonHandle:
             time.sleep(0.05)
         raise AssertionError(f"the daemon was not ready after {READY_SECONDS:.0f} s:\n{self.log_tail()}")
 
-    def healthy(self) -> bool:
+    def healthy(self, statuses: frozenset[str] = frozenset({"ready", "degraded"})) -> bool:
         """Tell whether it answers and has taken its work up."""
         from chronos_tui.client import Client, ServerError, Unreachable, calls
         from chronos_tui.settings import Address
@@ -69,7 +69,7 @@ class DaemonHandle:
 
         client = Client(Address(path=places(str(self.state), os.getuid()).api_socket))
         try:
-            return client.json(calls.health())["status"] in {"ready", "degraded"}
+            return client.json(calls.health())["status"] in statuses
         except (Unreachable, ServerError):
             return False
         finally:
@@ -212,6 +212,7 @@ def _clean_environ(state: Path) -> dict[str, str]:
 def daemon() -> Iterator[DaemonHandle]:
     """A fresh daemon."""
     with running_daemon() as handle:
+        wait_until(lambda: handle.healthy(frozenset({"ready"})))  # Redis too
         yield handle
 
 
@@ -219,4 +220,5 @@ def daemon() -> Iterator[DaemonHandle]:
 def shared_daemon() -> Iterator[DaemonHandle]:
     """A daemon for every test of the run that asks for this one."""
     with running_daemon() as handle:
+        wait_until(lambda: handle.healthy(frozenset({"ready"})))  # Redis too
         yield handle
