@@ -167,8 +167,8 @@ class LogChunkRow(Row, table=True):
     """Offset of the first byte in the stream."""
     size: int
     """Bytes before compression."""
-    first_line: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
-    lines: int = Field(sa_type=BigId)  # type: ignore[call-overload]  # as above
+    first_line: int = Field(sa_type=BigId)
+    lines: int = Field(sa_type=BigId)
     """How many lines it holds a part of; they are numbered without a gap."""
     continues: bool
     """The first bytes go on with the stream's last line, which the chunk before left open."""
@@ -181,7 +181,7 @@ class LogStateRow(Row, table=True):
 
     __tablename__ = "log_states"
     execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
-    lines: int = Field(default=0, sa_type=BigId)  # type: ignore[call-overload]  # as above
+    lines: int = Field(default=0, sa_type=BigId)
     dropped_bytes: int = Field(default=0, sa_type=BigId)
     complete: bool = False
 
