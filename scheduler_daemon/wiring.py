@@ -23,6 +23,7 @@ from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
 from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.doctor import lasting_differences
+from scheduler_daemon.engine.ending import end
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
@@ -269,9 +270,7 @@ async def _run(
     finally:
         server.should_exit = True
         await serving
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await end(loops)
         await daemon.runner.shut_down_if_idle()
         close_listening(where)
 

@@ -23,6 +23,7 @@ from scheduler_daemon.contract.jobs import DEFAULT_OUTPUT_LIMIT_BYTES
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.lines import Text
 from scheduler_daemon.engine import log_reader
+from scheduler_daemon.engine.ending import end
 from scheduler_daemon.engine.file_watch import FileWatch
 from scheduler_daemon.engine.log_reader import Draft, Run
 from scheduler_daemon.engine.spool_file import PUNCH_STRIDE, punch
@@ -159,9 +160,7 @@ class LogSink:
                 await asyncio.sleep(max(0.0, INTERVAL_S - (loop.time() - begun)))
         finally:
             loop.remove_reader(self._watch.fileno())
-            polling.cancel()
-            self._show_task.cancel()
-            await asyncio.gather(polling, self._show_task, return_exceptions=True)
+            await end([polling, self._show_task])
             self._show_task = None
 
     def close(self) -> None:
