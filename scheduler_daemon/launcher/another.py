@@ -31,7 +31,6 @@ class Account(NamedTuple):
 
 
 _accounts: dict[str, tuple[float, Account]] = {}
-_own_uid = os.geteuid()
 
 
 def account(name: str | None) -> Account | None:
@@ -48,9 +47,10 @@ def account(name: str | None) -> Account | None:
         groups = tuple(os.getgrouplist(name, entry.pw_gid))
         kept = _accounts[name] = now, Account(entry.pw_uid, entry.pw_gid, groups)
     found = kept[1]
-    if found.uid == _own_uid:
+    own = os.geteuid()
+    if found.uid == own:
         return None
-    if _own_uid != 0:
+    if own != 0:
         raise Unstartable(f"user {name}: only root may start jobs as somebody else")
     return found
 

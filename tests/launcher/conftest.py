@@ -16,6 +16,9 @@ from scheduler_daemon.launcher import cgroups, kernel, startup
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.launcher.bench import Bench
 
+collect_ignore = [] if os.geteuid() == 0 else ["test_as_root.py", "test_unprivileged.py"]
+"""Run by somebody else than root, all other tests are the unprivileged ones."""
+
 
 def state_processes(state: Path) -> list[int]:
     """The launchers and spawners of a state directory, and whoever has a file of its spool open, at whatever number."""

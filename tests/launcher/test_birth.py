@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,23 +59,6 @@ async def test_output_files_are_appended_and_private(bench: Bench) -> None:
     assert int(bench.out(1).split()[-1], 8) & os.O_APPEND
 
 
-async def test_root_starts_a_job_as_another_account(any_bench: Bench) -> None:
-    nobody = pwd.getpwnam("nobody")
-    script = "id -u; id -g; id -G; cat /etc/shadow; grep -E 'Uid|CapEff|CapPrm' /proc/$$/status"
-
-    end = await any_bench.run(shell(1, script, user="nobody"))
-
-    lines = any_bench.out(1).decode().splitlines()
-    uid = str(nobody.pw_uid)
-    assert lines[0] == uid
-    assert lines[1] == str(nobody.pw_gid)
-    assert set(lines[2].split()) == {str(gid) for gid in os.getgrouplist("nobody", nobody.pw_gid)}
-    assert lines[3].split()[1:] == [uid] * 4
-    assert [int(line.split()[1], 16) for line in lines[4:]] == [0, 0]
-    assert b"ermission denied" in any_bench.out(1, "stderr")
-    assert end.exit_code == 0
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -101,16 +83,6 @@ async def test_what_cannot_start_ends_with_the_reason(
     assert all(word in end.spawn_error for word in words)
     assert end.exit_code is end.signal is None
     assert not end.unknown
-
-
-async def test_a_directory_the_account_may_not_enter_is_refused_as_the_kernel_would(bench: Bench) -> None:
-    closed = bench.state / "closed"
-    closed.mkdir(mode=0o700)
-
-    end = await bench.run(shell(1, "true", user="nobody", cwd=str(closed)))
-
-    assert end.spawn_error is not None
-    assert "ermission denied" in end.spawn_error
 
 
 async def test_the_job_finds_commands_by_its_own_path(bench: Bench) -> None:

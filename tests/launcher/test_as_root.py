@@ -1,8 +1,9 @@
-"""What a job of another account tries against those who start it."""
+"""Root starts jobs as other accounts, and these cannot harm those who start them. Left out where we are not root."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 from datetime import timedelta
 
@@ -10,6 +11,33 @@ from scheduler_daemon.launcher import another
 from tests.launcher.bench import Bench, shell
 
 HARASS = "echo up; while :; do kill -STOP $PPID; renice 19 $PPID; done 2>/dev/null >/dev/null"
+
+
+async def test_root_starts_a_job_as_another_account(any_bench: Bench) -> None:
+    nobody = pwd.getpwnam("nobody")
+    script = "id -u; id -g; id -G; cat /etc/shadow; grep -E 'Uid|CapEff|CapPrm' /proc/$$/status"
+
+    end = await any_bench.run(shell(1, script, user="nobody"))
+
+    lines = any_bench.out(1).decode().splitlines()
+    uid = str(nobody.pw_uid)
+    assert lines[0] == uid
+    assert lines[1] == str(nobody.pw_gid)
+    assert set(lines[2].split()) == {str(gid) for gid in os.getgrouplist("nobody", nobody.pw_gid)}
+    assert lines[3].split()[1:] == [uid] * 4
+    assert [int(line.split()[1], 16) for line in lines[4:]] == [0, 0]
+    assert b"ermission denied" in any_bench.out(1, "stderr")
+    assert end.exit_code == 0
+
+
+async def test_a_directory_the_account_may_not_enter_is_refused_as_the_kernel_would(bench: Bench) -> None:
+    closed = bench.state / "closed"
+    closed.mkdir(mode=0o700)
+
+    end = await bench.run(shell(1, "true", user="nobody", cwd=str(closed)))
+
+    assert end.spawn_error is not None
+    assert "ermission denied" in end.spawn_error
 
 
 async def test_a_job_cannot_stop_or_slow_down_its_spawner(any_bench: Bench) -> None:
