@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import os
 import re
 import shutil
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "screenshots"
 HISTORY_S = float(os.environ.get("SCREENSHOT_HISTORY_S", "75"))
 """How long jobs run before the first picture."""
-READY_S = 120.0
+READY_S, SHOWN_S = 120.0, 30.0
 
 WAVERING = "$(( $(date +%s) % 9 ))"
 JOBS = (
@@ -132,7 +133,7 @@ async def take(shot: Shot, settings: Settings) -> None:
     """Drive the app to where the picture is, and write it."""
     app = ChronosApp(settings, first_theme=shot.theme)
     async with app.run_test(size=shot.size) as pilot:
-        await _until(lambda: app.desk.connection.kind == "live")
+        await _until(lambda: app.desk.connection.kind == "live", "live", app)
         for step in shot.keys:
             await _step(app, pilot, step)
         await asyncio.sleep(shot.settle)
@@ -144,7 +145,7 @@ async def take(shot: Shot, settings: Settings) -> None:
 async def _step(app: ChronosApp, pilot: Pilot[None], step: str) -> None:
     """Press a key; `@text` waits until the text is on the screen, `=text` types it."""
     if step.startswith("@"):
-        await _until(lambda: any(step[1:] in line for line in picture(app)))
+        await _until(lambda: any(step[1:] in line for line in picture(app)), step, app)
     elif step.startswith("="):
         await pilot.press(*(character_to_key(character) for character in step[1:]))
     else:
@@ -152,17 +153,36 @@ async def _step(app: ChronosApp, pilot: Pilot[None], step: str) -> None:
         await pilot.pause()
 
 
-async def _until(done: Callable[[], bool], seconds: float = READY_S) -> None:
-    deadline = time.monotonic() + seconds
+async def _until(done: Callable[[], bool], wanted: str, app: ChronosApp) -> None:
+    deadline = time.monotonic() + SHOWN_S
     while not done():
         if time.monotonic() > deadline:
-            raise SystemExit("the app did not show what a picture waits for")
+            raise SystemExit(f"{wanted} does not come; there is:\n" + "\n".join(picture(app)))
         await asyncio.sleep(0.1)
+
+
+CELL_PX, DEJAVU_ADVANCE = 12.2, 0.60205
+"""The width of a cell in the picture, and of a DejaVu Sans Mono character in its size."""
+_TEXT = re.compile(r'<text ([^>]*) x="([0-9.]+)"([^>]*) textLength="([0-9.]+)"([^>]*)>([^<]*)</text>')
+
+
+def _place(found: re.Match[str]) -> str:
+    """Put each character that may come from another font into its own cell: rsvg-convert knows no textLength."""
+    before, left, middle, _, after, escaped = found.groups()
+    text = html.unescape(escaped)
+    if all(ord(character) < 0x100 for character in text):
+        return found[0]
+    return "".join(
+        f'<text {before} x="{float(left) + at * CELL_PX:.1f}"{middle}{after}>{html.escape(character)}</text>'
+        for at, character in enumerate(text)
+        if not character.isspace()
+    )
 
 
 def _write(name: str, svg: str) -> None:
     """Turn the SVG into a PNG that is small and needs no font from the net."""
     svg = svg.replace("<text ", '<text xml:space="preserve" ')  # or blanks at a beginning are dropped
+    svg = _TEXT.sub(_place, svg).replace("font-size: 20px", f"font-size: {CELL_PX / DEJAVU_ADVANCE:.3f}px")
     svg = re.sub(r"@font-face\s*\{[^}]*\}", "", svg).replace("Fira Code", "DejaVu Sans Mono")
     target = OUT / f"{name}.png"
     with tempfile.NamedTemporaryFile("w", suffix=".svg") as source:
@@ -179,8 +199,12 @@ def main() -> None:
     with running_daemon() as settings:
         prepare(settings.state)
         time.sleep(HISTORY_S)
-        for shot in wanted:
-            asyncio.run(take(shot, settings))
+        asyncio.run(_take_all(wanted, settings))
+
+
+async def _take_all(shots: list[Shot], settings: Settings) -> None:
+    for shot in shots:
+        await take(shot, settings)
 
 
 if __name__ == "__main__":

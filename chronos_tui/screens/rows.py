@@ -22,7 +22,7 @@ LATE = timedelta(seconds=10)
 
 JOB_COLUMNS = (
     Column("state", "State", 11),
-    Column("name", "Name", 12, flex=3, most=44),
+    Column("name", "Name", 16, flex=4, most=44),
     Column("words", "Schedule", 16, flex=3, most=48, priority=3, sorts=False),
     Column("last", "Last", 8, priority=2),
     Column("next", "Next", 8, priority=1),
@@ -112,7 +112,7 @@ def job_painter(
             state_cell(job_state(job, moment), ascii_only=plain),
             Cell(job.name, "title"),
             Cell(job.words.removesuffix(here), "muted"),
-            Cell(fmt.relative(ended, moment) if ended else "never", "muted"),
+            Cell(fmt.relative(ended, moment) if ended else "" if job.active else "never", "muted"),
             _next(job, moment),
             Cell("" if took is None else fmt.duration(took)),
             strip_cell(past.states if past else (), ascii_only=plain),

@@ -106,7 +106,7 @@ class RowVerbs(Frame):
         if run is not None:
             self.open_log(run)
         elif jobs := self._some(one=True):
-            if jobs[0].last is None:
+            if jobs[0].last is None and not jobs[0].active:
                 self.tell(f"{printable(jobs[0].name)} has not run yet (r runs it now)")
             else:
                 self.attempt(partial(self._open_latest_log, jobs[0]), group="verb")
