@@ -310,9 +310,11 @@ async def _is_loading(client: Redis) -> bool:
 
 def _write_config(home: Home, program: Program) -> None:
     digest = sha256(home.secret().encode()).hexdigest()
+    # `off` without `nopass` keeps everyone out. Its rights are for the server itself, which reads its append-only file
+    # back as `default` and drops every transaction in it that `default` may not run.
     write_private(
         home.folder / "users.acl",
-        f"user default off resetchannels -@all\nuser {USER} on #{digest} ~* &* +@all\n",
+        f"user default off ~* &* +@all\nuser {USER} on #{digest} ~* &* +@all\n",
     )
     lines = [
         "port 0",
