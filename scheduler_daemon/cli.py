@@ -1,6 +1,8 @@
 """chronosd: what whoever runs the server types."""
 
 import asyncio
+import dataclasses
+import json
 import logging
 import os
 import sys
@@ -52,17 +54,43 @@ def doctor(
     state: StateDir = None,
     *,
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Make the live picture equal to SQL.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One document instead of words.")] = False,
 ) -> None:
     """Compare the live picture in Redis with SQL; exit 1 if they differ and are left so."""
     from scheduler_daemon import wiring
     from scheduler_daemon.settings import load
 
     found = asyncio.run(wiring.examine(load(os.environ, state=state), mend=reconcile))
+    if as_json:
+        mended = bool(found) and reconcile
+        print(json.dumps({"differences": [dataclasses.asdict(each) for each in found], "mended": mended}))
+        raise typer.Exit(1 if found and not reconcile else 0)
     for each in found:
         print(f"{each.kind} {each.id} is {each.what}{': ' if each.fields else ''}{', '.join(each.fields)}")
     print(f"{len(found)} differences between the live picture and SQL{', mended' if found and reconcile else ''}.")
     if found and not reconcile:
         raise typer.Exit(1)
+
+
+users = typer.Typer(no_args_is_help=True, help="The accounts of this installation.")
+app.add_typer(users, name="user")
+
+
+@users.command("list")
+def list_users(
+    state: StateDir = None, *, as_json: Annotated[bool, typer.Option("--json", help="One document.")] = False
+) -> None:
+    """Show who may sign in, as what, and by which Unix account."""
+    from scheduler_daemon import wiring
+    from scheduler_daemon.settings import load
+
+    found = asyncio.run(wiring.accounts(load(os.environ, state=state)))
+    if as_json:
+        items = [dict(zip(("name", "role", "uid", "enabled"), each, strict=True)) for each in found]
+        print(json.dumps({"items": items, "next": None}))
+        return
+    for name, role, uid, enabled in found:
+        print(f"{name}  {role}  uid {'-' if uid is None else uid}{'' if enabled else '  disabled'}")
 
 
 def main() -> None:

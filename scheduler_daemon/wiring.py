@@ -38,6 +38,7 @@ from scheduler_daemon.services import people
 from scheduler_daemon.services.runs import Holder
 from scheduler_daemon.settings import Settings
 from scheduler_daemon.storage.migrations import migrate
+from scheduler_daemon.storage.people import all_users
 from scheduler_daemon.storage.session import Database, open_database
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ async def examine(settings: Settings, *, mend: bool) -> list[Difference]:
     Returns what differed. Raises Unavailable.
     """
     where = prepare(settings)
-    database = open_database(settings.database_url)
+    database = await open_migrated(settings)
     relay = Relay(database, settings.state, settings.redis.url, keep=settings.redis.executions_kept, now=utc_now)
     with contextlib.ExitStack() as stack:
         try:
@@ -189,6 +190,16 @@ async def examine(settings: Settings, *, mend: bool) -> list[Difference]:
         finally:
             await relay.close(stop_server=alone)
             await database.close()
+
+
+async def accounts(settings: Settings) -> list[tuple[str, str, int | None, bool]]:
+    """Return (name, role, Unix uid, whether it may sign in) of every account, by name. Raises Unavailable."""
+    prepare(settings)
+    database = await open_migrated(settings)
+    try:
+        return [(row.name, row.role, row.uid, not row.disabled) for row in await database.read(all_users)]
+    finally:
+        await database.close()
 
 
 def _token(settings: Settings) -> str:
