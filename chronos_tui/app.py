@@ -74,6 +74,7 @@ class ChronosApp(App[None]):
 
     async def _serve(self) -> None:
         """Import what speaks to the daemon, off the loop, and hear it until the app ends."""
+        asyncio.get_running_loop().set_exception_handler(_overlook_late_readers)
         live = await asyncio.to_thread(import_module, "chronos_tui.client.live")
         feed = await asyncio.to_thread(import_module, "chronos_tui.feed")
         async with live.LiveClient(self.settings.server, self.settings.token) as client:
@@ -232,6 +233,12 @@ def _place(settings: Settings) -> str:
     if not settings.local and settings.server.host:
         return settings.server.host
     return os.uname().nodename.partition(".")[0]
+
+
+def _overlook_late_readers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a socket that became readable just as its request was given up: httpx's sockets cause it."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 def run_app(settings: Settings) -> None:

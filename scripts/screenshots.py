@@ -188,7 +188,7 @@ def _write(name: str, svg: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".svg") as source:
         source.write(svg)
         source.flush()
-        subprocess.run(["rsvg-convert", "--width", "1200", "--output", str(target), source.name], check=True)
+        subprocess.run(["rsvg-convert", "--width", "1000", "--output", str(target), source.name], check=True)
     print(f"{target.relative_to(ROOT)}: {target.stat().st_size // 1024} KiB")
 
 
