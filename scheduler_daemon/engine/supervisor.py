@@ -166,14 +166,16 @@ class Supervisor:
 
         try:
             await self._database.write(work)
-        except ChronosError as error:
+        except BaseException as error:
+            self._started = starts | self._started
+            self._ended = {end.execution_id: end for end in ends} | self._ended
+            self._news.set()
+            if not isinstance(error, ChronosError):
+                raise
             log.error(
                 "%s; %d ends and %d starts are written again in %g s", error.message, len(ends), len(starts), RETRY
             )
-            self._started = starts | self._started
-            self._ended = {end.execution_id: end for end in ends} | self._ended
             await asyncio.sleep(RETRY)
-            self._news.set()
             return
         self._recorded()
         self._sink.begin(starts)
@@ -249,7 +251,8 @@ class Supervisor:
         while (wanted := min(GATHER_MOST, GATHER_EACH * (len(self._started) + len(self._ended)))) > waited:
             await asyncio.sleep(wanted - waited)
             waited = wanted
-        await self._starting.calm()
+        if len(self._ended) < AT_ONCE:  # more would hold room that waiting runs want
+            await self._starting.calm()
 
     async def run_finishing(self) -> None:
         """Keep logs of ended runs for ever, behind the writing of ends."""
