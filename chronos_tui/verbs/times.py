@@ -2,7 +2,7 @@
 
 import os
 from datetime import datetime, tzinfo
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
@@ -34,12 +34,13 @@ def next_fires(
 ) -> None:
     """Say what an expression means and when it fires next."""
     key = zone or local_zone(os.environ)
-    request = {
+    request: dict[str, Any] = {
         "schedule": {"expressions": [" ".join(expression)], "zone": key},
         "count": count,
         "after": iso_instant("--after", after),
-        "dialect": dialect,
     }
+    if dialect:
+        request["dialect"] = dialect
     preview = connect(context).json(calls.preview(request))
     if as_json:
         output.document(preview)

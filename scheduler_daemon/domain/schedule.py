@@ -30,10 +30,11 @@ _PLAIN: Final = Schedule()
 class CompiledSchedule:
     """A schedule ready to be asked. Immutable and small; rules are shared between jobs that have the same."""
 
-    __slots__ = ("_first", "_last", "_rules", "is_reboot")
+    __slots__ = ("_after", "_first", "_last", "_rules", "is_reboot")
 
     def __init__(self, rules: tuple[Rule, ...], *, first: int, last: int, is_reboot: bool) -> None:
         self._rules = rules
+        self._after = rules[0].after if len(rules) == 1 else self._earliest
         self._first = first
         self._last = last
         self.is_reboot = is_reboot
@@ -41,10 +42,7 @@ class CompiledSchedule:
 
     def next_second(self, after: int) -> int | None:
         """Return the first fire later than the epoch second `after`, as an epoch second, or None."""
-        if after < self._first:
-            after = self._first - 1
-        rules = self._rules
-        found = rules[0].after(after) if len(rules) == 1 else min((rule.after(after) for rule in rules), default=NEVER)
+        found = self._after(after if after >= self._first else self._first - 1)
         return found if found <= self._last else None
 
     def next_fire(self, after: datetime) -> datetime | None:
@@ -54,13 +52,17 @@ class CompiledSchedule:
 
     def fires(self, after: datetime, until: datetime | None = None, limit: int | None = None) -> Iterator[datetime]:
         """Yield the fires with `after` < fire <= `until`, in order, at most `limit`; endless if neither is given."""
-        last = NEVER if until is None else _second(until)
-        found = self.next_second(_second(after))
+        last = self._last if until is None else min(_second(until), self._last)
+        found = max(_second(after), self._first - 1)
+        find = self._after
         for _ in count() if limit is None else range(limit):
-            if found is None or found > last:
+            found = find(found)
+            if found > last:
                 return
             yield EPOCH + _SECOND * found
-            found = self.next_second(found)
+
+    def _earliest(self, after: int) -> int:
+        return min((rule.after(after) for rule in self._rules), default=NEVER)
 
 
 def _second(instant: datetime) -> int:
