@@ -89,7 +89,7 @@ class ChronosApp(App[None]):
             self._frame = self.set_timer(FRAME_S, self._show)
 
     def link_changed(self, link: Link) -> None:
-        self.desk.connection = Connection(link.kind, link.delay_ms, link.retry_s)
+        self.desk.connection = Connection(link.kind, link.delay_ms)
         for screen in self.frames:
             screen.query_one(Header).show(connection=self.desk.connection)
             screen.greyed(stale=self.desk.stale)

@@ -29,7 +29,7 @@ OVERDUE_S = 2.3
 """Silence after which the API is asked: heartbeats come every two seconds."""
 ANSWER_S = 0.5
 """How long a living daemon may take to say so."""
-DEAF_S = 7.0
+DEAF_S = 4.5
 """Silence after which the feed is given up though the API answers."""
 PING_S = 5.0
 POLL_S = 2.0
@@ -57,6 +57,8 @@ class Feed:
         self._queues: dict[str, asyncio.Queue[LogMessage | None]] = {}
         self._sequence = Sequence()
         self._heard_at = 0.0
+        self._failures = 0
+        self._bridge: asyncio.Task[None] | None = None
         self._snapshot_wanted = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -70,32 +72,38 @@ class Feed:
 
     async def run(self) -> None:
         """Connect, hear, and begin again whenever the feed is lost, until cancelled."""
-        failures = 0
-        while True:
-            self._hurry.clear()
-            began = time.monotonic()
-            try:
-                await self._hear_once()
-            except (Lost, *FAILURES) as error:
-                why = str(error) or type(error).__name__
-            if self._link.kind == "live":
-                failures = 0
-                if await self._answers():
-                    self._say("reconnecting", why=why)
-                    if time.monotonic() - began > 1:
-                        continue
-            failures += 1
-            await self._bridge(failures, why)
+        try:
+            while True:
+                self._hurry.clear()
+                try:
+                    await self._hear_once()
+                except (Lost, *FAILURES) as error:
+                    self._bridge_over(str(error) or type(error).__name__)
+                self._failures += 1
+                await self._wait(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
+        finally:
+            self._end_bridge()
 
-    async def _bridge(self, failures: int, why: str) -> None:
-        """Show the truth as far as it can be had, and wait for the next attempt."""
-        if await self._answers() and await self._snapshot():
-            self._say("polling", why=why)
-            await self._wait(POLL_S)
-            return
-        delay = RETRY_S[min(failures, len(RETRY_S)) - 1]
-        self._say("stale", retry_s=delay, why=why)
-        await self._wait(delay)
+    def _bridge_over(self, why: str) -> None:
+        """From now until the feed is heard again, show the truth as far as it can be had."""
+        if self._link.kind == "live":
+            self._say("reconnecting", why=why)
+        if self._bridge is None:
+            self._bridge = asyncio.create_task(self._ask_again_and_again(why))
+
+    def _end_bridge(self) -> None:
+        if self._bridge is not None:
+            self._bridge.cancel()
+            self._bridge = None
+
+    async def _ask_again_and_again(self, why: str) -> None:
+        while True:
+            if await self._answers() and await self._snapshot():
+                self._say("polling", why=why)
+                await asyncio.sleep(POLL_S)
+            else:
+                self._say("stale", why=why)
+                await asyncio.sleep(ANSWER_S)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -131,6 +139,8 @@ class Feed:
             self._snapshot_wanted.clear()
             await self._listener.snapshot()
             if self._link.kind != "live":
+                self._failures = 0
+                self._end_bridge()
                 self._say("live")
 
     async def subscribe(self, channel: str) -> None:
@@ -219,10 +229,8 @@ class Feed:
             return False
         return True
 
-    def _say(
-        self, kind: LinkKind, *, delay_ms: float | None = None, retry_s: float | None = None, why: str = ""
-    ) -> None:
-        link = Link(kind, delay_ms, retry_s, why)
+    def _say(self, kind: LinkKind, *, delay_ms: float | None = None, why: str = "") -> None:
+        link = Link(kind, delay_ms, why)
         if link != self._link:
             self._link = link
             self._listener.link_changed(link)

@@ -19,8 +19,6 @@ class Link:
     kind: LinkKind
     delay_ms: float | None = None
     """Of the last request, while live."""
-    retry_s: float | None = None
-    """Until the next attempt."""
     why: str = ""
     """One sentence, while not live."""
 

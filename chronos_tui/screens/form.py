@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TYPING_S = 0.2
 """How long the preview waits for the next key."""
+WHOLE = "whole"
+"""Where stands what is wrong with no one field."""
 NEW = {"concurrency": "forbid", "misfire": "run_once"}
 
 
@@ -52,6 +54,7 @@ class JobForm(ModalScreen[None]):
     JobForm .field Input:focus { border: none; background: $cs-cursor; }
     JobForm .field Input.-invalid { border: none; }
     JobForm .wrong { display: none; height: auto; padding: 0 0 0 13; color: $error; }
+    JobForm #whole-wrong { padding: 0 1; }
     JobForm .wrong.-said { display: block; }
     JobForm Facts { background: $background; padding: 0; }
     """
@@ -72,6 +75,8 @@ class JobForm(ModalScreen[None]):
         self._paused = False
         self._touched: set[str] = set()
         self._saving = False
+        self._refused: dict[str, str] = {}
+        """What the server said when asked to save; stands until something else is typed."""
 
     @classmethod
     def editing(cls, desk: Desk, job: JobView) -> JobForm:
@@ -106,6 +111,7 @@ class JobForm(ModalScreen[None]):
                         yield Static("", id=f"{_css(field.id)}-wrong", classes="wrong", markup=False)
                 with VerticalScroll(id="preview", can_focus=False):
                     yield Facts()
+            yield Static("", id="whole-wrong", classes="wrong", markup=False)
             yield Static("Enter saves   Tab next field   Esc leaves", id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -122,6 +128,7 @@ class JobForm(ModalScreen[None]):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         self._touched.add(str(event.input.id))
+        self._refused.clear()
         self._judge_soon()
 
     def _judge_soon(self) -> None:
@@ -130,11 +137,11 @@ class JobForm(ModalScreen[None]):
     async def _judge(self) -> None:
         await asyncio.sleep(TYPING_S)
         problems = self._local_problems(self.texts)
-        schedule_wrong = await self._preview()
-        if schedule_wrong:
-            problems[schedule_wrong[0]] = schedule_wrong[1]
-        touched = self._touched if self._job is None else {_css(field.id) for field in jobdraft.FIELDS}
-        self._show_problems({name: words for name, words in problems.items() if _css(name) in touched})
+        if wrong := await self._preview():
+            problems[wrong[0]] = wrong[1]
+        if self._job is None:  # of a new job only what was typed is judged, not what is still to come
+            problems = {name: words for name, words in problems.items() if _css(name) in self._touched}
+        self._show_problems(problems | self._refused)
 
     def _local_problems(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Return what the contract itself refuses, by field."""
@@ -179,9 +186,9 @@ class JobForm(ModalScreen[None]):
         return spec.schedule.model_dump(mode="json") if spec else {}
 
     def _show_problems(self, problems: Mapping[str, str]) -> None:
-        for field in jobdraft.FIELDS:
-            line = self.query_one(f"#{_css(field.id)}-wrong", Static)
-            words = fmt.printable(problems.get(field.id, ""))
+        for name in (*(field.id for field in jobdraft.FIELDS), WHOLE):
+            line = self.query_one(f"#{_css(name)}-wrong", Static)
+            words = fmt.printable(problems.get(name, ""))
             line.update(words)
             line.set_class(bool(words), "-said")
 
@@ -210,7 +217,7 @@ class JobForm(ModalScreen[None]):
             self._saving = False
         self._desk.board.learn_job(saved)
         self.app.notify(f"{fmt.printable(saved.name)} is saved, version {saved.version}", timeout=3, markup=False)
-        self.dismiss()
+        self._close()
         if self._job is None:
             self.app.post_message(OpenJob(saved.id))
 
@@ -236,19 +243,25 @@ class JobForm(ModalScreen[None]):
         if isinstance(error, ServerError):
             for wrong in error.problem.get("errors") or ():
                 problems[_field_of(str(wrong.get("field", "")))] = str(wrong.get("message", ""))
-        self._say_problems(problems or {_blamed(error): sentence(error)})
+        self._refused = problems or {_blamed(error): sentence(error)}
+        self._say_problems(self._refused)
 
     def _say_problems(self, problems: Mapping[str, str]) -> None:
         self._show_problems(problems)
-        first = next((field.id for field in jobdraft.FIELDS if field.id in problems), "name")
-        self.query_one(f"#{_css(first)}", Input).focus()
+        first = next((field.id for field in jobdraft.FIELDS if field.id in problems), None)
+        if first is not None:
+            self.query_one(f"#{_css(first)}", Input).focus()
 
     def action_leave(self) -> None:
         beside(self, self._leave, group="leave")
 
     async def _leave(self) -> None:
         if self.texts == self._begun or await self.app.push_screen_wait(Confirm("Leave without saving?")):
-            self.dismiss()
+            self._close()
+
+    def _close(self) -> None:
+        self.workers.cancel_group(self, "judge")  # or it would write to fields that are gone
+        self.dismiss()
 
 
 def _css(name: str) -> str:
@@ -256,17 +269,17 @@ def _css(name: str) -> str:
 
 
 def _field_of(path: str) -> str:
-    """Return the form's field for a path such as `spec.schedule.expressions.0`; the first one if it has none."""
+    """Return the form's field for a path such as `spec.schedule.expressions.0`, WHOLE if it has none."""
     path = path.removeprefix("spec.").removeprefix("changes.")
     known = [field.id for field in jobdraft.FIELDS]
     named = next((name for name in known if path == name or path.startswith(f"{name}.")), None)
-    return named or ("schedule.expressions" if path.startswith("schedule") else "name")
+    return named or ("schedule.expressions" if path.startswith("schedule") else WHOLE)
 
 
 def _blamed(error: Exception) -> str:
     if not isinstance(error, ServerError):
-        return "name"
+        return WHOLE
     fields = [str(wrong.get("field", "")) for wrong in error.problem.get("errors") or ()]
     if fields:
         return _field_of(fields[0])
-    return "schedule.expressions" if error.kind == "bad_schedule" else "name"
+    return "schedule.expressions" if error.kind == "bad_schedule" else WHOLE

@@ -22,7 +22,7 @@ LATE = timedelta(seconds=10)
 
 JOB_COLUMNS = (
     Column("state", "State", 11),
-    Column("name", "Name", 16, flex=4, most=44),
+    Column("name", "Name", 16, flex=2, most=44),
     Column("words", "Schedule", 16, flex=3, most=48, priority=3, sorts=False),
     Column("last", "Last", 8, priority=2),
     Column("next", "Next", 8, priority=1),
