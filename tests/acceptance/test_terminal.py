@@ -46,7 +46,7 @@ def test_import_see_a_fire_read_its_log_live_cancel_filter_resize_and_quit(
     _cancels(app)
     _filters(app)
     app.resize(40, 10)
-    app.until("jobs 1", "ticker", "? help")
+    app.until("/status:cancelled", "⊗ cancelled ticker", "? help")
     app.press("C-q")
     wait_until(lambda: app.ended)
 
