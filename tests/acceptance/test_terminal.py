@@ -54,6 +54,15 @@ def test_import_see_a_fire_read_its_log_live_cancel_filter_resize_and_quit(
 def _sees_a_fire_within_its_second(app: Terminal) -> None:
     app.press("4")
     app.until("runs", "clockwork")
+
+    # A busy machine may hold up one fire or another, but not every one of ten.
+    assert any(_delay_of_next_fire(app) < 1.0 for _ in range(10))
+
+    app.press("2")
+    app.until("jobs 5", "ticker")
+
+
+def _delay_of_next_fire(app: Terminal) -> float:
     before = {line.split()[2] for line in app.lines if "clockwork" in line}
     fresh = wait_until(
         lambda: {line.split()[2]: line for line in app.lines if "clockwork" in line and line.split()[2] not in before},
@@ -61,9 +70,7 @@ def _sees_a_fire_within_its_second(app: Terminal) -> None:
     )
     seen, due = time.time(), next(iter(fresh.values())).split()[4]
     hours, minutes, seconds = map(int, due.split(":"))
-    assert (seen - (hours * 3600 + minutes * 60 + seconds)) % 86_400 < 1.5
-    app.press("2")
-    app.until("jobs 5", "ticker")
+    return (seen - (hours * 3600 + minutes * 60 + seconds)) % 86_400
 
 
 def _reads_a_log_while_it_streams(app: Terminal) -> None:
