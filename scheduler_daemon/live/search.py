@@ -194,13 +194,13 @@ def _number(row: dict[str, Any], order: _Order) -> int:
 
 
 def _read_cursor(cursor: str | None) -> tuple[int | None, int]:
-    """Return the number to go on from (None: from the start) and how many rows to skip there."""
+    """Return the number to go on from (None: from the start) and how many rows to skip there: `~400` skips 400."""
     if not cursor:
         return None, 0
-    matched = re.fullmatch(r"(-?\d{1,17})~(\d{1,7})", cursor)
+    matched = re.fullmatch(r"(-?\d{1,17})?~(\d{1,7})", cursor)
     if matched is None:
         raise ValueError("not a cursor of this list")
-    return int(matched[1]), int(matched[2])
+    return (None if matched[1] is None else int(matched[1])), int(matched[2])
 
 
 def _write_cursor(rows: list[tuple[str, int]], value: int | None, skip: int) -> str:

@@ -189,6 +189,15 @@ async def test_a_page_by_value_goes_on_rightly_when_rows_came_before_it(filled: 
     assert second.ids == ("15", "14", "13", "12", "11")
 
 
+async def test_a_window_may_begin_anywhere(filled: Redis) -> None:
+    order = {"sort": "id", "descending": True}
+
+    whole = await search(filled, "executions", "", now_ms=NOW, limit=20, **order)
+    window = await search(filled, "executions", "", now_ms=NOW, limit=5, after="~7", **order)
+
+    assert window.ids == whole.ids[7:12]
+
+
 @pytest.mark.parametrize("cursor", ["*", "1", "~", "1~2~3", "1e9~0", "-~1", "~99999999"])
 async def test_a_spoilt_cursor_is_refused(filled: Redis, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
