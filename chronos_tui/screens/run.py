@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
-from chronos_tui.messages import OpenJob, OpenLog
+from chronos_tui.messages import OpenJob
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import Fact, Facts
 from chronos_tui.screens.frame import bound
@@ -25,14 +24,21 @@ if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
     from scheduler_daemon.contract.jobs import JobView
 
+MOVES = ("down", "up", "left", "right", "first", "last", "page_down", "page_up", "follow")
 SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM"}
+
+
+class OutputTail(LogView, inherit_bindings=False):
+    """The end of the output, to look at: it moves and follows; `l` opens the log with all its keys."""
+
+    BINDINGS = bound(*(f"log.{name}" for name in MOVES), show=("log.follow",))
 
 
 class RunScreen(RowVerbs):
     """Facts above, output below."""
 
     name_in_crumbs = "run"
-    help_ids = (*RUN_VERBS, "table.open", "log.*")
+    help_ids = (*RUN_VERBS, "table.open", *(f"log.{name}" for name in MOVES))
     BINDINGS = bound(*RUN_VERBS, "table.open", show=("row.log", "row.cancel", "row.run", "row.why"))
     DEFAULT_CSS = """
     RunScreen #facts { height: auto; max-height: 60%; }
@@ -48,7 +54,7 @@ class RunScreen(RowVerbs):
     def body(self) -> ComposeResult:
         with VerticalScroll(id="facts", can_focus=False):
             yield Facts()
-        yield LogView(zone=self.desk.zone)
+        yield OutputTail(zone=self.desk.zone)
 
     def run_meant(self) -> ExecutionView | None:
         return self.desk.board.runs.get(self._run)
@@ -124,11 +130,6 @@ class RunScreen(RowVerbs):
     def action_choose(self) -> None:
         if (run := self.run_meant()) is not None:
             self.post_message(OpenJob(run.job_id))
-
-    @on(LogView.SearchWanted)
-    def _search(self) -> None:
-        if (run := self.run_meant()) is not None:
-            self.post_message(OpenLog(run.id, run.job))
 
 
 def outcome(run: ExecutionView) -> str:
