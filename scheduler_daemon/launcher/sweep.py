@@ -80,7 +80,7 @@ class Census:
         if (one.pid, one.ticks) in target.known:
             return True
         text, number = self._mark_of(one)
-        return text == target.mark or number == target.number
+        return (text != "" and text == target.mark) or (number != 0 and number == target.number)
 
     def find_mark(self, prefix: str) -> tuple[Process, str] | None:
         """Return the oldest living session leader whose mark begins so, and its mark, or None."""

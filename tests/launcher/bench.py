@@ -107,8 +107,8 @@ class Bench:
     def spawners(self) -> list[int]:
         """The pids of the launcher's spawners."""
         launcher = self.runner.launcher_pid
-        mine = [one.pid for one in kernel.processes().values() if one.parent == launcher and one.living]
-        return [pid for pid in mine if os.getsid(pid) == launcher]
+        mine = (one for one in kernel.processes().values() if one.parent == launcher and one.living)
+        return [one.pid for one in mine if one.session == launcher]
 
     def spawner_of(self, run: int) -> int:
         one = kernel.process(self.started[run].pid)
