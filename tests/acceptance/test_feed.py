@@ -135,7 +135,7 @@ async def test_a_listener_cut_fifty_times_misses_no_end_of_a_run(common_daemon: 
             tasks[0].cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert len(truth) > 100
+    assert len(truth) >= CUTS  # or the cuts met too few ends to mean anything
     assert screen.snapshots >= CUTS
 
 
