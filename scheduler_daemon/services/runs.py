@@ -113,10 +113,14 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
             free -= admission is Admission.START
     won = _insert(db, rows)
     added = Counter(row.job_id for row in won if row.ended_at is None)
-    jobs.advance(db, [(due.job_id, due.handled, due.upcoming, added.pop(due.job_id, 0)) for due in moves])
+    jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
     record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
     starts = [Start(row.id, row.job_id, facts[row.job_id].spec) for row in won if row.state is State.STARTING]
     return Fired(starts, stale)
+
+
+def _move(due: Due, added: int) -> dict[str, Any]:
+    return {"job_id": due.job_id, "last_handled": due.handled, "next_fire_at": due.upcoming, "added": added}
 
 
 def _insert(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
@@ -196,8 +200,10 @@ def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -
     """Claim queued runs, oldest first, as far as there is room."""
     waiting = executions.queued(db, free)
     executions.claim(db, [row.id for row in waiting], host=holder.host, fence=holder.fence)
-    claimed = {"state": State.STARTING, "host": holder.host}
-    _announce(db, [_changed(row, claimed) for row in waiting], now)
+    taken = list(map(_open, waiting))
+    for row in taken:
+        row.state, row.host, row.version = State.STARTING, holder.host, row.version + 1
+    _announce(db, taken, now)
     return _starts(db, waiting)
 
 
@@ -221,42 +227,47 @@ def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
 
 def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> None:
     """Note that processes run since the given instants."""
-    found = executions.by_ids(db, starts, lock=True)
-    rows = [row for row in found if row.state in {State.QUEUED, State.STARTING}]
-    _transition(db, [(row, _change(row, state=State.RUNNING, started_at=starts[row.id])) for row in rows], now)
+    found = map(_open, executions.by_ids(db, starts, lock=True))
+    rows = [row for row in found if row.state in _NOT_RUNNING]
+    for row in rows:
+        row.state, row.started_at = State.RUNNING, starts[row.id]
+    _transition(db, rows, now)
+
+
+_NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 
 
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
     """Note how runs ended. A run that has ended before stays as it is."""
     rows = {row.id: row for row in executions.by_ids(db, [end.execution_id for end in ends], lock=True)}
-    changes, lasts = [], []
+    changed = []
     for end in ends:
-        row = rows.pop(end.execution_id, None)  # an end may be told twice
-        if row is None or row.ended_at is not None:
+        found = rows.pop(end.execution_id, None)  # an end may be told twice
+        if found is None or found.ended_at is not None:
             continue
+        row = _open(found)
         decided = verdict(_with_wishes(end.report, row))
-        change = _change(
-            row,
-            state=decided.state,
-            outcome=decided.outcome,
-            reason=decided.reason,
-            started_at=end.started_at or row.started_at,
-            ended_at=end.ended_at,
-            exit_code=end.report.exit_code,
-            signal=end.report.signal,
-            cpu_ms=end.cpu_ms,
-            max_rss_bytes=end.max_rss_bytes,
-            output_bytes=end.output_bytes,
-        )
-        changes.append((row, change))
-        lasts.append(_last(row, change))
-    _transition(db, changes, now)
-    jobs.record_last(db, lasts)
+        row.state, row.outcome, row.reason = decided.state, decided.outcome, decided.reason
+        row.started_at = end.started_at or row.started_at
+        row.ended_at = end.ended_at
+        row.exit_code, row.signal = end.report.exit_code, end.report.signal
+        row.cpu_ms, row.max_rss_bytes, row.output_bytes = end.cpu_ms, end.max_rss_bytes, end.output_bytes
+        changed.append(row)
+    _transition(db, changed, now)
+    jobs.record_last(db, [_last(row) for row in changed])
 
 
-def _transition(db: Connection, changes: Sequence[tuple[Any, dict[str, Any]]], now: datetime) -> None:
-    executions.transition(db, [change for _, change in changes])
-    _announce(db, [_changed(row, change) for row, change in changes], now)
+def _open(row: Any) -> SimpleNamespace:
+    """Return a row read from the database as one that can be changed."""
+    return SimpleNamespace(**row._asdict())
+
+
+def _transition(db: Connection, rows: Sequence[SimpleNamespace], now: datetime) -> None:
+    """Write changed runs, and announce them as the guarded update leaves them."""
+    executions.transition(db, [vars(row) for row in rows])
+    for row in rows:
+        row.version += 1
+    _announce(db, rows, now)
 
 
 def _with_wishes(report: Report, row: Any) -> Report:
@@ -271,38 +282,16 @@ def _with_wishes(report: Report, row: Any) -> Report:
     )
 
 
-_KEPT = (
-    "outcome",
-    "reason",
-    "started_at",
-    "ended_at",
-    "exit_code",
-    "signal",
-    "cpu_ms",
-    "max_rss_bytes",
-    "output_bytes",
-)
-
-
-def _change(row: Any, **values: Any) -> dict[str, Any]:
-    return {"id": row.id, **{key: getattr(row, key) for key in _KEPT}, **values}
-
-
-def _last(row: Any, change: Mapping[str, Any]) -> dict[str, Any]:
+def _last(row: Any) -> dict[str, Any]:
     return {
         "job_id": row.job_id,
-        "id": row.id,
-        "state": change["state"],
-        "outcome": change["outcome"],
-        "fire_at": row.fire_at,
-        "ended_at": change["ended_at"],
-        "duration_ms": views.duration_ms(change["started_at"], change["ended_at"]),
+        "last_id": row.id,
+        "last_state": row.state,
+        "last_outcome": row.outcome,
+        "last_fire_at": row.fire_at,
+        "last_ended_at": row.ended_at,
+        "last_duration_ms": views.duration_ms(row.started_at, row.ended_at),
     }
-
-
-def _changed(row: Any, change: Mapping[str, Any]) -> SimpleNamespace:
-    """Return a row as one guarded update leaves it."""
-    return SimpleNamespace(**{**row._asdict(), **change, "version": row.version + 1})
 
 
 def _announce(db: Connection, rows: Sequence[Any], now: datetime) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, func, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, func, or_, select, update
 
 from scheduler_daemon.contract.executions import ACTIVE
+from scheduler_daemon.storage.bulk import ForEach, InsertNew
 from scheduler_daemon.storage.jobs import JOBS, slices
 from scheduler_daemon.storage.tables import metadata
 
@@ -15,30 +15,40 @@ EXECUTIONS = metadata.tables["executions"]
 LOG_STATES = metadata.tables["log_states"]
 
 Record = Row[*tuple[Any, ...]]
-_IS_ACTIVE = text("executions.state IN ('queued', 'starting', 'running')")
-"""In the words of the partial index: with parameters for the values SQLite reads every run there ever was."""
+_IS_ACTIVE = EXECUTIONS.c.ended_at.is_(None)
+"""In the words of the partial index: asked for the states, SQLite reads every run there ever was."""
 
 _VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
     EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id)
 )
 
-_INSERT = {
-    name: dialect.insert(EXECUTIONS)
-    .on_conflict_do_nothing()
-    .returning(EXECUTIONS.c.id, EXECUTIONS.c.job_id, EXECUTIONS.c.fire_at)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
+_NEW = (
+    "job_id",
+    "job_version",
+    "version",
+    "fire_at",
+    "attempt",
+    "trigger",
+    "state",
+    "outcome",
+    "reason",
+    "actor",
+    "host",
+    "fence",
+    "queued_at",
+    "ended_at",
+    "policy",
+)
+_INSERT = InsertNew(EXECUTIONS, _NEW, returning=("id", "job_id", "fire_at"))
 
 
 def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, datetime], int]:
     """Insert first attempts and return the ids of those that were ours to insert, by (job id, fire).
 
-    The rest exist already and belong to who was first. All rows have the same keys.
+    The rest exist already and belong to who was first. Keys: job_id, job_version, version, fire_at, attempt, trigger,
+    state, outcome, reason, actor, host, fence, queued_at, ended_at, policy.
     """
-    if not rows:
-        return {}
-    won = db.execute(_INSERT[db.dialect.name], rows)
-    return {(row.job_id, row.fire_at): row.id for row in won.all()}
+    return {(job_id, fire_at): number for number, job_id, fire_at in _INSERT.run(db, rows)}
 
 
 def find(db: Connection, execution_id: int, *, lock: bool = False) -> Record | None:
@@ -121,21 +131,20 @@ _FIELDS = (
     "output_bytes",
 )
 
-_TRANSITION = (
+_TRANSITION = ForEach(
     update(EXECUTIONS)
     .where(EXECUTIONS.c.id == bindparam("b_id"), EXECUTIONS.c.ended_at.is_(None))
-    .values(**{field: bindparam(f"b_{field}") for field in _FIELDS}, version=EXECUTIONS.c.version + 1)
+    .values(version=EXECUTIONS.c.version + 1),
+    _FIELDS,
 )
 
 
-def transition(db: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
+def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
     """Write new states of active runs; a run that has ended stays as it is.
 
-    Each change has an id and every key of: state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms,
-    max_rss_bytes, output_bytes.
+    Keys: id, state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms, max_rss_bytes, output_bytes.
     """
-    if changes:
-        db.execute(_TRANSITION, [{f"b_{key}": change[key] for key in ("id", *_FIELDS)} for change in changes])
+    _TRANSITION.run(db, changed)
 
 
 def claim(db: Connection, ids: Collection[int], *, host: str, fence: str) -> None:

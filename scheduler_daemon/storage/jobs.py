@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from scheduler_daemon.domain.filters import Clause, JobFilter
+from scheduler_daemon.storage.bulk import ForEach
 from scheduler_daemon.storage.tables import metadata
 
 JOBS = metadata.tables["jobs"]
@@ -175,6 +176,26 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
+_INSERT_JOBS = ForEach(
+    JOBS.insert(),
+    (
+        "id",
+        "version",
+        "revision",
+        "name",
+        "spec",
+        "paused",
+        "owner_id",
+        "source",
+        "source_key",
+        "created_at",
+        "updated_at",
+    ),
+)
+_INSERT_STATES = ForEach(STATES.insert(), ("job_id", "last_handled", "next_fire_at", "revision", "active"))
+_INSERT_VERSIONS = ForEach(VERSIONS.insert(), ("job_id", "version", "spec", "author", "message", "created_at"))
+
+
 def insert(
     db: Connection,
     jobs: Sequence[Mapping[str, Any]],
@@ -182,10 +203,9 @@ def insert(
     versions: Sequence[Mapping[str, Any]],
 ) -> None:
     """Insert new jobs with their first states and versions."""
-    if jobs:
-        db.execute(JOBS.insert(), jobs)
-        db.execute(STATES.insert(), states)
-        db.execute(VERSIONS.insert(), versions)
+    _INSERT_JOBS.run(db, jobs)
+    _INSERT_STATES.run(db, states)
+    _INSERT_VERSIONS.run(db, versions)
 
 
 def save(db: Connection, job_id: str, expected: int, values: Mapping[str, Any]) -> bool:
@@ -225,55 +245,38 @@ def set_state(db: Connection, job_id: str, **values: Any) -> None:
     db.execute(update(STATES).where(STATES.c.job_id == job_id).values(**values, revision=STATES.c.revision + 1))
 
 
-_ADVANCE = (
-    update(STATES)
-    .where(STATES.c.job_id == bindparam("b_job_id"))
-    .values(
-        last_handled=bindparam("b_last_handled"),
-        next_fire_at=bindparam("b_next_fire_at"),
-        active=STATES.c.active + bindparam("b_started"),
-        revision=STATES.c.revision + 1,
-    )
-)
-
-
 def add_active(db: Connection, job_id: str) -> None:
     """Count a run that is not the clock's."""
     set_state(db, job_id, active=STATES.c.active + 1)
 
 
-def advance(db: Connection, moves: Sequence[tuple[str, datetime, datetime | None, int]]) -> None:
-    """Move cursors: (job id, last handled, next fire, runs added)."""
-    if moves:
-        db.execute(
-            _ADVANCE,
-            [
-                {"b_job_id": job_id, "b_last_handled": handled, "b_next_fire_at": upcoming, "b_started": started}
-                for job_id, handled, upcoming, started in moves
-            ],
-        )
-
-
-_FINISH = (
+_ADVANCE = ForEach(
     update(STATES)
     .where(STATES.c.job_id == bindparam("b_job_id"))
-    .values(
-        active=STATES.c.active - 1,
-        last_id=bindparam("b_id"),
-        last_state=bindparam("b_state"),
-        last_outcome=bindparam("b_outcome"),
-        last_fire_at=bindparam("b_fire_at"),
-        last_ended_at=bindparam("b_ended_at"),
-        last_duration_ms=bindparam("b_duration_ms"),
-        revision=STATES.c.revision + 1,
-    )
+    .values(active=STATES.c.active + bindparam("b_added"), revision=STATES.c.revision + 1),
+    ("last_handled", "next_fire_at"),
+)
+
+
+def advance(db: Connection, moves: Sequence[Mapping[str, Any]]) -> None:
+    """Move cursors. Keys: job_id, last_handled, next_fire_at, added (runs)."""
+    _ADVANCE.run(db, moves)
+
+
+_FINISH = ForEach(
+    update(STATES)
+    .where(STATES.c.job_id == bindparam("b_job_id"))
+    .values(active=STATES.c.active - 1, revision=STATES.c.revision + 1),
+    ("last_id", "last_state", "last_outcome", "last_fire_at", "last_ended_at", "last_duration_ms"),
 )
 
 
 def record_last(db: Connection, ends: Sequence[Mapping[str, Any]]) -> None:
-    """Note runs that have just ended. Keys: job_id, id, state, outcome, fire_at, ended_at, duration_ms."""
-    if ends:
-        db.execute(_FINISH, [{f"b_{key}": value for key, value in end.items()} for end in ends])
+    """Note runs that have just ended.
+
+    Keys: job_id, last_id, last_state, last_outcome, last_fire_at, last_ended_at, last_duration_ms.
+    """
+    _FINISH.run(db, ends)
 
 
 def count(db: Connection, owner_id: int | None = None) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from scheduler_daemon.storage.bulk import ForEach
 from scheduler_daemon.storage.tables import metadata
 
 USERS = metadata.tables["users"]
@@ -30,10 +31,12 @@ def add_user(db: Connection, *, name: str, role: str, uid: int | None, now: date
     return int(db.execute(row).scalar_one())
 
 
+_INSERT_ACTS = ForEach(AUDIT.insert(), ("at", "actor", "verb", "subject", "detail"))
+
+
 def audit(db: Connection, rows: list[dict[str, Any]]) -> None:
     """Record acts in the transaction that does them. Keys: at, actor, verb, subject, detail."""
-    if rows:
-        db.execute(AUDIT.insert(), rows)
+    _INSERT_ACTS.run(db, rows)
 
 
 def acts(db: Connection, subject: str, limit: int = 100) -> list[Record]:

@@ -18,7 +18,8 @@ metadata = MetaData(
     }
 )
 
-_ACTIVE = text("state IN ('queued', 'starting', 'running')")
+# Not the list of active states, which says the same: SQLite would build the list anew for each row it writes.
+_ACTIVE = text("ended_at IS NULL")
 _PENDING = text("pending")
 _LIVING = text("deleted_at IS NULL")
 

@@ -1,0 +1,123 @@
+"""Run one statement for many rows, at little more than what the database itself takes.
+
+A statement is written once, in SQLAlchemy's words. What SQLAlchemy does anew for every row, naming parameters and
+looking up how each is converted, is done here once; rows go to the driver as bare tuples. What is written, and that
+all rows have the same keys, is left to the callers.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Insert,
+    Row,
+    String,
+    Table,
+    Update,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from scheduler_daemon.storage.types import to_json
+
+Convert = Callable[[Any], Any]
+Values = Mapping[str, Any]
+
+
+class _Compiled(NamedTuple):
+    """A statement as one database takes it."""
+
+    text: str
+    columns: tuple[tuple[str, Convert | None], ...]
+    """The key of each parameter in a row, and how its values are converted."""
+    fixed: dict[str, Any]
+    """Parameters that are the same for every row."""
+
+
+class ForEach:
+    """A statement without a result, run for each of many rows.
+
+    `columns` are set to what a row has under their names, beside what the statement sets itself. A parameter `b_x` of
+    the statement takes what a row has under `x`.
+    """
+
+    def __init__(self, statement: Insert | Update, columns: Sequence[str]) -> None:
+        self._statement = statement
+        self._columns = list(columns)
+        self._compiled: dict[str, _Compiled] = {}
+
+    def run(self, db: Connection, rows: Sequence[Values]) -> None:
+        """Run it; rows may hold other keys too."""
+        if not rows:
+            return
+        text, columns, fixed = self._compiled.get(db.dialect.name) or self._compile(db.dialect)
+        found = [
+            [fixed[key]] * len(rows) if key in fixed else _converted(rows, key, convert) for key, convert in columns
+        ]
+        db.exec_driver_sql(text, list(zip(*found, strict=True)))
+
+    def _compile(self, dialect: Dialect) -> _Compiled:
+        compiled = self._statement.compile(dialect=dialect, column_keys=self._columns, for_executemany=True)
+        assert isinstance(compiled, SQLCompiler)
+        binds = [(name, compiled.binds[name]) for name in compiled.positiontup or ()]
+        made = self._compiled[dialect.name] = _Compiled(
+            compiled.string,
+            tuple((name.removeprefix("b_"), _conversion(bind, dialect)) for name, bind in binds),
+            {name: bind.effective_value for name, bind in binds if not bind.required},
+        )
+        return made
+
+
+class InsertNew:
+    """An insert that leaves alone what is there already, and returns the columns `returning` of what was not.
+
+    `keys` are the columns of a row. SQLite is given all rows as one text, so none may hold bytes.
+    """
+
+    def __init__(self, table: Table, keys: Sequence[str], returning: Sequence[str]) -> None:
+        self._columns = [table.c[key] for key in keys]
+        each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
+        places = range(len(keys))
+        values: list[ColumnElement[Any]] = [literal_column(f"json_extract(value, '$[{place}]')") for place in places]
+        # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
+        from_rows = sqlite.insert(table).from_select(list(keys), select(*values).select_from(each).where(true()))
+        told = [table.c[key] for key in returning]
+        self._on_sqlite = from_rows.on_conflict_do_nothing().returning(*told)
+        self._on_postgres = postgresql.insert(table).on_conflict_do_nothing().returning(*told)
+
+    def run(self, db: Connection, rows: Sequence[Values]) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Insert rows; return those that were new, in no order."""
+        if not rows:
+            return []
+        if db.dialect.name != "sqlite":
+            return db.execute(self._on_postgres, rows).all()
+        found = [_converted(rows, column.key, _conversion(column, db.dialect)) for column in self._columns]
+        return db.execute(self._on_sqlite, {"rows": to_json(list(zip(*found, strict=True)))}).all()
+
+
+def _conversion(element: ColumnElement[Any], dialect: Dialect) -> Convert | None:
+    """Return how values for a column or parameter are converted to what the driver takes."""
+    return element.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _converted(rows: Iterable[Values], key: str, convert: Convert | None) -> list[Any]:
+    """Return the values of one key; what is the same object as in the row before is not converted again."""
+    values = map(itemgetter(key), rows)
+    if convert is None:
+        return list(values)
+    found = []
+    last = made = None
+    for value in values:
+        if value is not last or made is None:
+            last, made = value, convert(value)
+        found.append(made)
+    return found
