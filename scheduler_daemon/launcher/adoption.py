@@ -19,7 +19,7 @@ from scheduler_daemon.launcher.sweep import Census
 
 _LOOK_EVERY = 0.02
 _PATIENCE_FOR_START = 1.0
-"""Seconds a run may have an output file but no start.json: its spawner is just starting it."""
+"""Seconds a run may have an output file but no start in its record: its spawner is just starting it."""
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -123,7 +123,7 @@ class Adoption:
         return start
 
     def _start_of(self, one: Process, mark: str) -> Message:
-        """Return what start.json would have said of a process found by its mark; its limits went with the spawner."""
+        """Return what the record would have said of a process found by its mark; its limits went with the spawner."""
         return {
             "pid": one.pid,
             "ticks": one.ticks,

@@ -1,4 +1,4 @@
-"""The record of an end, as exit.json and the `ended` event hold it: measured, counted, or honestly not known."""
+"""The record of an end, as the spool and the `ended` event hold it: measured, counted, or honestly not known."""
 
 from __future__ import annotations
 

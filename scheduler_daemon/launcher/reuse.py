@@ -20,6 +20,9 @@ FREE = ".free"
 """The folder below the spool where emptied ones wait."""
 _MOST = 512
 """Folders kept by one spawner."""
+_KNOWN = {"stdout", "stderr", "stdin", spool.RECORD}
+_LONGEST_RECORD = 64 * 1024
+"""Bytes a record may grow to over some hundred runs before a new one is begun."""
 
 
 def clear(spool_path: str) -> None:
@@ -61,18 +64,19 @@ class Folders:
 
 
 def _emptied(path: str) -> bool:
-    """Empty a run's output files and turn its records into drafts. False if anything about it is unusual."""
-    known = {"stdout", "stderr", "stdin", spool.START, spool.EXIT, f".{spool.START}", f".{spool.EXIT}"}
+    """Empty a run's output files and close its record. False if anything about it is unusual."""
     try:
         names = set(os.listdir(path))  # noqa: PTH208
-        if not names <= known or not {"stdout", "stderr"} <= names:
+        if not names <= _KNOWN or not {"stdout", "stderr"} <= names:
             return False
         if not (_cut(f"{path}/stdout") and _cut(f"{path}/stderr")):
             return False
         if "stdin" in names:
             Path(path, "stdin").unlink()
-        for name in {spool.START, spool.EXIT} & names:
-            os.rename(f"{path}/{name}", f"{path}/.{name}")  # noqa: PTH104
+        if spool.RECORD in names:
+            spool.close(path)
+            if os.stat(f"{path}/{spool.RECORD}").st_size > _LONGEST_RECORD:  # noqa: PTH116
+                Path(path, spool.RECORD).unlink()
     except OSError:
         return False
     return True

@@ -1,7 +1,8 @@
-"""The folder of one run: `spool/<id>/` with stdin, stdout, stderr, start.json and exit.json: what outlives us all.
+"""The folder of one run: `spool/<id>/` with stdin, stdout, stderr and record: what outlives us all.
 
-Each of the two JSON files appears whole or not at all. They are not synced to the disk: they tell of processes, and
-after a crash of the machine there are none. Who reads the output and when the folder goes is left to the daemon.
+The record tells of the start and of the end, each in one appended line: its name, a space, a JSON object. A line counts
+once its newline is there, so each appears whole or not at all. They are not synced to the disk: they tell of processes,
+and after a crash of the machine there are none. Who reads the output and when the folder goes is left to the daemon.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from pathlib import Path
 
 from scheduler_daemon.launcher.protocol import Message
 
-START = "start.json"
-EXIT = "exit.json"
+RECORD = "record"
+START = "start"
+EXIT = "exit"
+_CLOSED = b"forgotten\n"
+"""What stands above this line told of an earlier run."""
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def folder(spool: str, run: int) -> str:
@@ -23,29 +28,54 @@ def folder(spool: str, run: int) -> str:
 
 
 def save(path: str, name: str, record: Message) -> None:
-    """Write `record` as file `name` of a run's folder, replacing what was there in one step."""
-    save_text(path, name, json.dumps(record, separators=(",", ":")).encode("ascii"))
+    """Add `record` as line `name` to a run's record, also below the half line of a writer that died."""
+    text = json.dumps(record, separators=(",", ":"))
+    _append(path, f"\n{name} {text}\n".encode("ascii"))
 
 
 def save_text(path: str, name: str, text: bytes) -> None:
-    """The same for a record that is encoded already."""
-    draft = f"{path}/.{name}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """The same for one that is encoded already, with its newline, where what is above is our own."""
+    _append(path, b"%s %s" % (name.encode(), text))
+
+
+def close(path: str) -> None:
+    """Let what is in the record count no more: the folder is to be another run's."""
+    _append(path, _CLOSED)
+
+
+def _append(path: str, line: bytes) -> None:
+    descriptor = os.open(f"{path}/{RECORD}", _FLAGS, 0o600)
     try:
-        if os.write(descriptor, text) != len(text):
-            raise OSError(errno.ENOSPC, "only a part could be written", draft)
+        written = os.write(descriptor, line)
+        if written != len(line):
+            os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR) - written)
+            raise OSError(errno.ENOSPC, "only a part could be written", f"{path}/{RECORD}")
     finally:
         os.close(descriptor)
-    os.rename(draft, f"{path}/{name}")  # noqa: PTH104 - on the path of every start and end
 
 
 def load(path: str, name: str) -> Message | None:
-    """Return the record in file `name`, or None if there is none that is whole."""
+    """Return the last record `name` of this run, or None if there is none that is whole."""
     try:
-        record = json.loads(Path(path, name).read_bytes())
-    except (OSError, ValueError):
+        lines = Path(path, RECORD).read_bytes().split(b"\n")
+    except OSError:
         return None
-    return record if isinstance(record, dict) else None
+    wanted = name.encode() + b" "
+    for line in reversed(lines[:-1]):
+        if line == _CLOSED[:-1]:
+            return None
+        if line.startswith(wanted):
+            return _decoded(line[len(wanted) :], int(Path(path).name))
+    return None
+
+
+def _decoded(text: bytes, run: int) -> Message | None:
+    """Return the record in a line, unless a crash of the machine left us that of another run."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("id") == run else None
 
 
 def was_begun(path: str) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from scheduler_daemon.launcher import kernel
+from scheduler_daemon.launcher import kernel, spool
 from scheduler_daemon.runners.process import Ended, LaunchRequest, ProcessRunner, Started, spool_folder
 
 
@@ -22,10 +21,10 @@ def shell(run: int, script: str, **more: Any) -> LaunchRequest:
 
 def processes_marked(state: Path, run: int) -> list[int]:
     """Living processes that carry the mark of a run in their environment."""
-    start = spool_folder(state, run) / "start.json"
-    if not start.exists():
+    start = spool.load(str(spool_folder(state, run)), spool.START)
+    if start is None:
         return []
-    mark = json.loads(start.read_text())["mark"]
+    mark = start["mark"]
     found = []
     for pid, one in kernel.processes().items():
         try:

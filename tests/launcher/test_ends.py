@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler_daemon.launcher import kernel, sweep
+from scheduler_daemon.launcher import kernel, spool, sweep
 from scheduler_daemon.runners.process import LaunchRequest
 from tests.launcher.bench import Bench, processes_called, processes_marked, shell
 
@@ -35,7 +34,8 @@ async def test_an_end_carries_times_and_usage_and_is_on_disk(bench: Bench) -> No
     assert before - timedelta(seconds=0.1) <= end.started_at < end.ended_at <= datetime.now(UTC)
     assert end.cpu_ms is not None
     assert end.cpu_ms > 5
-    written = json.loads((bench.state / "spool" / "1" / "exit.json").read_text())
+    written = spool.load(str(bench.state / "spool" / "1"), spool.EXIT)
+    assert written is not None
     assert written["exit_code"] == 0
 
 

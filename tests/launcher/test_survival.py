@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 
-from scheduler_daemon.launcher import kernel
+from scheduler_daemon.launcher import kernel, spool
 from tests.launcher.bench import Bench, processes_marked, shell
 
 UNTIL_TOLD = "echo up; while [ ! -e go ]; do sleep 0.02; done; exit {code}"
@@ -64,7 +64,7 @@ async def test_ends_while_nobody_listened_are_told_until_forgotten(open_bench: C
     async with open_bench() as first:
         await first.start(waiting(first, 1, 6))
     (first.state / "go").touch()
-    await first.until((first.state / "spool" / "1" / "exit.json").exists)
+    await first.until(lambda: spool.load(str(first.state / "spool" / "1"), spool.EXIT) is not None)
 
     async with open_bench() as second:
         await second.until(lambda: 1 in second.ended)

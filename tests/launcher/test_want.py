@@ -118,12 +118,17 @@ async def test_the_input_of_a_refused_run_is_taken_away(bench: Bench) -> None:
 
 
 def test_a_record_of_which_a_part_was_written_is_no_record(tmp_path: Path) -> None:
+    folder = tmp_path / "1"
+    folder.mkdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
     try:
         with pytest.raises(OSError, match="part"):
-            spool.save_text(str(tmp_path), spool.EXIT, b"x" * 10_000)
+            spool.save_text(str(folder), spool.EXIT, b'{"id":1,"text":"' + b"x" * 10_000 + b'"}\n')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    seen = spool.load(str(folder), spool.EXIT)
+    spool.save(str(folder), spool.EXIT, {"id": 1, "exit_code": 3})
 
-    assert not (tmp_path / spool.EXIT).exists()
+    assert seen is None
+    assert spool.load(str(folder), spool.EXIT) == {"id": 1, "exit_code": 3}
