@@ -1,6 +1,7 @@
 """What the API may ask of the engine. The two sides stand beside each other and do not import one another."""
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,6 +15,9 @@ class Engine(Protocol):
 
     async def jobs_changed(self, ids: Collection[str]) -> None:
         """Take up jobs that were made, changed, paused or deleted, after their commit."""
+
+    def editing(self) -> AbstractAsyncContextManager[None]:
+        """Let jobs be changed within, up to `jobs_changed`: no fire to come has been prepared as they were before."""
 
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
         """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""

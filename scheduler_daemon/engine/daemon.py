@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,10 @@ class Daemon:
         self.relay.wake()
         if ids:
             await self.ticker.refresh(ids)
+
+    def editing(self) -> AbstractAsyncContextManager[None]:
+        """Let jobs be changed within: what was prepared of their fires beforehand has begun."""
+        return self.ticker.editing()
 
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
         """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.engine.launch import request_for
@@ -22,6 +24,13 @@ RETRY = 1.0
 """Seconds until waiting runs are looked for again that the database could not give."""
 BURST = 250
 """Runs handed to the launcher at once, so that the first do not wait for the last to be written down."""
+
+
+class Untaken(NamedTuple):
+    """The jobs whose dues were not recorded: saved since they came due, or to be decided at their instant only."""
+
+    stale: list[str]
+    undecided: list[str]
 
 
 class Runner(Protocol):
@@ -112,24 +121,25 @@ class Dispatcher:
         self._waiting = waiting
         self._room.set()
 
-    async def fire(self, dues: Sequence[Due], now: datetime) -> list[str]:
-        """Record due instants and start what may start; return the jobs that have been saved since they came due.
+    async def fire(self, dues: Sequence[Due], now: datetime) -> Untaken:
+        """Record due instants and start what may start, those to come at their instant; return the jobs left out.
 
         Raises Unavailable if they could not be recorded; some may have been, and are not again.
         """
-        stale: list[str] = []
+        untaken = Untaken([], [])
         for part in (dues[start : start + BURST] for start in range(0, len(dues), BURST)):
             async with self._claiming():
                 fired = await self._database.write(
                     partial(runs.fire, dues=part, now=now, holder=self._holder, free=self._free())
                 )
                 self._active.update(start.execution_id for start in fired.starts)
-            stale += fired.stale
-            if sum(len(due.run) for due in part) > len(fired.starts):
+            untaken.stale.extend(fired.stale)
+            untaken.undecided.extend(fired.undecided)
+            if sum(len(due.run) for due in part if not due.ahead) > len(fired.starts):
                 self._wait_for_room()
             self._recorded()
             await self.hand_over(fired.starts)
-        return stale
+        return untaken
 
     async def request_in(self, work: Callable[[Any, int], tuple[Any, Start | None]]) -> tuple[Any, Start | None]:
         """Run `work(connection, free)`, which may claim a start, in a transaction; count what it claimed."""
@@ -152,11 +162,17 @@ class Dispatcher:
         """Give claimed runs to the runner."""
         if not starts:
             return
-        self._starts.add(start.execution_id for start in starts)
+        self._expect_starts(starts)
         requests = [request_for(start) for start in starts]
         for start in starts:
             self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
         await self._runner.launch(requests)
+
+    def _expect_starts(self, starts: Sequence[Start]) -> None:
+        now = self._now()
+        for instant, group in groupby(starts, key=attrgetter("not_before")):
+            delay = 0.0 if instant is None else (instant - now).total_seconds()
+            self._starts.add([start.execution_id for start in group], delay)
 
     def ended(self, ids: Sequence[int]) -> None:
         """Count runs that have ended; what waits may start."""

@@ -44,6 +44,7 @@ def request_for(start: Start) -> LaunchRequest:
         stdin=None if spec["stdin"] is None else spec["stdin"].encode(),
         timeout=None if timeout is None else timedelta(milliseconds=timeout),
         grace=timedelta(milliseconds=spec["grace_ms"]),
+        not_before=start.not_before,
     )
 
 

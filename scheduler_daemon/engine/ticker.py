@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,8 @@ from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
 
+LEAD = timedelta(seconds=0.5)
+"""How long before its instant a fire is prepared: a burst of a thousand is written and handed over in that time."""
 LONGEST_SLEEP = 30.0
 """Seconds. The wall clock may be set while we sleep; then we are late by no more than this."""
 BATCH = 100
@@ -46,10 +49,20 @@ class Entry:
 
 
 class Ticker:
-    """Fires jobs. `now` reads the wall clock in UTC."""
+    """Fires jobs. `now` reads the wall clock in UTC.
+
+    A fire is recorded and handed to the launcher up to `lead` before its instant, so that all that is left to do at
+    the instant is to start it. What cannot be decided so early, such as a fire that an earlier run may be in the way
+    of, is decided at the instant.
+    """
 
     def __init__(
-        self, database: Database, dispatcher: Dispatcher, now: Callable[[], datetime], on_time: timedelta
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        now: Callable[[], datetime],
+        on_time: timedelta,
+        lead: timedelta = LEAD,
     ) -> None:
         self._database = database
         self._dispatcher = dispatcher
@@ -57,6 +70,12 @@ class Ticker:
         self._on_time = on_time
         self._entries: dict[str, Entry] = {}
         self._heap: list[tuple[float, str]] = []
+        self._punctual: list[tuple[float, str]] = []
+        """The jobs to be looked at when their instant has come and not before."""
+        self._lead = lead
+        self._edits = 0
+        self._ahead_until = datetime.min.replace(tzinfo=UTC)
+        """The last instant that was handed over ahead."""
         self._changed = asyncio.Event()
         self._reading = asyncio.Lock()
 
@@ -70,6 +89,7 @@ class Ticker:
         rows = await self._database.read(lambda db: list(jobs.living(db)))
         self._entries.clear()
         self._heap.clear()
+        self._punctual.clear()
         self._take(rows)
 
     async def refresh(self, ids: Iterable[str]) -> None:
@@ -100,47 +120,71 @@ class Ticker:
         if entry.fires_at is not None:
             heapq.heappush(self._heap, (entry.fires_at, job_id))
 
-    def _due(self, moment: float) -> list[str]:
+    def _due(self, heap: list[tuple[float, str]], moment: float, most: int) -> list[str]:
         found: list[str] = []
-        while self._heap and self._heap[0][0] <= moment and len(found) < BATCH:
-            fires_at, job_id = heapq.heappop(self._heap)
-            entry = self._entries.get(job_id)
-            if entry is not None and entry.fires_at == fires_at:
+        while heap and heap[0][0] <= moment and len(found) < most:
+            fires_at, job_id = heapq.heappop(heap)
+            if self._is_current(fires_at, job_id):
                 found.append(job_id)
         return found
-
-    async def step(self) -> datetime | None:
-        """Record and start what is due now; return when to come back, None if nothing will ever be due."""
-        now = self._now()
-        ids = self._due(now.timestamp())
-        if ids:
-            await self._fire(ids, now)
-        while self._heap and not self._is_current(*self._heap[0]):
-            heapq.heappop(self._heap)
-        return datetime.fromtimestamp(self._heap[0][0], UTC) if self._heap else None
 
     def _is_current(self, fires_at: float, job_id: str) -> bool:
         entry = self._entries.get(job_id)
         return entry is not None and entry.fires_at == fires_at
 
-    async def _fire(self, ids: list[str], now: datetime) -> None:
+    async def step(self) -> datetime | None:
+        """Record and hand over what is due; return when to come back, None if nothing will ever be due."""
+        now = self._now()
+        lead = self._lead.total_seconds() if not self._edits else 0.0
+        moment = now.timestamp()
+        ids = self._due(self._punctual, moment, BATCH)
+        ids += self._due(self._heap, moment + lead, BATCH - len(ids))
         entries = {job_id: self._entries[job_id] for job_id in ids}
-        dues = [due for job_id, entry in entries.items() for due in self._owed(job_id, entry, now)]
+        ahead = {job_id: entry for job_id, entry in entries.items() if (entry.fires_at or 0) > moment}
+        present = {job_id: entry for job_id, entry in entries.items() if job_id not in ahead}
+        if present:
+            dues = [due for job_id, entry in present.items() for due in self._owed(job_id, entry, now)]
+            await self._fire(present, now, dues)
+        if ahead:
+            dues = [_due_ahead(job_id, entry) for job_id, entry in ahead.items()]
+            self._ahead_until = max(self._ahead_until, *(due.handled for due in dues))
+            await self._fire(ahead, now, dues)
+        return self._upcoming(lead)
+
+    def _upcoming(self, lead: float) -> datetime | None:
+        moments = []
+        for heap, early in ((self._heap, lead), (self._punctual, 0.0)):
+            while heap and not self._is_current(*heap[0]):
+                heapq.heappop(heap)
+            if heap:
+                moments.append(heap[0][0] - early)
+        return datetime.fromtimestamp(min(moments), UTC) if moments else None
+
+    async def _fire(self, entries: Mapping[str, Entry], now: datetime, dues: Sequence[Due]) -> None:
         try:
-            stale = await self._dispatcher.fire(dues, now)
-            await self._refresh_stale(stale)
+            untaken = await self._dispatcher.fire(dues, now)
+            await self._refresh_stale(untaken.stale)
         except ChronosError as error:
-            log.error("%s; %d due jobs are tried again in %g s", error.message, len(ids), RETRY)
+            log.error("%s; %d due jobs are tried again in %g s", error.message, len(entries), RETRY)
             self._try_again(entries, now)
             return
         except Exception:
             self._try_again(entries, now)  # whatever failed, no fire is forgotten
             raise
+        undecided = set(untaken.undecided)
         for due in dues:
             entry = entries[due.job_id]
+            if due.job_id in undecided:
+                self._look_at(due.job_id, entry, due.handled)
+                continue
             entry.handled = due.handled
             if self._entries.get(due.job_id) is entry:
                 self._push(due.job_id, entry, due.upcoming)
+
+    def _look_at(self, job_id: str, entry: Entry, moment: datetime) -> None:
+        """See at this moment what the job owes."""
+        entry.fires_at = moment.timestamp()
+        heapq.heappush(self._punctual, (entry.fires_at, job_id))
 
     async def _refresh_stale(self, ids: list[str]) -> None:
         if ids:
@@ -148,7 +192,7 @@ class Ticker:
 
     def _try_again(self, entries: Mapping[str, Entry], now: datetime) -> None:
         for job_id, entry in entries.items():
-            self._push(job_id, entry, now + _RETRY)
+            self._look_at(job_id, entry, now + _RETRY)
 
     def _owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
         grace = timedelta(milliseconds=entry.misfire_grace_ms)
@@ -190,6 +234,19 @@ class Ticker:
         trigger = Trigger.REBOOT
         return Due(job_id, entry.version, entry.concurrency, (instant,), (), trigger, entry.handled, upcoming)
 
+    @asynccontextmanager
+    async def editing(self) -> AsyncIterator[None]:
+        """Let jobs be changed within: no fire that is still to come has been handed over as they were before."""
+        self._edits += 1
+        try:
+            wait = min(self._ahead_until - self._now(), self._lead).total_seconds()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            yield
+        finally:
+            self._edits -= 1
+            self._changed.set()
+
     async def run(self) -> None:
         """Fire for ever."""
         while True:
@@ -204,3 +261,12 @@ class Ticker:
                     pass
             else:
                 await asyncio.sleep(0)
+
+
+def _due_ahead(job_id: str, entry: Entry) -> Due:
+    assert entry.fires_at is not None
+    instant = datetime.fromtimestamp(entry.fires_at, UTC)
+    upcoming = entry.compiled.next_fire(instant)
+    return Due(
+        job_id, entry.version, entry.concurrency, (instant,), (), Trigger.SCHEDULE, instant, upcoming, ahead=True
+    )

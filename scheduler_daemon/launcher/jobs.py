@@ -23,6 +23,8 @@ _FIRST_LOOK, _TERM_LOOK, _KILL_LOOK = 0.002, 0.1, 0.05
 class State(Enum):
     """Where a job is, as the launcher sees it."""
 
+    HELD = "held"
+    """Its instant has not come."""
     QUEUED = "queued"
     SENT = "sent"
     RUNNING = "running"
@@ -88,6 +90,11 @@ class Job:
         self.request = b""
         self.spawner = start["spawner"]
         self.target = Target(start["pid"], start["ticks"], start["mark"], start["number"], start["group"])
+
+    def released(self) -> Job:
+        """Wait for a spawner from now on."""
+        self.state = State.QUEUED
+        return self
 
     def view(self) -> Message:
         """Return the job as `list` shows it: its end if it has one, else its start."""

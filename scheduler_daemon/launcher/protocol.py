@@ -100,6 +100,7 @@ _START: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("stdin", "true or false", lambda value: isinstance(value, bool)),
     ("timeout_ms", "milliseconds or null", lambda value: value is None or _is_count(value)),
     ("grace_ms", "milliseconds", _is_count),
+    ("not_before_ns", "nanoseconds since 1970 or null", lambda value: value is None or _is_count(value)),
 )
 
 

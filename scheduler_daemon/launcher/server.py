@@ -18,6 +18,7 @@ from pathlib import Path
 from scheduler_daemon.launcher import cgroups, ends, kernel, spool
 from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
+from scheduler_daemon.launcher.held import Held
 from scheduler_daemon.launcher.jobs import Job, Killing, Phase, State, press
 from scheduler_daemon.launcher.pool import Helper, Pool
 from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
@@ -39,6 +40,7 @@ class Server:
         self._census = Census()
         self._jobs: dict[int, Job] = {}
         self._mains: dict[int, Job] = {}
+        self._held = Held()
         self._queue: deque[Job] = deque()
         self._timeouts: list[tuple[float, int]] = []
         self._killings: dict[int, Job] = {}
@@ -69,6 +71,7 @@ class Server:
                 self._ended_children = False
                 self._reap()
             self._keep_time(time.monotonic())
+            self._queue.extend(map(Job.released, self._held.due()))
             self._dispatch()
             self._pool.flush()
             self._clients.flush()
@@ -126,7 +129,11 @@ class Server:
         check_start(message)
         job = self._job(run)
         job.request = line
-        self._queue.append(job)
+        not_before = message.get("not_before_ns")
+        if not_before is not None and not_before > time.time_ns():
+            self._held.add(job, not_before)
+        else:
+            self._queue.append(job)
 
     def _cancel(self, client: Client, message: Message) -> None:
         job = self._jobs.get(request_id(message))
@@ -135,8 +142,9 @@ class Server:
             raise BadMessage("no such run")
         if job.state is State.ENDED:
             client.say(encode(job.view()))
-        elif job.state is State.QUEUED:
-            self._queue.remove(job)
+        elif job.state in {State.HELD, State.QUEUED}:
+            if job.state is State.QUEUED:
+                self._queue.remove(job)
             self._finish(job, ends.cancelled_in_queue(job.run, str(message.get("reason"))), save=True)
         else:
             self._kill(job, "cancel", str(message.get("reason")), grace)
@@ -337,7 +345,10 @@ class Server:
         times.extend(self._pool.next_fill())
         if self._ended_children:
             return 0
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        now = time.monotonic()
+        waits = [moment - now for moment in times]
+        waits.extend(self._held.waits())
+        return max(0.0, min(waits)) if waits else None
 
     def _keep_time(self, now: float) -> None:
         self._pool.fill(now)

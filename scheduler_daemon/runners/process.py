@@ -212,6 +212,7 @@ class ProcessRunner:
         self._events.put_nowait(news)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -233,8 +234,13 @@ def _start_line(request: LaunchRequest) -> bytes:
             "stdin": request.stdin is not None,
             "timeout_ms": None if timeout is None else int(timeout.total_seconds() * 1000),
             "grace_ms": int(request.grace.total_seconds() * 1000),
+            "not_before_ns": None if request.not_before is None else _nanoseconds(request.not_before),
         }
     )
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _spool_inputs(state_dir: Path, batch: Sequence[LaunchRequest]) -> dict[int, OSError]:

@@ -13,7 +13,8 @@ class LaunchRequest:
     """One process to start. `user` is an account name, None for the daemon's own; `cwd` is absolute.
 
     The job gets exactly `env` and one variable more, CHRONOS_RUN, by which its processes are recognised.
-    `stdin` None means /dev/null. A run beyond `timeout` gets TERM, and KILL after `grace`.
+    `stdin` None means /dev/null. A run beyond `timeout` gets TERM, and KILL after `grace`. Where `not_before` is given
+    the launcher holds the start until that instant, by the wall clock.
     """
 
     execution_id: int
@@ -25,6 +26,7 @@ class LaunchRequest:
     stdin: bytes | None = None
     timeout: timedelta | None = None
     grace: timedelta = timedelta(seconds=10)
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

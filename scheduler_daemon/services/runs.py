@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +55,8 @@ class Due:
     trigger: Trigger
     handled: datetime
     upcoming: datetime | None
+    ahead: bool = False
+    """Its one instant is still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,19 @@ class Start:
     execution_id: int
     job_id: str
     spec: Mapping[str, Any]
+    not_before: datetime | None = None
+    """The instant of its schedule, which may be still to come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What came of fires: runs to start, and jobs the clock must read anew, for they have been saved since."""
+    """What came of fires."""
 
     starts: list[Start]
     stale: list[str]
+    """Jobs the clock must read anew, for they have been saved since."""
+    undecided: list[str]
+    """Jobs whose instant is still to come and that could not start as things stand: only at the instant it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +98,22 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     """Record every due instant and move the cursors, in one transaction; return what is to be started.
 
     `free` is how many runs of all jobs may start now; the others wait as queued. An instant that another daemon has
-    recorded already is left to it, and one from before a resume or an edit of the schedule never runs.
+    recorded already is left to it, and one from before a resume or an edit of the schedule never runs. A due that is
+    `ahead` is recorded only if it may start, and its start waits for the instant.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
     active = {job_id: row.active for job_id, row in facts.items()}
     stale = [due.job_id for due in dues if due.job_id not in facts or facts[due.job_id].version != due.version]
     moves: list[Due] = []
     rows: list[dict[str, Any]] = []
+    undecided: list[str] = []
     for due in dues:
         job = facts.get(due.job_id)
         if job is None or job.version != due.version or job.paused or job.last_handled > due.handled:
             continue  # deleted, edited, paused or resumed since the ticker looked
+        if due.ahead and admit(due.concurrency, active[due.job_id], free) is not Admission.START:
+            undecided.append(due.job_id)
+            continue
         moves.append(due)
         rows.extend(_lost(due, instant, now, holder) for instant in due.missed if instant > job.last_handled)
         for instant in due.run:
@@ -115,8 +127,13 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     added = Counter(row.job_id for row in won if row.ended_at is None)
     jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
     record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
-    starts = [Start(row.id, row.job_id, facts[row.job_id].spec) for row in won if row.state is State.STARTING]
-    return Fired(starts, stale)
+    ahead = {due.job_id for due in moves if due.ahead}
+    starts = [
+        Start(row.id, row.job_id, facts[row.job_id].spec, row.fire_at if row.job_id in ahead else None)
+        for row in won
+        if row.state is State.STARTING
+    ]
+    return Fired(starts, stale, undecided)
 
 
 def _move(due: Due, added: int) -> dict[str, Any]:
@@ -216,8 +233,9 @@ def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Star
 
 def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list[Start]:
     """Return how runs were to be started that a node claimed (None: whichever), in case they never were."""
-    rows = executions.by_ids(db, ids)
-    return _starts(db, [row for row in rows if node in {None, row.fence.partition(".")[0]}])
+    rows = [row for row in executions.by_ids(db, ids) if node in {None, row.fence.partition(".")[0]}]
+    ahead = {row.id: row.fire_at for row in rows if row.trigger == Trigger.SCHEDULE and row.fire_at > row.queued_at}
+    return [replace(start, not_before=ahead.get(start.execution_id)) for start in _starts(db, rows)]
 
 
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +36,16 @@ class Engine:
     started: list[int] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
     farewell: list[bool] = field(default_factory=list)
+    edits: int = 0
     status: str = "ready"
 
     async def jobs_changed(self, ids: Collection[str]) -> None:
         self.changed += ids
+
+    @asynccontextmanager
+    async def editing(self) -> AsyncIterator[None]:
+        self.edits += 1
+        yield
 
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
         answer, start = await self.database.write(lambda db: work(db, 100))

@@ -1,6 +1,7 @@
 """Rigs on a database of either kind."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -29,3 +30,9 @@ def rig(database: Database) -> Rig:
 def rigged(database: Database) -> Callable[[int], Rig]:
     """A ticker that may start as much at once as the test says."""
     return lambda max_active: Rig(database, max_active)
+
+
+@pytest.fixture
+def early_rig(database: Database) -> Rig:
+    """A ticker that prepares fires a second ahead, for ten runs at once."""
+    return Rig(database, max_active=10, lead=timedelta(seconds=1))

@@ -31,10 +31,12 @@ class Launches:
 
     def __init__(self) -> None:
         self.started: list[int] = []
+        self.not_before: dict[int, datetime | None] = {}
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Note them as started."""
         self.started += [request.execution_id for request in batch]
+        self.not_before |= {request.execution_id: request.not_before for request in batch}
         await asyncio.sleep(0)
 
     def expect(self, execution_id: int, *, limit_bytes: int) -> None:
@@ -44,7 +46,7 @@ class Launches:
 class Rig:
     """A ticker with everything below it."""
 
-    def __init__(self, database: Database, max_active: int) -> None:
+    def __init__(self, database: Database, max_active: int, lead: timedelta = timedelta()) -> None:
         self.clock = Clock()
         self.launches = Launches()
         self.database = database
@@ -57,7 +59,7 @@ class Rig:
             recorded=lambda: None,
             now=self.clock,
         )
-        self.ticker = Ticker(database, self.dispatcher, self.clock, timedelta(seconds=5))
+        self.ticker = Ticker(database, self.dispatcher, self.clock, timedelta(seconds=5), lead)
 
     async def until(self, end: datetime) -> None:
         """Let the clock run: from each moment the ticker wants to come back at to the next."""

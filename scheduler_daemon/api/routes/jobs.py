@@ -134,9 +134,10 @@ async def resume_job(ask: Asked, job: str) -> JobView:
 
 
 async def _set_paused(ask: Ask, job: str, *, paused: bool) -> JobView:
-    now = ask.context.now()
-    view = await ask.write(lambda db, actor: job_services.set_paused(db, actor, job, now, paused=paused))
-    await ask.context.engine.jobs_changed([view.id])
+    async with ask.context.engine.editing():
+        now = ask.context.now()
+        view = await ask.write(lambda db, actor: job_services.set_paused(db, actor, job, now, paused=paused))
+        await ask.context.engine.jobs_changed([view.id])
     return view
 
 
@@ -154,9 +155,10 @@ async def edit_job(
 ) -> JobView:
     """Save a new version of a job. `If-Match` may stand for the field `version`."""
     patch = _patch(body, if_match)
-    now = ask.context.now()
-    view = await ask.write(lambda db, actor: job_services.edit(db, actor, job, patch, now))
-    await ask.context.engine.jobs_changed([view.id])
+    async with ask.context.engine.editing():
+        now = ask.context.now()
+        view = await ask.write(lambda db, actor: job_services.edit(db, actor, job, patch, now))
+        await ask.context.engine.jobs_changed([view.id])
     response.headers["ETag"] = f'"{view.version}"'
     return view
 
@@ -176,6 +178,7 @@ def _patch(body: dict[str, object], if_match: str | None) -> JobPatch:
 @router.delete("/jobs/{job:path}", status_code=204)
 async def delete_job(ask: Asked, job: str) -> None:
     """Delete a job; its history stays and its active runs go on."""
-    now = ask.context.now()
-    job_id = await ask.write(lambda db, actor: job_services.delete(db, actor, job, now))
-    await ask.context.engine.jobs_changed([job_id])
+    async with ask.context.engine.editing():
+        now = ask.context.now()
+        job_id = await ask.write(lambda db, actor: job_services.delete(db, actor, job, now))
+        await ask.context.engine.jobs_changed([job_id])

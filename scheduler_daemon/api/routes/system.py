@@ -102,7 +102,6 @@ async def import_crontab(
         raise Invalid(f"the crontab has {len(body):,} bytes, the limit is {MAX_CRONTAB_BYTES:,}", field="the body")
     context = ask.context
     options = transfer.Options(source=source, system=system, user=user, zone=zone, dry_run=dry_run)
-    now = context.now()
 
     def work(db: Connection, actor: Actor) -> tuple[int, dict[str, Any], tuple[str, ...]]:
         changed: tuple[str, ...] = ()
@@ -116,8 +115,10 @@ async def import_crontab(
         status, answer, _ = once.run(db, actor, now, 200, take_over)
         return status, answer, changed
 
-    status, answer, changed = await ask.write(work)
-    await context.engine.jobs_changed(changed)
+    async with context.engine.editing():
+        now = context.now()
+        status, answer, changed = await ask.write(work)
+        await context.engine.jobs_changed(changed)
     return JSONResponse(answer, status)
 
 
