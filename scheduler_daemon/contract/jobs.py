@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Instant, Misfire, Schedule
+from scheduler_daemon.contract.instants import Instant
+from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
 MAX_COMMAND_BYTES = 131_071

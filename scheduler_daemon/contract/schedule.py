@@ -1,10 +1,12 @@
 """What a user says about time: expressions, zone, clock-change rules, bounds. Whether they parse is for the domain."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from scheduler_daemon.contract.calendars import Blackouts, CalendarUse
+from scheduler_daemon.contract.instants import Instant
 
 
 class Gap(StrEnum):
@@ -64,16 +66,6 @@ class Misfire(StrEnum):
     RUN_ALL = "run_all"
 
 
-def _utc(instant: datetime) -> datetime:
-    if not 1970 <= instant.year <= 9000:
-        raise ValueError("lies outside the years 1970 to 9000")
-    return instant.astimezone(UTC)
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""An instant; any offset is accepted, UTC is kept."""
-
-
 class Schedule(BaseModel, frozen=True, extra="forbid"):
     """When a job fires. No expression at all means: only when someone asks."""
 
@@ -88,9 +80,15 @@ class Schedule(BaseModel, frozen=True, extra="forbid"):
     anchor: Instant | None = None
     """Where `@every` and `@rrule` count from; None counts from `start`, or else from 1970."""
     start: Instant | None = None
-    """No fire before this instant; one at it is allowed."""
+    """No fire before this instant; one at it is allowed. A calendar may move one beyond either bound."""
     end: Instant | None = None
     """No fire after this instant; one at it is allowed."""
+    calendars: Annotated[tuple[CalendarUse, ...], Field(max_length=20)] = ()
+    """Each by name, or as `name:next`; a day is one of the schedule's zone."""
+    blackouts: Blackouts = ()
+    """In none of these does a fire start anything; those of the calendars count too."""
+    jitter_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """A run starts up to so many seconds after its fire, always the same for one job and fire, before the next one."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:

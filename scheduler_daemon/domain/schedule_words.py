@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from typing import Final
 
+from scheduler_daemon.contract.calendars import Move
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.calendar_event import read_event
 from scheduler_daemon.domain.cron_fields import Fields, read
@@ -15,6 +16,11 @@ from scheduler_daemon.domain.recurrence_text import read_parts
 from scheduler_daemon.domain.recurrence_words import recurrence_in_words
 from scheduler_daemon.domain.schedule import compile_schedule, never_fires, why_never
 
+_MOVES: Final = {
+    Move.SKIP: "not on days off by calendar {}",
+    Move.NEXT: "on days off by calendar {} on the next business day instead",
+    Move.PREVIOUS: "on days off by calendar {} on the business day before instead",
+}
 _OFFSET: Final = re.compile(r"(?:Z|:\d\d ?[+-]\d\d:?\d\d)\s*$", re.IGNORECASE)
 
 
@@ -34,7 +40,18 @@ def words(schedule: Schedule, job_id: str = "") -> str:
         text += f", from {_instant(schedule.start)}"
     if schedule.end:
         text += f", until {_instant(schedule.end)}"
-    return text
+    return text + "".join(f", {condition}" for condition in _conditions(schedule))
+
+
+def _conditions(schedule: Schedule) -> list[str]:
+    """Say what keeps fires from their instants."""
+    found = [_MOVES[use.move].format(use.calendar) for use in schedule.calendars]
+    if schedule.blackouts:
+        named = "; ".join(blackout.name or blackout.when for blackout in schedule.blackouts)
+        found.append(f"never within {named}")
+    if schedule.jitter_s:
+        found.append(f"starting up to {schedule.jitter_s} s later")
+    return found
 
 
 def warnings(schedule: Schedule, job_id: str = "") -> list[str]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import pydantic_core
+
 from scheduler_daemon.contract.executions import ExecutionView
 from scheduler_daemon.contract.jobs import JobSpec, JobView
 from scheduler_daemon.contract.schedule import Schedule
@@ -57,23 +59,34 @@ def execution_view(row: Any) -> ExecutionView:
 
 def job_document(row: Any) -> dict[str, Any]:
     """Return a job as JSON-ready values: the same fields as JobView."""
+    return {**job_saved(row), **job_moves(row)}
+
+
+def job_saved(row: Any) -> dict[str, Any]:
+    """Return what of a job's document changes only when somebody saves it."""
     spec = row.spec
     return {
         "id": row.id,
         "version": row.version,
-        "revision": row.whole_revision,
         "name": row.name,
         "spec": spec,
         "paused": row.paused,
         "owner": row.owner,
         "source": row.source,
-        "words": _words(_frozen(spec["schedule"])),
+        "words": _words(pydantic_core.to_json(spec["schedule"])),
         "schedule": " | ".join(spec["schedule"]["expressions"]),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+    }
+
+
+def job_moves(row: Any) -> dict[str, Any]:
+    """Return what of a job's document changes with each run."""
+    return {
+        "revision": row.whole_revision,
         "next_fire_at": None if row.paused else iso(row.next_fire_at),
         "last": _last(row),
         "active": row.active,
-        "created_at": iso(row.created_at),
-        "updated_at": iso(row.updated_at),
     }
 
 
@@ -100,13 +113,9 @@ def _last(row: Any) -> dict[str, Any] | None:
     }
 
 
-def _frozen(schedule: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in sorted(schedule.items()))
-
-
 @lru_cache(maxsize=4096)
-def _words(frozen: tuple[tuple[str, Any], ...]) -> str:
-    return words(Schedule.model_validate(dict(frozen)))
+def _words(schedule: bytes) -> str:
+    return words(Schedule.model_validate_json(schedule))
 
 
 def spec_of(row: Any) -> JobSpec:

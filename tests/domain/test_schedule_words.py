@@ -87,3 +87,12 @@ def test_it_does_not_warn_of_what_is_plain(expression: str) -> None:
 
 def test_an_expression_said_twice_is_mentioned() -> None:
     assert warnings(cron("@daily", "@daily")) == ["An expression is there twice; it counts once."]
+
+
+def test_calendars_blackouts_and_jitter_are_said_last() -> None:
+    schedule = cron("0 9 * * *", calendars=("german:next", "works"), blackouts=("fri 22:00-06:00",), jitter_s=60)
+
+    assert words(schedule) == (
+        "At 09:00 every day, on days off by calendar german on the next business day instead, "
+        "not on days off by calendar works, never within fri 22:00-06:00, starting up to 60 s later"
+    )
