@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from chronos_tui import keymap, messages, theme
+from chronos_tui.client import errors as client_errors
 from chronos_tui.screens.commands import CommandProvider, perform
 from chronos_tui.screens.desk import Desk, beside, local_zone
 from chronos_tui.screens.frame import Frame
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from chronos_tui.feed import Link
     from scheduler_daemon.contract.events import Event
 
+WRONG_QUESTIONS = frozenset({400, 404, 409, 422})
+"""Statuses that speak of what was asked; others say that the server cannot tell us anything."""
 FRAME_S = 0.1
 """Least time between two repaints caused by events."""
 CYCLE = ("chronos-dark", "chronos-light", "chronos-contrast")
@@ -54,7 +57,6 @@ class ChronosApp(App[None]):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.settings = settings
         self.ascii_only = ascii_only
-        self.frozen = False
         self.desk = Desk(zone=local_zone(os.environ), place=_place(settings))
         self._first_theme = first_theme
         self._frame: Timer | None = None
@@ -95,9 +97,20 @@ class ChronosApp(App[None]):
             screen.greyed(stale=self.desk.stale)
 
     async def snapshot(self) -> None:
-        """Read what is on screen again; screens below do when they come up."""
-        if self.frames:
-            await self.frames[-1].read()
+        """Read what is on screen again; screens below do when they come up.
+
+        What the server refuses, such as a job that is gone, is the screen's matter and says nothing of the feed.
+        """
+        if not self.frames or self.desk.frozen:
+            return
+        top = self.frames[-1]
+        async with top.while_here():
+            try:
+                await top.read()
+            except client_errors.ServerError as error:
+                if error.status not in WRONG_QUESTIONS:
+                    raise
+                top.complain(error)
 
     # Showing
 
@@ -108,7 +121,7 @@ class ChronosApp(App[None]):
 
     def _show(self) -> None:
         self._frame = None
-        if self.frozen or not self.frames:
+        if self.desk.frozen or not self.frames:
             return
         if dirty := self.desk.board.take_dirty():
             self.frames[-1].changed(dirty)
@@ -118,7 +131,7 @@ class ChronosApp(App[None]):
             return
         top = self.frames[-1]
         top.query_one(Header).tick(self.desk.now(), self.desk.zone)
-        if not self.frozen:
+        if not self.desk.frozen:
             self._show()
             top.second()
 
@@ -128,19 +141,28 @@ class ChronosApp(App[None]):
     def _open_job(self, event: messages.OpenJob) -> None:
         from chronos_tui.screens.job import JobScreen
 
-        self.push_screen(JobScreen(self.desk, event.job_id))
+        self._show_one(JobScreen(self.desk, event.job_id))
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:
         from chronos_tui.screens.run import RunScreen
 
-        self.push_screen(RunScreen(self.desk, event.run))
+        self._show_one(RunScreen(self.desk, event.run))
 
     @on(messages.OpenLog)
     def _open_log(self, event: messages.OpenLog) -> None:
         from chronos_tui.screens.log import LogScreen
 
-        self.push_screen(LogScreen(self.desk, event.run, event.job))
+        self._show_one(LogScreen(self.desk, event.run, event.job))
+
+    def _show_one(self, wanted: Frame) -> None:
+        """Show a screen; where one of the same thing is open below, go back to that one."""
+        same = next((frame for frame in self.frames if frame.shows_same(wanted)), None)
+        if same is None:
+            self.push_screen(wanted)
+            return
+        while self.screen is not same:
+            self.pop_screen()
 
     @on(messages.OpenList)
     def _open_list(self, event: messages.OpenList) -> None:
@@ -217,11 +239,12 @@ class ChronosApp(App[None]):
             self.push_screen(JobForm.new(self.desk))
 
     def action_freeze(self) -> None:
-        self.frozen = not self.frozen
+        self.desk.frozen = not self.desk.frozen
         for screen in self.frames:
-            screen.query_one(Header).show(notice="frozen" if self.frozen else "")
-        if not self.frozen:
+            screen.query_one(Header).show(frozen=self.desk.frozen)
+        if self.frames and not self.desk.frozen:
             self._show()
+            self.frames[-1].come_up()
 
     def action_reconnect(self) -> None:
         if self.desk.feed is not None:

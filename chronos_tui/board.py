@@ -113,6 +113,11 @@ class Board:
         """Tell whether a job was deleted."""
         return job_id in self._gone
 
+    def forget_job(self, job_id: str) -> None:
+        """Take it that a job was deleted: the API does not know it."""
+        known = self.jobs.get(job_id)
+        self._delete(job_id, known.revision if known else 0)
+
     def take_dirty(self) -> Dirty:
         """Return what changed since the last call."""
         taken, self._dirty = self._dirty, Dirty()

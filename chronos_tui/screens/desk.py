@@ -36,6 +36,11 @@ class Desk:
     """The last one looked at."""
     run: ExecutionView | None = None
     """The last one looked at."""
+    frozen: bool = False
+    """The picture is held still; what is heard meanwhile waits on the board."""
+    complaint: str = ""
+    complained_at: float = 0.0
+    """What was complained of last, and when."""
 
     @property
     def client(self) -> LiveClient:
@@ -56,9 +61,9 @@ class Desk:
         return datetime.now(UTC)
 
 
-def beside(node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str) -> None:
-    """Do `work` beside everything else; a later one of the group takes its place."""
-    node.run_worker(cast("Any", work), group=group, exclusive=True)  # mypy cannot solve Textual's type of work
+def beside(node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str, exclusive: bool = True) -> None:
+    """Do `work` beside everything else, until the node goes; if `exclusive`, a later one of the group replaces it."""
+    node.run_worker(cast("Any", work), group=group, exclusive=exclusive)  # mypy cannot solve Textual's type of work
 
 
 def local_zone(environ: Mapping[str, str]) -> tzinfo:

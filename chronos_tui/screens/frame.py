@@ -1,11 +1,14 @@
 """What all screens have: header, body, the line for commands and filters, footer; and how they ask and complain."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from chronos_tui import keymap
@@ -19,6 +22,8 @@ from chronos_tui.widgets.help import Place
 from chronos_tui.widgets.prompt import Kind, Prompt, typing
 
 Answer = TypeVar("Answer")
+COMPLAINT_S = 8.0
+"""How long a complaint stands."""
 
 
 class Frame(Screen[None]):
@@ -49,6 +54,15 @@ class Frame(Screen[None]):
         """Return where one is."""
         return (self.desk.place, self.name_in_crumbs)
 
+    @property
+    def thing(self) -> object:
+        """What it shows, where there may be several screens of a kind."""
+        return None
+
+    def shows_same(self, other: "Frame") -> bool:
+        """Whether the other one would show the same."""
+        return type(self) is type(other) and self.thing == other.thing
+
     # Told by the app
 
     async def read(self) -> None:
@@ -70,12 +84,17 @@ class Frame(Screen[None]):
         """Whether its widgets are there, and not on their way out."""
         return self.composed and self.is_running and bool(self.query(Header))
 
+    @property
+    def on_top(self) -> bool:
+        """Whether nothing is open over it; what shines through below a question is not on top."""
+        return self.app.screen is self
+
     def on_mount(self) -> None:
         self.composed = True
         self.come_up()
 
     def on_screen_resume(self) -> None:
-        if self.composed:
+        if self.composed and self.on_top:  # where several screens are left at once, those between are told too
             self.come_up()
 
     def come_up(self) -> None:
@@ -90,16 +109,34 @@ class Frame(Screen[None]):
         if not self.whole:
             return
         header = self.query_one(Header)
-        header.show(crumbs=self.crumbs(), connection=self.desk.connection)
+        header.show(crumbs=self.crumbs(), connection=self.desk.connection, frozen=self.desk.frozen)
         header.tick(self.desk.now(), self.desk.zone)
 
     def attempt(self, work: Callable[[], Awaitable[Any]], *, group: str = "read") -> None:
         """Do `work` beside everything else; an error we expect is said. A later one of the group replaces it."""
 
         async def saying() -> None:
-            await self.said(work())
+            async with self.while_here():
+                await self.said(work())
 
         beside(self, saying, group=group)
+
+    def act(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Do what the user asked for, to its end: neither another act nor leaving the screen breaks it off."""
+
+        async def saying() -> None:
+            await self.said(work())
+
+        beside(self.app, saying, group="act", exclusive=False)
+
+    @asynccontextmanager
+    async def while_here(self) -> AsyncIterator[None]:
+        """Let work that waits for the server find its widgets gone: whoever left the screen does not miss it."""
+        try:
+            yield
+        except NoMatches:
+            if self.whole and self in self.app.screen_stack:
+                raise
 
     async def said(self, work: Awaitable[Answer], done: str = "") -> Answer | None:
         """Wait for an answer of the server and return it; say `done`, or what went wrong and return None."""
@@ -114,8 +151,11 @@ class Frame(Screen[None]):
         return answer
 
     def complain(self, error: Exception) -> None:
-        """Say what went wrong."""
-        self.app.notify(sentence(error), title=title(error), severity="error", timeout=8, markup=False)
+        """Say what went wrong; what stands there already is not said again."""
+        words, now = sentence(error), monotonic()
+        if words != self.desk.complaint or now - self.desk.complained_at > COMPLAINT_S:
+            self.desk.complaint, self.desk.complained_at = words, now
+            self.app.notify(words, title=title(error), severity="error", timeout=COMPLAINT_S, markup=False)
 
     def tell(self, words: str) -> None:
         """Say something that needs no answer."""

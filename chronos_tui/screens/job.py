@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
+from chronos_tui.client.errors import ServerError
 from chronos_tui.messages import OpenRun
 from chronos_tui.screens import jobfacts
 from chronos_tui.screens.desk import Desk
@@ -34,6 +35,7 @@ PANES = ("Runs", "Schedule", "Configuration", "Versions")
 BUCKETS = 60
 SPANS = {"10 minutes": 600, "hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
 REREAD_S = 1.0
+NOT_FOUND = 404
 
 
 class JobScreen(RowVerbs):
@@ -90,6 +92,10 @@ class JobScreen(RowVerbs):
         """The job as it is known now."""
         return self.desk.board.jobs.get(self._job_id)
 
+    @property
+    def thing(self) -> object:
+        return self._job_id
+
     def crumbs(self) -> Sequence[str]:
         return (self.desk.place, "jobs", self.job.name if self.job else "…")
 
@@ -104,8 +110,27 @@ class JobScreen(RowVerbs):
 
     # What is shown
 
+    def come_up(self) -> None:
+        if not self._leave_if_gone():
+            super().come_up()
+
+    def _leave_if_gone(self) -> bool:
+        """Go back from a job that was deleted; what is open over this screen is left alone until it closes."""
+        gone = self.desk.board.is_gone(self._job_id)
+        if gone and self.on_top:
+            self.tell("This job was deleted")
+            self.app.pop_screen()
+        return gone
+
     async def read(self) -> None:
-        job = await self.desk.client.job(self._job_id)
+        try:
+            job = await self.desk.client.job(self._job_id)
+        except ServerError as error:
+            if error.status != NOT_FOUND:
+                raise
+            self.desk.board.forget_job(self._job_id)
+            self._leave_if_gone()
+            return
         self.desk.board.learn_job(job)
         self.desk.job = self.desk.board.newest(job)
         self.show_place()
@@ -172,9 +197,7 @@ class JobScreen(RowVerbs):
 
     def changed(self, dirty: Dirty) -> None:
         if self._job_id in dirty.jobs:
-            if self.desk.board.is_gone(self._job_id):
-                self.tell("This job was deleted")
-                self.dismiss()
+            if self._leave_if_gone():
                 return
             self._show_job()
         runs = [
@@ -211,7 +234,7 @@ class JobScreen(RowVerbs):
     def action_cancel(self) -> None:
         run = self.table.run_under_cursor if self._pane == 0 else None
         if run is not None and not run.state.final:
-            self.attempt(partial(self._cancel_runs, [run]), group="verb")
+            self.act(partial(self._cancel_runs, [run]))
         else:
             super().action_cancel()
 

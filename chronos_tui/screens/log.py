@@ -60,6 +60,10 @@ class LogScreen(RowVerbs):
     def run_meant(self) -> ExecutionView | None:
         return self.desk.board.runs.get(self._run)
 
+    @property
+    def thing(self) -> object:
+        return self._run
+
     def crumbs(self) -> Sequence[str]:
         run = self.run_meant()
         parts = [self.desk.place, run.job if run else self._job, f"run {self._run}", "log"]

@@ -59,6 +59,10 @@ class RunScreen(RowVerbs):
     def run_meant(self) -> ExecutionView | None:
         return self.desk.board.runs.get(self._run)
 
+    @property
+    def thing(self) -> object:
+        return self._run
+
     def crumbs(self) -> Sequence[str]:
         run = self.run_meant()
         return (self.desk.place, "jobs", *([run.job] if run else []), f"run {self._run}")

@@ -43,9 +43,9 @@ class RowVerbs(Frame):
     def action_run_job(self) -> None:
         run = self.run_meant()
         if run is not None:
-            self.attempt(partial(self._run_again, run), group="verb")
+            self.act(partial(self._run_again, run))
         elif jobs := self._some():
-            self.attempt(partial(self._run_jobs, jobs), group="verb")
+            self.act(partial(self._run_jobs, jobs))
 
     async def _run_again(self, run: ExecutionView) -> None:
         job = await self.said(self.desk.client.job(run.job_id))
@@ -62,7 +62,7 @@ class RowVerbs(Frame):
 
     def action_pause(self) -> None:
         if jobs := self._some():
-            self.attempt(partial(self._pause, jobs), group="verb")
+            self.act(partial(self._pause, jobs))
 
     async def _pause(self, jobs: Sequence[JobView]) -> None:
         client = self.desk.client
@@ -77,9 +77,9 @@ class RowVerbs(Frame):
     def action_cancel(self) -> None:
         run = self.run_meant()
         if run is not None:
-            self.attempt(partial(self._cancel_runs, [run]), group="verb")
+            self.act(partial(self._cancel_runs, [run]))
         elif jobs := self._some():
-            self.attempt(partial(self._cancel_active, jobs), group="verb")
+            self.act(partial(self._cancel_active, jobs))
 
     async def _cancel_active(self, jobs: Sequence[JobView]) -> None:
         runs = []
@@ -109,7 +109,7 @@ class RowVerbs(Frame):
             if jobs[0].last is None and not jobs[0].active:
                 self.tell(f"{printable(jobs[0].name)} has not run yet (r runs it now)")
             else:
-                self.attempt(partial(self._open_latest_log, jobs[0]), group="verb")
+                self.act(partial(self._open_latest_log, jobs[0]))
 
     async def _open_latest_log(self, job: JobView) -> None:
         page = await self.desk.client.executions(job=job.id, limit=1)
@@ -136,7 +136,7 @@ class RowVerbs(Frame):
 
     def action_delete(self) -> None:
         if jobs := self._some(one=True):
-            self.attempt(partial(self._delete, jobs[0]), group="verb")
+            self.act(partial(self._delete, jobs[0]))
 
     async def _delete(self, job: JobView) -> None:
         detail = "Its history stays; runs that are active go on."

@@ -20,8 +20,6 @@ class Connection:
     kind: Literal["connecting", "live", "polling", "reconnecting", "stale"]
     delay_ms: float | None = None
     """Of the last round trip, while live."""
-    retry_s: float | None = None
-    """Until the next attempt, while reconnecting."""
 
     def words(self, *, ascii_glyphs: bool) -> tuple[str, str]:
         """Return what the header says, and in which tone."""
@@ -30,8 +28,7 @@ class Connection:
             return f"{'*' if ascii_glyphs else '●'} live{delay}", "ok"
         if self.kind == "stale":
             return f"{'X' if ascii_glyphs else '✖'} stale", "failed"
-        wait = "" if self.retry_s is None else f" ({self.retry_s:.0f}s)"
-        return f"{'~' if ascii_glyphs else '◌'} {self.kind}{wait}", "late"
+        return f"{'~' if ascii_glyphs else '◌'} {self.kind}", "late"
 
 
 class Header(Widget):
@@ -45,6 +42,7 @@ class Header(Widget):
         self._connection = Connection("connecting")
         self._clock = ""
         self._notice = ""
+        self._frozen = False
         self._ink = Ink(self)
 
     def show(
@@ -53,13 +51,15 @@ class Header(Widget):
         crumbs: Sequence[str] | None = None,
         connection: Connection | None = None,
         notice: str | None = None,
+        frozen: bool | None = None,
     ) -> None:
-        """Show another place, connection or notice (such as `frozen`); what is not named stays."""
-        before = (self._crumbs, self._connection, self._notice)
+        """Show another place, connection, notice, or that the picture is held still; what is not named stays."""
+        before = (self._crumbs, self._connection, self._notice, self._frozen)
         self._crumbs = self._crumbs if crumbs is None else tuple(crumbs)
         self._connection = connection or self._connection
         self._notice = self._notice if notice is None else notice
-        if before != (self._crumbs, self._connection, self._notice):
+        self._frozen = self._frozen if frozen is None else frozen
+        if before != (self._crumbs, self._connection, self._notice, self._frozen):
             self.refresh()
 
     def tick(self, now: datetime, zone: tzinfo) -> None:
@@ -96,6 +96,8 @@ class Header(Widget):
         parts = [(words, tone)]
         if self._notice and width >= 60:
             parts.insert(0, (printable(self._notice), "late"))
+        if self._frozen:
+            parts.insert(0, ("frozen", "late"))
         if self._clock:
             parts.append((self._clock if width >= 50 else self._clock[:5], "muted"))
         return [

@@ -83,7 +83,7 @@ async def shown(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[FrameAp
     ("connection", "words"),
     [
         (Connection("live", 42), "● live 42ms"),
-        (Connection("reconnecting", retry_s=3), "◌ reconnecting (3s)"),
+        (Connection("reconnecting"), "◌ reconnecting"),
         (Connection("stale"), "✖ stale"),
         (Connection("connecting"), "◌ connecting"),
     ],
