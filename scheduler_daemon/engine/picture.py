@@ -68,14 +68,13 @@ class LivePicture:
     ) -> Page[str]:
         """Return ids of a window of the jobs a filter finds, in order. Raises Invalid for a spoilt cursor."""
         name = sort.removeprefix("-")
-        if name not in search.SORTS["jobs"]:
+        if name not in search.SORTS:
             raise Unavailable(f"the index does not sort by {name}")
         seen_by = None if actor.role is Role.ADMIN else _heard(actor)
         async with self._client() as client:
             try:
                 found = await search.search(
                     client,
-                    "jobs",
                     text,
                     now_ms=int(now.timestamp() * 1000),
                     sort=name,

@@ -5,7 +5,7 @@ Redis may be down, flushed or replaced at any moment: events wait in SQL, jobs g
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,24 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from scheduler_daemon.contract import channels
-from scheduler_daemon.contract.events import Event
 from scheduler_daemon.contract.executions import LogLine
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.engine.changes import Jobs, Runs, Told
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.live import feed, logs
 from scheduler_daemon.live.embedded import RedisServer, open_redis
 from scheduler_daemon.live.errors import LiveError, PictureMissing, RebuildInProgress
-from scheduler_daemon.live.projection import Change, picture_state, project
+from scheduler_daemon.live.projection import picture_state, project
 from scheduler_daemon.live.rebuild import Difference, differences, rebuild, repair
-from scheduler_daemon.services import views
-from scheduler_daemon.storage import events, executions, jobs
+from scheduler_daemon.storage import events
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Events projected in one round trip."""
+BATCH = 4000
+"""Events looked at together: the more, the more of them only tell what a later one tells anew."""
 PAUSE_EACH, PAUSE_MOST = 0.001, 0.25
 """Seconds of rest after a batch, for each event in it, and at most: of what changes often, only the newest is shown."""
-JOBS_AT_ONCE = 500
-"""Jobs read at once for the whole picture; their runs are read of a tenth as many."""
 RETRY = 1.0
 """Seconds between tries while Redis does not answer."""
 FAILURES = (LiveError, RedisError, OSError, TimeoutError)
@@ -60,6 +56,7 @@ class Relay:
         self._keep = keep
         self._now = now
         self._server: RedisServer | None = None
+        self._told = Told(database)
         self._news = asyncio.Event()
         self._checked = False
         self.trouble = "not connected yet"
@@ -108,38 +105,26 @@ class Relay:
         rows = await self._database.read(lambda db: events.pending(db, BATCH))
         if not rows:
             return 0
-        changes = await self._changes(rows)
+        changes = await self._told.changes(rows)
         assert self._server is not None
         try:
             applied = await project(self._server.client, changes, keep=self._keep)
         except PictureMissing:
             await self.rebuild()
             applied = await project(self._server.client, changes, keep=self._keep)
-        for event, reason in applied.refused:
-            log.error("the picture does not take %s %s: %s", event.kind, event.id, reason)
+        for change, reason in applied.refused:
+            log.error("the picture does not take %s %s: %s", change.kind, change.id, reason)
         await self._database.write(lambda db: events.done(db, [row.id for row in rows]))
         return len(rows)
 
-    async def _changes(self, rows: Sequence[Any]) -> list[Change]:
-        runs = [row for row in rows if row.kind == "execution"]
-        touched = {row.subject for row in rows if row.kind == "job"} | {row.doc["job_id"] for row in runs}
-        found = await self._database.read(lambda db: jobs.by_ids(db, touched))
-        changes = [_change("execution", row.subject, row.version, row.at, row.doc, row.owner_id) for row in runs]
-        changes += [_job_change(row) for row in found]
-        changes += [
-            _change("job_deleted", row.subject, row.version, row.at, None, row.owner_id)
-            for row in rows
-            if row.kind == "job_deleted"
-        ]
-        return changes
-
-    def _whole(self) -> tuple["_Jobs", "_Runs"]:
+    def _whole(self) -> tuple[Jobs, Runs]:
         """Return every job and the last runs of each, as SQL has them when they are read."""
-        return _Jobs(self._database), _Runs(self._database, self._keep)
+        return Jobs(self._database), Runs(self._database, self._keep)
 
     async def rebuild(self) -> None:
         """Make the picture anew; another daemon that is at it does it for us."""
         assert self._server is not None
+        self._told.forget()
         found, runs = self._whole()
         try:
             made = await rebuild(self._server.client, found, runs, keep=self._keep)
@@ -156,6 +141,7 @@ class Relay:
     async def reconcile(self) -> list[Difference]:
         """Compare the picture with SQL and make it equal; return what differed."""
         assert self._server is not None
+        self._told.forget()
         found, runs = self._whole()
         return await repair(self._server.client, found, runs, keep=self._keep)
 
@@ -224,49 +210,3 @@ class Relay:
 
 def _plain(lines: Sequence[LogLine]) -> list[dict[str, Any]]:
     return [line.model_dump(mode="json") for line in lines]
-
-
-def _audience(owner_id: int) -> tuple[str, ...]:
-    return channels.ALL, channels.user(owner_id)
-
-
-def _change(kind: Any, subject: str, version: int, at: datetime, doc: dict[str, Any] | None, owner_id: int) -> Change:
-    return Change(Event(kind=kind, id=subject, version=version, at=at, doc=doc), _audience(owner_id))
-
-
-def _job_change(row: Any) -> Change:
-    return _change("job", row.id, row.whole_revision, row.updated_at, views.job_document(row), row.owner_id)
-
-
-def _execution_change(row: Any) -> Change:
-    document = views.execution_document(row, row.job)
-    return _change("execution", str(row.id), row.version, row.ended_at or row.queued_at, document, row.owner_id)
-
-
-class _Jobs:
-    """Every living job, a page at a time: there may be 100,000. May be gone through again, and reads anew then."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def __aiter__(self) -> AsyncIterator[Change]:
-        last = ""
-        while rows := await self._database.read(lambda db, last=last: jobs.living_after(db, last, JOBS_AT_ONCE)):  # type: ignore[misc]  # mypy cannot type the default
-            for row in rows:
-                yield _job_change(row)
-            last = rows[-1].id
-
-
-class _Runs:
-    """The last runs of every living job, in the same way."""
-
-    def __init__(self, database: Database, keep: int) -> None:
-        self._database = database
-        self._keep = keep
-
-    async def __aiter__(self) -> AsyncIterator[Change]:
-        ids = [change.event.id async for change in _Jobs(self._database)]
-        for part in jobs.slices(ids, JOBS_AT_ONCE // 10):
-            rows = await self._database.read(lambda db, part=part: executions.latest_of(db, part, self._keep))  # type: ignore[misc]  # as above
-            for row in rows:
-                yield _execution_change(row)

@@ -1,4 +1,4 @@
-"""What of a job or a run is searched and measured. Pure: from the document that everyone reads to typed values.
+"""What of a job is searched and of a run is measured. Pure: from the document that everyone reads to typed values.
 
 A value of a wrong type would silently drop a document out of the index, so nothing goes there but what is made here.
 Instants are integer milliseconds since 1970; text is cut into lower-case words the same way as a query is.
@@ -49,47 +49,37 @@ def instant_ms(value: Any) -> int | None:
 
 def job_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:
     """Return what of a job is searched."""
+    return {**job_words(doc, channels), **job_times(doc)}
+
+
+def job_words(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:
+    """Return what is searched of that which changes only when somebody saves the job."""
     spec = _mapping(doc.get("spec"))
-    last = _mapping(doc.get("last"))
     tags = _tags(doc.get("tags") or spec.get("tags"))
     name = _text(doc.get("name"))
     command = _text(doc.get("command") or spec.get("command"))
     description = _text(doc.get("description") or spec.get("description"))
-    state, outcome = _last_state(doc, last)
-    next_ms = instant_ms(doc.get("next_fire_ms", doc.get("next_fire_at")))
-    last_ms = instant_ms(last.get("ended_at") or last.get("fire_at") or doc.get("last_at"))
-    paused = bool(doc.get("paused"))
     return {
         "name": " ".join(words(name)),
         **_name_order(name),
         "text": " ".join(words(" ".join((command, description, " ".join(tags))))[:_MAX_WORDS]),
         "tags": tags,
         "owner": _tag(doc.get("owner")),
-        "status": _status(state, outcome, "paused" if paused else "enabled", "running" if doc.get("active") else ""),
-        "next_ms": NEVER_MS if next_ms is None or paused else next_ms,
-        "last_ms": last_ms or 0,
         "seen": list(channels),
     }
 
 
-def execution_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:
-    """Return what of a run is searched."""
-    name = _text(doc.get("job") or doc.get("job_name"))
+def job_times(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is searched of that which changes with each run."""
+    last = _mapping(doc.get("last"))
+    state, outcome = _last_state(doc, last)
+    next_ms = instant_ms(doc.get("next_fire_ms", doc.get("next_fire_at")))
+    last_ms = instant_ms(last.get("ended_at") or last.get("fire_at") or doc.get("last_at"))
+    paused = bool(doc.get("paused"))
     return {
-        "id": int(doc["id"]),
-        "job": _tag(doc["job_id"]),
-        "name": " ".join(words(name)),
-        **_name_order(name),
-        "text": " ".join(words(_text(doc.get("reason")))[:_MAX_WORDS]),
-        "tags": _tags(doc.get("tags")),
-        "owner": _tag(doc.get("owner")),
-        "status": _status(_text(doc.get("state")), _text(doc.get("outcome"))),
-        "trigger": _tag(doc.get("trigger")),
-        "actor": _tag(doc.get("actor")),
-        "host": _tag(doc.get("host")),
-        "fire_ms": instant_ms(doc.get("fire_at")) or 0,
-        "duration_ms": int(doc.get("duration_ms") or 0),
-        "seen": list(channels),
+        "status": _status(state, outcome, "paused" if paused else "enabled", "running" if doc.get("active") else ""),
+        "next_ms": NEVER_MS if next_ms is None or paused else next_ms,
+        "last_ms": last_ms or 0,
     }
 
 

@@ -107,7 +107,7 @@ async def beat(client: Redis, now: datetime) -> int:
     """Repeat the epoch and the last number on every channel that has a listener; return how many those are."""
     channels = [name for name in await command(client, "PUBSUB", "CHANNELS", PREFIX + "*") if is_channel(name)]
     if channels:
-        await call(client, "cs1_beat", now.isoformat(), *channels)
+        await call(client, "cs2_beat", now.isoformat(), *channels)
     return len(channels)
 
 

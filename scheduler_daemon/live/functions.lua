@@ -1,10 +1,18 @@
-#!lua name=chronos1
+#!lua name=chronos2
 -- What must happen in one piece on the server: a document guarded by its revision, its samples, a channel's next
 -- number and the message that carries it. Everything is refused while cs:epoch is absent, except for who rebuilds.
+--
+-- Long strings are dear here: each one made is hashed and kept until it is collected. So documents come as they are
+-- stored, messages are written only where somebody listens, and samples are added for the whole batch at once.
 
 local STRIDE = 9
 local DAY = 86400000
+local POINTS = 3000
 local NO_EPOCH = 'NOEPOCH the live picture is absent; rebuild it'
+
+local function explained(failure)
+  return type(failure) == 'table' and failure.err or tostring(failure)
+end
 
 local function split(text)
   local words = {}
@@ -12,11 +20,35 @@ local function split(text)
   return words
 end
 
-local function say(epoch, channel, head, tail)
-  local seq = redis.call('INCR', 'cs:seq:' .. string.sub(channel, 7))
-  redis.call('PUBLISH', channel, '{' .. head .. ',"epoch":"' .. epoch .. '","seq":' .. string.format('%d', seq)
-    .. ',"channel":"' .. channel .. '"' .. tail .. '}')
-  return seq
+-- Who listens, and each channel's last number: asked once in a call, for nobody comes or goes while it runs.
+local function open_voice(epoch)
+  return {epoch = epoch, everywhere = redis.call('PUBSUB', 'NUMPAT') > 0, heard = {}, said = {}, last = {}}
+end
+
+local function is_heard(voice, channel)
+  local heard = voice.heard[channel]
+  if heard == nil then
+    heard = voice.everywhere or redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+    voice.heard[channel] = heard
+  end
+  return heard
+end
+
+local function say(voice, channel, head, tail)
+  local said = (voice.said[channel] or 0) + 1
+  voice.said[channel] = said
+  if not is_heard(voice, channel) then return end
+  local last = voice.last[channel]
+  if not last then
+    last = tonumber(redis.call('GET', 'cs:seq:' .. string.sub(channel, 7)) or '0')
+    voice.last[channel] = last
+  end
+  redis.call('PUBLISH', channel, '{' .. head .. ',"epoch":"' .. voice.epoch .. '","seq":'
+    .. string.format('%d', last + said) .. ',"channel":"' .. channel .. '"' .. tail .. '}')
+end
+
+local function close_voice(voice)
+  for channel, said in pairs(voice.said) do redis.call('INCRBY', 'cs:seq:' .. string.sub(channel, 7), said) end
 end
 
 local function make_series(key, job, metric, agg)
@@ -33,31 +65,54 @@ local function make_series(key, job, metric, agg)
   end
 end
 
-local function sample(job, text)
-  local words, names, points = split(text), {}, {}
-  for i = 2, #words, 3 do
-    local key = 'cs:ts:' .. words[i] .. ':' .. job
-    names[#names + 1] = key
-    points[#points + 1], points[#points + 2], points[#points + 3] = key, words[1], words[i + 2]
-  end
-  if #names == 0 then return end
-  if redis.call('EXISTS', unpack(names)) < #names then
-    for n, key in ipairs(names) do
-      if redis.call('EXISTS', key) == 0 then make_series(key, job, words[3 * n - 1], words[3 * n]) end
+-- Points that wait to be added: three words each for TS.MADD, and what each of them is of.
+local function open_samples(metrics)
+  return {metrics = split(metrics), points = {}, marks = {}}
+end
+
+local function refusal(reply)
+  local said = type(reply) == 'table' and reply.err
+  return said and not string.find(said, 'retention') and said
+end
+
+local function try_samples(batch, points, marks, answers)
+  for n, reply in ipairs(redis.call('TS.MADD', unpack(points))) do
+    local mark, key, refused = marks[n], points[3 * n - 2], refusal(reply)
+    if refused then
+      if redis.call('EXISTS', key) == 0 then
+        make_series(key, mark.job, batch.metrics[mark.metric], batch.metrics[mark.metric + 1])
+      end
+      refused = refusal(redis.pcall('TS.ADD', key, points[3 * n - 1], points[3 * n]))
     end
+    if refused then answers[mark.answer] = refused end
   end
-  for _, reply in ipairs(redis.call('TS.MADD', unpack(points))) do
-    if type(reply) == 'table' and reply.err and not string.find(reply.err, 'retention') then error(reply.err, 0) end
+end
+
+local function add_samples(batch, answers)
+  local points, marks = batch.points, batch.marks
+  if #points == 0 then return end
+  batch.points, batch.marks = {}, {}
+  local ok, failure = pcall(try_samples, batch, points, marks, answers)
+  if not ok then
+    for _, mark in ipairs(marks) do answers[mark.answer] = explained(failure) end
+  end
+end
+
+local function sample(batch, job, text, answer)
+  local words, points, marks = split(text), batch.points, batch.marks
+  for i = 2, #words do
+    if words[i] ~= '-' then
+      local n, metric = #points, 2 * i - 3
+      points[n + 1] = 'cs:ts:' .. batch.metrics[metric] .. ':' .. job
+      points[n + 2], points[n + 3] = words[1], words[i]
+      marks[#marks + 1] = {job = job, metric = metric, answer = answer}
+    end
   end
 end
 
 local function revision_of(key)
   local found = redis.pcall('JSON.GET', key, '.rev')
   return type(found) == 'string' and tonumber(found) or nil
-end
-
-local function store(key, doc, idx, rev)
-  redis.call('JSON.SET', key, '$', '{"idx":' .. idx .. ',"rev":' .. rev .. ',' .. string.sub(doc, 2))
 end
 
 local function drop_oldest(runs, keep)
@@ -68,41 +123,41 @@ end
 
 local apply = {}
 
-function apply.job(id, rev, doc, idx, _, _, _, guarded)
-  local key = 'cs:job:' .. id
-  if guarded then
-    local newest = revision_of(key) or tonumber(redis.call('GET', 'cs:gone:' .. id) or '-1')
-    if rev < newest then return 0 end
+function apply.job(change, batch)
+  local key, gone = 'cs:job:' .. change.id, 'cs:gone:' .. change.id
+  if batch.live then
+    local newest = revision_of(key) or tonumber(redis.call('GET', gone) or '-1')
+    if change.rev < newest then return 0 end
   end
-  redis.call('DEL', 'cs:gone:' .. id)
-  store(key, doc, idx, rev)
+  redis.call('DEL', gone)
+  redis.call('JSON.SET', key, '$', change.stored)
   return 1
 end
 
-function apply.job_deleted(id, rev)
-  if rev < (revision_of('cs:job:' .. id) or 0) then return 0 end
-  redis.call('SET', 'cs:gone:' .. id, rev, 'PX', DAY)
-  local runs = 'cs:runs:' .. id
+function apply.job_deleted(change)
+  local key, runs = 'cs:job:' .. change.id, 'cs:runs:' .. change.id
+  if change.rev < (revision_of(key) or 0) then return 0 end
+  redis.call('SET', 'cs:gone:' .. change.id, change.rev, 'PX', DAY)
   for _, execution in ipairs(redis.call('ZRANGE', runs, 0, -1)) do redis.call('UNLINK', 'cs:exec:' .. execution) end
-  redis.call('UNLINK', 'cs:job:' .. id, runs)
+  redis.call('UNLINK', key, runs)
   return 1
 end
 
-function apply.execution(id, rev, doc, idx, samples, job, keep, guarded)
-  local key, runs = 'cs:exec:' .. id, 'cs:runs:' .. job
-  if guarded then
-    local newest = revision_of(key)
-    if newest and rev < newest then return 0 end
-    if not newest and redis.call('EXISTS', 'cs:gone:' .. job) == 1 then return 1 end
+function apply.execution(change, batch)
+  local key, runs = 'cs:exec:' .. change.id, 'cs:runs:' .. change.job
+  local newest = batch.live and revision_of(key)
+  if newest and change.rev < newest then return 0 end
+  if batch.live and not newest and redis.call('EXISTS', 'cs:gone:' .. change.job) == 1 then return 1 end
+  if change.samples ~= '' then sample(batch.samples, change.job, change.samples, change.answer) end
+  if redis.call('ZCARD', runs) >= batch.keep then
+    local oldest = redis.call('ZRANGE', runs, 0, 0, 'WITHSCORES')[2]
+    if oldest and tonumber(change.id) < tonumber(oldest) then
+      redis.call('UNLINK', key)
+      return 1
+    end
   end
-  if samples ~= '' then sample(job, samples) end
-  local oldest = redis.call('ZRANGE', runs, 0, 0, 'WITHSCORES')[2]
-  if oldest and tonumber(id) < tonumber(oldest) and redis.call('ZCARD', runs) >= keep then
-    redis.call('UNLINK', key)
-    return 1
-  end
-  store(key, doc, idx, rev)
-  if redis.call('ZADD', runs, id, id) == 1 then drop_oldest(runs, keep) end
+  redis.call('JSON.SET', key, '$', change.stored)
+  if not newest and redis.call('ZADD', runs, change.id, change.id) == 1 then drop_oldest(runs, batch.keep) end
   return 1
 end
 
@@ -110,11 +165,12 @@ function apply.note()
   return 1
 end
 
--- ARGV: rebuild token or '', executions kept of a job, then nine words a change:
--- kind, id, revision, document, idx, head of the message, channels, samples, job. One answer a change:
--- 1 applied, 0 older than what is here, or a text saying why it could not be stored.
+-- ARGV: rebuild token or '', executions kept of a job, each metric and how it is condensed, then nine words a change:
+-- kind, id, revision, document as it is stored, how many bytes of that come before the document's own, head of the
+-- message, channels, samples (end, then a value or - for each metric), job. One answer a change: 1 applied, 0 older
+-- than what is here, or a text saying why it could not be stored.
 local function project(_, args)
-  local token, keep = args[1], tonumber(args[2])
+  local token = args[1]
   local live = token == ''
   local epoch = redis.call('GET', 'cs:epoch')
   if live and not epoch then return redis.error_reply(NO_EPOCH) end
@@ -122,22 +178,33 @@ local function project(_, args)
     if redis.call('GET', 'cs:rebuild') ~= token then return redis.error_reply('NOTOKEN the rebuild was taken over') end
     redis.call('PEXPIRE', 'cs:rebuild', 60000)
   end
-  local answers = {}
-  for i = 3, #args, STRIDE do
-    local doc = args[i + 3]
-    local ok, answer = pcall(apply[args[i]], args[i + 1], tonumber(args[i + 2]), doc, args[i + 4], args[i + 7],
-      args[i + 8], keep, live)
-    if not ok then answer = type(answer) == 'table' and answer.err or tostring(answer) end
-    if live and answer ~= 0 then
-      local tail = ',"doc":' .. (doc == '' and 'null' or doc)
-      for _, channel in ipairs(split(args[i + 6])) do say(epoch, channel, args[i + 5], tail) end
-    end
+  local batch = {live = live, keep = tonumber(args[2]), samples = open_samples(args[3])}
+  local answers, voice, audiences = {}, live and open_voice(epoch), {}
+  for i = 4, #args, STRIDE do
+    local stored, names = args[i + 3], args[i + 6]
+    local change = {id = args[i + 1], rev = tonumber(args[i + 2]), stored = stored, samples = args[i + 7],
+      job = args[i + 8], answer = #answers + 1}
+    local ok, answer = pcall(apply[args[i]], change, batch)
+    if not ok then answer = explained(answer) end
     answers[#answers + 1] = answer
+    if live and answer ~= 0 then
+      audiences[names] = audiences[names] or split(names)
+      local tail
+      for _, channel in ipairs(audiences[names]) do
+        if not tail and is_heard(voice, channel) then
+          tail = ',"doc":' .. (stored == '' and 'null' or '{' .. string.sub(stored, args[i + 4] + 1))
+        end
+        say(voice, channel, args[i + 5], tail)
+      end
+    end
+    if #batch.samples.points >= POINTS then add_samples(batch.samples, answers) end
   end
+  add_samples(batch.samples, answers)
+  if live then close_voice(voice) end
   return answers
 end
 
-local function append_lines(epoch, id, first, last, keep, life, lines)
+local function append_lines(voice, id, first, last, keep, life, lines)
   local key, channel = 'cs:log:' .. id, 'cs:ch:log:' .. id
   local threshold = string.format('%d', math.max(0, tonumber(last) - keep))
   local added = redis.pcall('XADD', key, 'MINID', '~', threshold, last .. '-0', 'first', first, 'lines', lines)
@@ -146,8 +213,8 @@ local function append_lines(epoch, id, first, last, keep, life, lines)
     error(added.err, 0)
   end
   redis.call('PEXPIRE', key, life)
-  say(epoch, channel, '"kind":"log","id":"' .. id .. '","first":' .. first .. ',"last":' .. last, ',"lines":' .. lines)
-  redis.call('PEXPIRE', 'cs:seq:log:' .. id, life)
+  local tail = is_heard(voice, channel) and ',"lines":' .. lines
+  say(voice, channel, '"kind":"log","id":"' .. id .. '","first":' .. first .. ',"last":' .. last, tail)
   return 1
 end
 
@@ -156,11 +223,15 @@ end
 local function append_log(_, args)
   local epoch = redis.call('GET', 'cs:epoch')
   if not epoch then return redis.error_reply(NO_EPOCH) end
-  local added = 0
+  local added, voice, failure = 0, open_voice(epoch), nil
   for i = 3, #args, 4 do
-    added = added + append_lines(epoch, args[i], args[i + 1], args[i + 2], tonumber(args[1]), args[2], args[i + 3])
+    local ok, answer = pcall(append_lines, voice, args[i], args[i + 1], args[i + 2], tonumber(args[1]), args[2],
+      args[i + 3])
+    if ok then added = added + answer else failure = failure or explained(answer) end
   end
-  return added
+  close_voice(voice)
+  for channel in pairs(voice.said) do redis.call('PEXPIRE', 'cs:seq:' .. string.sub(channel, 7), args[2]) end
+  return failure and redis.error_reply(failure) or added
 end
 
 -- ARGV: instant as text, then channels. Repeats each channel's last number.
@@ -174,6 +245,6 @@ local function beat(_, args)
   return #args - 1
 end
 
-redis.register_function('cs1_project', project)
-redis.register_function('cs1_log', append_log)
-redis.register_function('cs1_beat', beat)
+redis.register_function('cs2_project', project)
+redis.register_function('cs2_log', append_log)
+redis.register_function('cs2_beat', beat)

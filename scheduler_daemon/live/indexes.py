@@ -1,4 +1,4 @@
-"""The search indexes: which typed values of a document they hold, and that they are there and whole.
+"""The search index: which typed values of a job it holds, and that it is there and whole. Runs are looked for in SQL.
 
 Asking them is left to `search`.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Literal
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -19,63 +18,51 @@ from scheduler_daemon.live.errors import LiveError
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["jobs", "executions"]
-INDEX: dict[Kind, str] = {"jobs": keys.JOB_INDEX, "executions": keys.EXECUTION_INDEX}
-PREFIX: dict[Kind, str] = {"jobs": keys.JOB, "executions": keys.EXECUTION}
-_SHARED: tuple[tuple[str | int, ...], ...] = (
+_SCHEMA: tuple[tuple[str | int, ...], ...] = (
     ("name", "TEXT", "NOSTEM", "WEIGHT", 5),
     ("text", "TEXT", "NOSTEM"),
     ("name_key", "TAG", "SORTABLE", "UNF"),
     ("name_rank", "NUMERIC", "SORTABLE"),
     *((tag, "TAG") for tag in ("tags[*]", "owner", "status[*]", "seen[*]")),
+    *((number, "NUMERIC", "SORTABLE") for number in ("next_ms", "last_ms")),
 )
-_SCHEMA: dict[Kind, tuple[tuple[str | int, ...], ...]] = {
-    "jobs": (*_SHARED, *((number, "NUMERIC", "SORTABLE") for number in ("next_ms", "last_ms"))),
-    "executions": (
-        *_SHARED,
-        *((tag, "TAG") for tag in ("trigger", "actor", "host", "job")),
-        *((number, "NUMERIC", "SORTABLE") for number in ("id", "fire_ms", "duration_ms")),
-    ),
-}
 
 
-async def ensure_indexes(client: Redis) -> None:
-    """Make the indexes that are missing, and anew those of another schema."""
+async def ensure_index(client: Redis) -> None:
+    """Make the index if it is missing, and anew if it is of another schema, whose other indexes go."""
     await _configure(client)
-    existing = set(await command(client, "FT._LIST"))
-    outdated = await client.get(keys.SCHEMA_KEY) not in (None, str(keys.SCHEMA))
-    for kind, index in INDEX.items():
-        if index in existing and outdated:
-            await command(client, "FT.DROPINDEX", index)
-        if index not in existing or outdated:
-            await command(client, "FT.CREATE", index, "ON", "JSON", "PREFIX", 1, PREFIX[kind], "STOPWORDS", 0,
-                          "SCHEMA", *_columns(kind))  # fmt: skip
+    existing = {name for name in await command(client, "FT._LIST") if name.startswith(keys.INDEX)}
+    if await client.get(keys.SCHEMA_KEY) != str(keys.SCHEMA):
+        for name in existing:
+            await command(client, "FT.DROPINDEX", name)
+        existing.clear()
+    if keys.JOB_INDEX not in existing:
+        await command(client, "FT.CREATE", keys.JOB_INDEX, "ON", "JSON", "PREFIX", 1, keys.JOB, "STOPWORDS", 0,
+                      "SCHEMA", *_columns())  # fmt: skip
 
 
-async def has_indexes(client: Redis) -> bool:
-    """Tell whether every index is there."""
-    return set(INDEX.values()) <= set(await command(client, "FT._LIST"))
+async def has_index(client: Redis) -> bool:
+    """Tell whether the index is there."""
+    return keys.JOB_INDEX in await command(client, "FT._LIST")
 
 
 async def wait_until_indexed(client: Redis, seconds: float = 120.0) -> None:
     """Wait until every document is in its index. Raises LiveError after `seconds`."""
     deadline = time.monotonic() + seconds
-    for index in INDEX.values():
-        while int((await command(client, "FT.INFO", index))["indexing"]):
-            if time.monotonic() > deadline:
-                raise LiveError(f"the search index {index} is not ready after {seconds:.0f} s")
-            await asyncio.sleep(0.02)
+    while int((await command(client, "FT.INFO", keys.JOB_INDEX))["indexing"]):
+        if time.monotonic() > deadline:
+            raise LiveError(f"the search index is not ready after {seconds:.0f} s")
+        await asyncio.sleep(0.02)
 
 
 async def indexing_failures(client: Redis) -> int:
-    """Return how many documents an index refused; anything but 0 is a fault of ours and worth an alarm."""
-    answers = [await command(client, "FT.INFO", index) for index in INDEX.values()]
-    return sum(int(answer["hash_indexing_failures"]) for answer in answers)
+    """Return how many documents the index refused; anything but 0 is a fault of ours and worth an alarm."""
+    return int((await command(client, "FT.INFO", keys.JOB_INDEX))["hash_indexing_failures"])
 
 
-def _columns(kind: Kind) -> list[str | int]:
+def _columns() -> list[str | int]:
     columns: list[str | int] = []
-    for path, *definition in _SCHEMA[kind]:
+    for path, *definition in _SCHEMA:
         columns += [f"$.idx.{path}", "AS", str(path).removesuffix("[*]"), *definition]
     return columns
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from scheduler_daemon.contract.channels import PREFIX as CHANNEL_PREFIX
 
-SCHEMA = 1
+SCHEMA = 2
 
 EPOCH = "cs:epoch"
 RUN = "cs:run"
@@ -21,8 +21,8 @@ SERIES = "cs:ts:"
 LOG = "cs:log:"
 SEQ = "cs:seq:"
 SESSION = "cs:session:"
-JOB_INDEX = "cs:idx:job"
-EXECUTION_INDEX = "cs:idx:exec"
+INDEX = "cs:idx:"
+JOB_INDEX = INDEX + "job"
 SESSION_USER = "cs-s-"
 
 DAY_MS = 86_400_000
@@ -46,7 +46,7 @@ DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (SCHEMA_KEY, "string", f"version of this list: {SCHEMA}"),
     (REBUILD, "string", "token of the daemon that is rebuilding"),
     (JOB + "{job}", "JSON", "the job as the API shows it, with `idx` (what is searched) and `rev` (newest wins)"),
-    (EXECUTION + "{execution}", "JSON", "the run as the API shows it, with `idx` and `rev`; the last 200 of each job"),
+    (EXECUTION + "{execution}", "JSON", "the run as the API shows it, with `rev`; the last 200 of each job"),
     (RUNS + "{job}", "sorted set", "the executions kept of a job"),
     (GONE + "{job}", "string", "version at which a job was deleted; one day"),
     (SERIES + "{metric}:{job}", "time series", "one sample a run at its end; 7 days; labels job, metric, agg=raw"),
@@ -57,7 +57,6 @@ DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (SESSION + "{name}", "string", "a session is alive; its lifetime is the session's"),
     (CHANNEL_PREFIX + "{all,user:{id},team:{id},log:{execution}}", "channel", "the live feed"),
     (JOB_INDEX, "search index", "jobs"),
-    (EXECUTION_INDEX, "search index", "executions"),
 )
 """Name, kind and meaning of everything we keep in Redis, for people."""
 

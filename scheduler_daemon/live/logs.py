@@ -43,7 +43,7 @@ async def append_all(
         if lines:
             first, last = int(lines[0]["number"]), int(lines[-1]["number"])
             words += [execution_id, first, last, encode([dict(line) for line in lines])]
-    return int(await call(client, "cs1_log", *words)) if len(words) > 2 else 0
+    return int(await call(client, "cs2_log", *words)) if len(words) > 2 else 0
 
 
 async def read(client: Redis, execution_id: int, after_line: int = 0, count: int = 1000) -> list[dict[str, Any]]:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from redis.asyncio import Redis
 
 from scheduler_daemon.contract.events import Event
 from scheduler_daemon.live import keys
-from scheduler_daemon.live.documents import encode, execution_index, job_index, samples
 from scheduler_daemon.live.errors import LiveError
 from scheduler_daemon.live.functions import call
-from scheduler_daemon.live.indexes import has_indexes
+from scheduler_daemon.live.indexes import has_index
+from scheduler_daemon.live.spelling import Change, Spelled, spell
 
 RUNS_KEPT = 200
 """Executions of each job in the picture; SQL has them all."""
@@ -28,12 +28,10 @@ PictureState = Literal["ready", "absent", "doubtful"]
 """`doubtful`: the server restarted since the picture was checked and may have lost its last second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An event and the channels that hear it (full names, as `contract.channels` makes them)."""
+AT_ONCE = 200
+"""Changes in one call: the server does nothing else while it runs, and each takes it about a tenth of a millisecond."""
 
-    event: Event
-    channels: tuple[str, ...]
+_METRICS = " ".join(word for metric in keys.METRICS.items() for word in metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +40,32 @@ class Applied:
 
     written: int
     older: int
-    refused: tuple[tuple[Event, str], ...]
-    """Events the server would not take, with its reason; they never stop the others."""
+    refused: tuple[tuple[Spelled, str], ...]
+    """Changes the server would not take, with its reason; they never stop the others."""
 
 
 Changes = AsyncIterable[Change] | Iterable[Change]
 
 
-async def project(client: Redis, changes: Sequence[Change], *, keep: int = RUNS_KEPT) -> Applied:
-    """Write a batch of committed changes and tell their listeners, in one round trip.
+async def project(client: Redis, changes: Iterable[Change | Spelled], *, keep: int = RUNS_KEPT) -> Applied:
+    """Write committed changes and tell their listeners.
 
-    Of several changes to one document in the batch only the newest is written and heard: it carries all of it.
-    Raises PictureMissing while there is no picture: keep the changes, rebuild, then send them again.
+    Of several changes to one document only the newest is written and heard: it carries all of it. Raises PictureMissing
+    while there is no picture: keep the changes, rebuild, then send them again.
     """
-    if not changes:
-        return Applied(0, 0, ())
-    newest = _newest(changes)
-    return _applied(newest, await call(client, "cs1_project", "", keep, *_spelled(newest)))
+    newest = _newest([spell(change) if isinstance(change, Change) else change for change in changes])
+    parts = [await _send(client, "", newest[at : at + AT_ONCE], keep) for at in range(0, len(newest), AT_ONCE)]
+    return Applied(
+        written=sum(part.written for part in parts),
+        older=sum(part.older for part in parts),
+        refused=tuple(refusal for part in parts for refusal in part.refused),
+    )
 
 
 async def picture_state(client: Redis) -> PictureState:
     """Tell whether the picture can be trusted. `absent` asks for a rebuild, `doubtful` for a reconcile."""
     epoch, run, schema = await client.mget(keys.EPOCH, keys.RUN, keys.SCHEMA_KEY)
-    if epoch is None or schema != str(keys.SCHEMA) or not await has_indexes(client):
+    if epoch is None or schema != str(keys.SCHEMA) or not await has_index(client):
         return "absent"
     return "ready" if run == await _server_run(client) else "doubtful"
 
@@ -80,17 +81,17 @@ async def write_all(
     changes: Changes,
     *,
     keep: int = RUNS_KEPT,
-    batch: int = 200,
+    batch: int = AT_ONCE,
 ) -> set[str]:
     """Write documents and samples during a rebuild, unheard and whatever their revision; return their keys."""
     written: set[str] = set()
     sending: asyncio.Task[None] | None = None
     try:
         async for part in batches(changes, batch):
-            words = _spelled(part)  # while the server still works on the part before
+            spelled = list(map(spell, part))  # while the server still works on the part before
             if sending is not None:
                 await sending
-            sending = asyncio.create_task(_load(client, token, part, words, keep))
+            sending = asyncio.create_task(_load(client, token, spelled, keep))
             await asyncio.sleep(0)
             written.update(_key(change.event) for change in part)
         if sending is not None:
@@ -102,61 +103,37 @@ async def write_all(
     return written
 
 
-async def _load(client: Redis, token: str, part: Sequence[Change], words: list[str | bytes], keep: int) -> None:
-    applied = _applied(part, await call(client, "cs1_project", token, keep, *words))
+async def _load(client: Redis, token: str, part: Sequence[Spelled], keep: int) -> None:
+    applied = await _send(client, token, part, keep)
     if applied.refused:
-        event, reason = applied.refused[0]
-        raise LiveError(f"{event.kind} {event.id} cannot be written: {reason}")
+        change, reason = applied.refused[0]
+        raise LiveError(f"{change.kind} {change.id} cannot be written: {reason}")
 
 
-def _spelled(changes: Sequence[Change]) -> list[str | bytes]:
-    return [word for change in changes for word in _arguments(change)]
-
-
-def _applied(changes: Sequence[Change], answers: Sequence[int | str]) -> Applied:
-    pairs = zip(changes, answers, strict=True)
-    refused = tuple((change.event, str(answer)) for change, answer in pairs if answer not in (0, 1))
+async def _send(client: Redis, token: str, part: Sequence[Spelled], keep: int) -> Applied:
+    words = [word for change in part for word in change]
+    answers = await call(client, "cs2_project", token, keep, _METRICS, *words)
+    pairs = zip(part, answers, strict=True)
+    refused = tuple((change, str(answer)) for change, answer in pairs if answer not in (0, 1))
     return Applied(written=answers.count(1), older=answers.count(0), refused=refused)
 
 
-def _newest(changes: Sequence[Change]) -> list[Change]:
+def _newest(changes: Sequence[Spelled]) -> list[Spelled]:
     """Keep the newest change of each document, in the order of those; notes are all kept."""
     newest: dict[tuple[str, str], int] = {}
     for position, change in enumerate(changes):
-        key = _subject(change.event)
-        if key not in newest or change.event.version >= changes[newest[key]].event.version:
+        key = _subject(change)
+        if key not in newest or change.version >= changes[newest[key]].version:
             newest[key] = position
     return [
         change
         for position, change in enumerate(changes)
-        if change.event.kind == "note" or newest[_subject(change.event)] == position
+        if change.kind == "note" or newest[_subject(change)] == position
     ]
 
 
-def _subject(event: Event) -> tuple[str, str]:
-    return event.kind.removesuffix("_deleted"), event.id
-
-
-def _arguments(change: Change) -> tuple[str | bytes, ...]:
-    """Spell a change as the nine words of `cs1_project`."""
-    event = change.event
-    head = encode({"kind": event.kind, "id": event.id, "version": event.version, "at": event.at.isoformat()})[1:-1]
-    document = b"" if event.doc is None else encode(event.doc)
-    index, measured, job = b"", "", ""
-    if event.kind == "job" and event.doc is not None:
-        index = encode(job_index(event.doc, change.channels))
-    elif event.kind == "execution" and event.doc is not None:
-        index = encode(execution_index(event.doc, change.channels))
-        measured, job = _measured(event.doc), str(event.doc["job_id"])
-    return event.kind, event.id, str(event.version), document, index, head, " ".join(change.channels), measured, job
-
-
-def _measured(doc: dict[str, Any]) -> str:
-    found = samples(doc)
-    if found is None:
-        return ""
-    ended, values = found
-    return " ".join((str(ended), *(f"{name} {keys.METRICS[name]} {value}" for name, value in values.items())))
+def _subject(change: Spelled) -> tuple[str, str]:
+    return change.kind.removesuffix("_deleted"), change.id
 
 
 def _key(event: Event) -> str:

@@ -20,8 +20,9 @@ from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.errors import RebuildInProgress
 from scheduler_daemon.live.functions import load_functions
-from scheduler_daemon.live.indexes import ensure_indexes, wait_until_indexed
-from scheduler_daemon.live.projection import RUNS_KEPT, Change, Changes, batches, confirm, write_all
+from scheduler_daemon.live.indexes import ensure_index, wait_until_indexed
+from scheduler_daemon.live.projection import RUNS_KEPT, Changes, batches, confirm, write_all
+from scheduler_daemon.live.spelling import Change
 
 _REBUILD_MS = 60_000
 _PAGE = 500
@@ -62,7 +63,7 @@ async def rebuild(client: Redis, jobs: Changes, executions: Changes, *, keep: in
     try:
         await client.delete(keys.EPOCH)
         await load_functions(client)
-        await ensure_indexes(client)
+        await ensure_index(client)
         await _unlink(client, keys.RUNS, keys.GONE)
         job_keys = await write_all(client, token, jobs, keep=keep)
         execution_keys = await write_all(client, token, executions, keep=keep)

@@ -1,8 +1,8 @@
-"""Find jobs and runs by what a user types after `/`: words and `key:value` filters, a window at a time.
+"""Find jobs by what a user types after `/`: words and `key:value` filters, a window at a time.
 
 The language: every word must begin a word of the name, command, description or tags; `status:failed tag:db owner:ada
-since:2d next:1h trigger:manual host:h job:ID`; a comma is "or", a leading `-` is "not". What is no filter is a word.
-User text never reaches the query language: words are `\\w+` tokens and tag values travel as parameters.
+since:2d next:1h`; a comma is "or", a leading `-` is "not". What is no filter is a word. User text never reaches the
+query language: words are `\\w+` tokens and tag values travel as parameters.
 """
 
 from __future__ import annotations
@@ -15,32 +15,17 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import words
 from scheduler_daemon.live.errors import LiveError
-from scheduler_daemon.live.indexes import INDEX, PREFIX, Kind
 
 WINDOW = 200
 _MAX_WORDS = 16
 _MAX_VALUES = 32
-_TAG_FILTERS: dict[Kind, dict[str, str]] = {
-    "jobs": {"status": "status", "state": "status", "outcome": "status", "tag": "tags", "owner": "owner"},
-    "executions": {
-        "status": "status", "state": "status", "outcome": "status", "tag": "tags", "owner": "owner",
-        "trigger": "trigger", "actor": "actor", "host": "host", "job": "job",
-    },
-}  # fmt: skip
-_SPAN_FILTERS: dict[Kind, dict[str, str]] = {
-    "jobs": {"since": "last_ms", "next": "next_ms"},
-    "executions": {"since": "fire_ms"},
-}
-SORTS: dict[Kind, dict[str, tuple[str, str]]] = {
-    "jobs": {"name": ("name_key", "name_rank"), "next": ("next_ms", "next_ms"), "last": ("last_ms", "last_ms")},
-    "executions": {
-        "id": ("id", "id"), "fire": ("fire_ms", "fire_ms"), "duration": ("duration_ms", "duration_ms"),
-        "name": ("name_key", "name_rank"),
-    },
-}  # fmt: skip
+_TAG_FILTERS = {"status": "status", "state": "status", "outcome": "status", "tag": "tags", "owner": "owner"}
+_SPAN_FILTERS = {"since": "last_ms", "next": "next_ms"}
+SORTS = {"name": ("name_key", "name_rank"), "next": ("next_ms", "next_ms"), "last": ("last_ms", "last_ms")}
 """Names a caller may sort by: the column that orders, and a number never falling along it, to page by."""
 _FILTER = re.compile(r"(-?)([a-z]+):(\S+)\Z", re.IGNORECASE)
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)\Z")
@@ -91,14 +76,14 @@ class _Order:
         return f"@{self.number}:[-inf {value}]" if self.descending else f"@{self.number}:[{value} +inf]"
 
 
-def parse_query(kind: Kind, text: str, now_ms: int, seen_by: Sequence[str] | None = None) -> Query:
+def parse_query(text: str, now_ms: int, seen_by: Sequence[str] | None = None) -> Query:
     """Turn what a user typed into a safe query. `seen_by` limits to documents these channels hear; None is all."""
     query = Query()
     if seen_by is not None:
         query.clauses.append(_any_tag(query, "seen", seen_by))
     plain: list[str] = []
     for piece in text.split():
-        clause = _filter_clause(query, kind, piece, now_ms)
+        clause = _filter_clause(query, piece, now_ms)
         if clause is None:
             plain += words(piece)
         else:
@@ -109,7 +94,6 @@ def parse_query(kind: Kind, text: str, now_ms: int, seen_by: Sequence[str] | Non
 
 async def search(
     client: Redis,
-    kind: Kind,
     text: str,
     *,
     now_ms: int,
@@ -119,39 +103,39 @@ async def search(
     after: str | None = None,
     seen_by: Sequence[str] | None = None,
 ) -> Found:
-    """Return a window of the ids that match, sorted by one of SORTS (jobs by name, executions by id if empty).
+    """Return a window of the ids that match, sorted by one of SORTS (by name if empty).
 
     `after` is the `next` of the window before. Raises ValueError for an unknown sort or a spoilt cursor, LiveError if
     the server gave up half way: half an answer is never shown as a whole one.
     """
-    sort = sort or ("name" if kind == "jobs" else "id")
-    if sort not in SORTS[kind]:
-        raise ValueError(f"cannot sort {kind} by {sort!r}; choose one of {', '.join(SORTS[kind])}")
-    query = parse_query(kind, text, now_ms, seen_by)
+    sort = sort or "name"
+    if sort not in SORTS:
+        raise ValueError(f"cannot sort jobs by {sort!r}; choose one of {', '.join(SORTS)}")
+    query = parse_query(text, now_ms, seen_by)
     value, skip = _read_cursor(after)
-    order = _Order(*SORTS[kind][sort], descending, skip, max(1, min(limit, WINDOW)))
+    order = _Order(*SORTS[sort], descending, skip, max(1, min(limit, WINDOW)))
     if value is None:
-        rows, total = await _run(client, kind, query, order)
+        rows, total = await _run(client, query, order)
     else:
-        total = await _count(client, kind, query)
+        total = await _count(client, query)
         query.clauses.append(order.since(value))
-        rows, _ = await _run(client, kind, query, order)
-    ids = tuple(key.removeprefix(PREFIX[kind]) for key, _ in rows)
+        rows, _ = await _run(client, query, order)
+    ids = tuple(key.removeprefix(keys.JOB) for key, _ in rows)
     return Found(ids, total, _write_cursor(rows, value, skip) if len(rows) == order.limit else None)
 
 
-def _filter_clause(query: Query, kind: Kind, piece: str, now_ms: int) -> str | None:
+def _filter_clause(query: Query, piece: str, now_ms: int) -> str | None:
     matched = _FILTER.match(piece)
     if matched is None:
         return None
     negated, key, value = matched[1], matched[2].casefold(), matched[3].casefold()
-    if key in _TAG_FILTERS[kind]:
+    if key in _TAG_FILTERS:
         values = [part for part in value.split(",") if part]
-        return negated + _any_tag(query, _TAG_FILTERS[kind][key], values) if values else None
+        return negated + _any_tag(query, _TAG_FILTERS[key], values) if values else None
     span = _SPAN.match(value)
-    if key not in _SPAN_FILTERS[kind] or span is None:
+    if key not in _SPAN_FILTERS or span is None:
         return None
-    column, length = _SPAN_FILTERS[kind][key], int(span[1]) * _SPAN_MS[span[2]]
+    column, length = _SPAN_FILTERS[key], int(span[1]) * _SPAN_MS[span[2]]
     bounds = f"{now_ms - length} +inf" if key == "since" else f"-inf {now_ms + length}"
     return f"{negated}@{column}:[{bounds}]"
 
@@ -162,25 +146,25 @@ def _any_tag(query: Query, column: str, values: Sequence[str]) -> str:
     return f"@{column}:{{{'|'.join(names)}}}"
 
 
-async def _count(client: Redis, kind: Kind, query: Query) -> int:
-    return int((await _ask(client, kind, query, "LIMIT", 0, 0))["total_results"])
+async def _count(client: Redis, query: Query) -> int:
+    return int((await _ask(client, query, "LIMIT", 0, 0))["total_results"])
 
 
-async def _run(client: Redis, kind: Kind, query: Query, order: _Order) -> tuple[list[tuple[str, int]], int]:
+async def _run(client: Redis, query: Query, order: _Order) -> tuple[list[tuple[str, int]], int]:
     """Return keys with the number they are paged by, and how many rows match."""
     direction = "DESC" if order.descending else "ASC"
     window = ("SORTBY", order.column, direction, "LIMIT", order.skip, order.limit)
-    answer = await _ask(client, kind, query, "RETURN", 1, order.number, *window)
+    answer = await _ask(client, query, "RETURN", 1, order.number, *window)
     rows = [(row["id"], _number(row, order)) for row in answer["results"]]
     return rows, int(answer["total_results"])
 
 
-async def _ask(client: Redis, kind: Kind, query: Query, *options: str | int) -> dict[str, Any]:
+async def _ask(client: Redis, query: Query, *options: str | int) -> dict[str, Any]:
     """Send a query in dialect 2. Dialect 4 would sort faster, but its optimizer brings Redis Stack 7.4 down."""
     params = [word for pair in query.params.items() for word in pair]
     given: list[str | int] = ["PARAMS", len(params), *params] if params else []
     try:
-        answer = await command(client, "FT.SEARCH", INDEX[kind], query.text, *options, *given, "DIALECT", 2)
+        answer = await command(client, "FT.SEARCH", keys.JOB_INDEX, query.text, *options, *given, "DIALECT", 2)
     except RedisError as error:
         raise LiveError(f"the search failed: {error}") from error
     if answer.get("warning"):

@@ -4,9 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, text, update
+from sqlalchemy import Connection, Row, Text, bindparam, delete, select, text, type_coerce, update
 
-from scheduler_daemon.storage.jobs import slices
 from scheduler_daemon.storage.tables import metadata
 
 EVENTS = metadata.tables["events"]
@@ -24,15 +23,38 @@ def add(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
         db.execute(EVENTS.insert(), [{**row, "pending": True} for row in rows])
 
 
+_PENDING = select(
+    EVENTS.c.id,
+    EVENTS.c.at,
+    EVENTS.c.kind,
+    EVENTS.c.subject,
+    EVENTS.c.version,
+    EVENTS.c.owner_id,
+    type_coerce(EVENTS.c.doc, Text).label("text"),
+)
+
+
 def pending(db: Connection, limit: int) -> list[Record]:
-    """Return the oldest events no relay has projected; two daemons may both show one, and the newest version wins."""
-    return list(db.execute(select(EVENTS).where(_IS_PENDING).order_by(EVENTS.c.id).limit(limit)))
+    """Return the oldest events no relay has projected, their documents as JSON in `text`.
+
+    Two daemons may both show one, and the newest version wins.
+    """
+    return list(db.execute(_PENDING.where(_IS_PENDING).order_by(EVENTS.c.id).limit(limit)))
+
+
+_DONE = update(EVENTS).where(EVENTS.c.id.between(bindparam("first"), bindparam("last"))).values(pending=False)
 
 
 def done(db: Connection, ids: Collection[int]) -> None:
-    """Mark events as projected. By id, never by a watermark: ids commit out of order on Postgres."""
-    for part in slices(list(ids)):
-        db.execute(update(EVENTS).where(EVENTS.c.id.in_(part)).values(pending=False))
+    """Mark events as projected. These and no others, never by a watermark: ids commit out of order on Postgres."""
+    runs: list[dict[str, int]] = []
+    for number in sorted(ids):
+        if runs and runs[-1]["last"] == number - 1:
+            runs[-1]["last"] = number
+        else:
+            runs.append({"first": number, "last": number})
+    if runs:
+        db.execute(_DONE, runs)
 
 
 def page(

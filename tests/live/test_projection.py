@@ -11,8 +11,9 @@ from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.embedded import RedisServer
 from scheduler_daemon.live.errors import PictureMissing
-from scheduler_daemon.live.projection import Change, confirm, picture_state, project
+from scheduler_daemon.live.projection import confirm, picture_state, project
 from scheduler_daemon.live.rebuild import rebuild
+from scheduler_daemon.live.spelling import Change
 from tests.support.changes import EPOCH_START, job_change, job_deleted, run_change
 
 

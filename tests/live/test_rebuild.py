@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.errors import PictureMissing, RebuildInProgress
-from scheduler_daemon.live.projection import Change, picture_state, project
+from scheduler_daemon.live.projection import picture_state, project
 from scheduler_daemon.live.rebuild import differences, rebuild, repair
 from scheduler_daemon.live.search import search
+from scheduler_daemon.live.spelling import Change
 from tests.support.changes import EPOCH_START, job_change, run_change
 
 JOBS = [job_change(f"j{number}", version=number + 1, tags=["even"] if number % 2 == 0 else []) for number in range(12)]
@@ -38,8 +39,7 @@ async def everything(redis: Redis) -> dict[str, Any]:
     async for key in redis.scan_iter(match=keys.SERIES + "*"):
         found[key] = await command(redis, "TS.RANGE", key, "-", "+")
     for text in ("", "j3", "tag:even", "status:failed", "job 1"):
-        found[f"jobs {text}"] = await search(redis, "jobs", text, now_ms=0)
-        found[f"runs {text}"] = await search(redis, "executions", text, now_ms=0)
+        found[f"jobs {text}"] = await search(redis, text, now_ms=0)
     return found
 
 

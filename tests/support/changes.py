@@ -7,7 +7,7 @@ from typing import Any
 
 from scheduler_daemon.contract import channels
 from scheduler_daemon.contract.events import Event
-from scheduler_daemon.live.projection import Change
+from scheduler_daemon.live.spelling import Change
 
 EPOCH_START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 EVERYONE = (channels.ALL,)
