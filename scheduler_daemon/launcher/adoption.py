@@ -35,8 +35,8 @@ class Adoption:
         self._look_at = 0.0
 
     def lived(self, ticks: int) -> float:
-        """Return the seconds since a start time in clock ticks."""
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / _TICKS_PER_SECOND)
+        """Return the seconds since a start time in clock ticks, counted from the tick's end: no timeout strikes early."""
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / _TICKS_PER_SECOND)
 
     def take(self, job: Job, ours: frozenset[int]) -> Message | None:
         """Return the end of this run, its start if it lives, or None while that must be waited for."""
