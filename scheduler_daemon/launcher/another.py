@@ -13,7 +13,7 @@ import signal
 import time
 from typing import NamedTuple, NoReturn
 
-from scheduler_daemon.launcher.command import Unstartable, enter, run_first, tag, why_not_started
+from scheduler_daemon.launcher.command import IGNORED, Files, Unstartable, enter, run_first, tag, why_not_started
 from scheduler_daemon.launcher.protocol import Message
 
 _ACCOUNT_KEPT = 30.0
@@ -59,9 +59,9 @@ def start(
     who: Account,
     request: Message,
     number: int | None,
-    arguments: list[bytes],
-    environment: dict[bytes, bytes],
-    files: tuple[int, int, int],
+    arguments: list[str],
+    environment: dict[str, str],
+    files: Files,
 ) -> int:
     """Start the process and return its pid, once its command runs. Raises Unstartable."""
     told, telling = os.pipe2(os.O_CLOEXEC)
@@ -103,9 +103,9 @@ def _live(
     who: Account,
     request: Message,
     number: int | None,
-    arguments: list[bytes],
-    environment: dict[bytes, bytes],
-    files: tuple[int, int, int],
+    arguments: list[str],
+    environment: dict[str, str],
+    files: Files,
 ) -> NoReturn:
     """In the newborn: become the job, or tell why not. Never returns into its parent's frames."""
     try:
@@ -119,15 +119,17 @@ def _live(
         os._exit(127)
 
 
-def _become(who: Account, request: Message, number: int | None, files: tuple[int, int, int]) -> None:
+def _become(who: Account, request: Message, number: int | None, files: Files) -> None:
     """Be the account for good, in the place and with the files the job is to have."""
     os.setsid()
-    for place, descriptor in enumerate(files):
+    given = os.open(os.devnull, os.O_RDONLY) if files[0] is None else files[0]
+    for place, descriptor in enumerate((given, files[1], files[2])):
         os.dup2(descriptor, place)
-    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+    for ignored in IGNORED:
         signal.signal(ignored, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    tag(number)
+    if number is not None:
+        tag(number)
     try:
         os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)

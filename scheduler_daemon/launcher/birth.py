@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from scheduler_daemon.launcher import another
-from scheduler_daemon.launcher.command import Unstartable, enter, run_first, tag
+from scheduler_daemon.launcher.command import IGNORED, Files, Unstartable, enter, run_first, tag
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 from scheduler_daemon.launcher.reuse import Folders
 
-_ALL_SIGNALS = tuple(int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _TAGS_FROM = 1 << 61
 """Marks start here: as a limit on microseconds of real-time work this is 73,000 years, which is no limit at all."""
 
@@ -40,8 +36,8 @@ def new_mark(run: int) -> Mark:
     return Mark(f"{run}-{secret:014x}", _TAGS_FROM + secret)
 
 
-def open_files(path: str, spare: Folders, *, stdin: bool) -> tuple[int, int, int]:
-    """Open stdin, stdout and stderr, ours and 0600. Raises AlreadyBegun if output is there, or Unstartable."""
+def open_files(path: str, spare: Folders, *, stdin: bool) -> Files:
+    """Open stdout, stderr and the input, if any: ours, 0600. Raises AlreadyBegun if output is there, or Unstartable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     opened: list[int] = []
     try:
@@ -53,33 +49,49 @@ def open_files(path: str, spare: Folders, *, stdin: bool) -> tuple[int, int, int
             os.mkdir(path, 0o700)  # noqa: PTH102
             opened.append(os.open(f"{path}/stdout", flags, 0o600))
         opened.append(os.open(f"{path}/stderr", flags, 0o600))
-        opened.append(os.open(f"{path}/stdin" if stdin else "/dev/null", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        if stdin:
+            opened.append(os.open(f"{path}/stdin", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
     except OSError as error:
         for descriptor in opened:
             os.close(descriptor)
         if isinstance(error, FileExistsError):
             raise AlreadyBegun from None
         raise Unstartable(f"spool file {error.filename}: {error.strerror}") from None
-    return opened[2], opened[0], opened[1]
+    return opened[2] if stdin else None, opened[0], opened[1]
 
 
-def spawn(request: Message, files: tuple[int, int, int], mark: Mark, *, tagged: bool) -> int:
+def spawn(request: Message, files: Files, mark: Mark, *, tagged: bool) -> int:
     """Start the process and return its pid. Raises Unstartable. `tagged` also sets the number of the mark."""
     who = another.account(request["user"])
-    environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
-    environment[RUN_MARK.encode()] = mark.text.encode()
-    arguments = [os.fsencode(text) for text in request["argv"]]
+    environment = {**request["env"], RUN_MARK: mark.text}
     number = mark.number if tagged else None
-    if who is None:
-        with _surroundings(request["cwd"], request["umask"], number):
-            return _start(arguments, environment, files)
-    return another.start(who, request, number, arguments, environment, files)
+    if who is not None:
+        return another.start(who, request, number, request["argv"], environment, files)
+    cwd = request["cwd"]
+    if cwd != "/":
+        enter(cwd)
+    if number is not None:
+        tag(number)
+    os.umask(request["umask"])
+    try:
+        return _start(request["argv"], environment, files)
+    finally:
+        os.umask(0o077)
+        if number is not None:
+            tag(resource.RLIM_INFINITY)
+        if cwd != "/":
+            os.chdir("/")
 
 
-def _start(arguments: list[bytes], environment: dict[bytes, bytes], files: tuple[int, int, int]) -> int:
-    actions = [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in enumerate(files)]
+def _start(arguments: list[str], environment: dict[str, str], files: Files) -> int:
+    given, out, err = files
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if given is None else (os.POSIX_SPAWN_DUP2, given, 0),
+        (os.POSIX_SPAWN_DUP2, out, 1),
+        (os.POSIX_SPAWN_DUP2, err, 2),
+    ]
 
-    def run(program: bytes) -> int:
+    def run(program: str) -> int:
         return os.posix_spawn(
             program,
             arguments,
@@ -87,21 +99,7 @@ def _start(arguments: list[bytes], environment: dict[bytes, bytes], files: tuple
             file_actions=actions,
             setsid=True,
             setsigmask=(),
-            setsigdef=_ALL_SIGNALS,
+            setsigdef=IGNORED,
         )
 
     return run_first(arguments, environment, run)
-
-
-@contextmanager
-def _surroundings(cwd: str, umask: int, number: int | None) -> Iterator[None]:
-    enter(cwd)
-    tag(number)
-    os.umask(umask)
-    try:
-        yield
-    finally:
-        os.umask(0o077)
-        os.chdir("/")
-        if number is not None:
-            tag(resource.RLIM_INFINITY)

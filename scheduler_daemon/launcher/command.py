@@ -5,8 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 from collections.abc import Callable, Mapping
 
+Files = tuple[int | None, int, int]
+"""What becomes stdin (None: an empty one of its own), stdout and stderr."""
+IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
+"""What the launcher and its spawners ignore, and a job must not; they leave every other signal as it is by default."""
 _DEFAULT_PATH = "/usr/bin:/bin"
 
 
@@ -14,7 +19,7 @@ class Unstartable(Exception):  # noqa: N818 - named as what the user is told
     """The job could not be started; the text says what and why. Nothing of it ran."""
 
 
-def run_first(arguments: list[bytes], environment: Mapping[bytes, bytes], run: Callable[[bytes], int]) -> int:
+def run_first(arguments: list[str], environment: Mapping[str, str], run: Callable[[str], int]) -> int:
     """Call `run` with each place the program may lie at until one can be run; return what it returns.
 
     Raises Unstartable, with what stands in the way of the likeliest place.
@@ -30,16 +35,15 @@ def run_first(arguments: list[bytes], environment: Mapping[bytes, bytes], run: C
     raise Unstartable(why_not_started(arguments[0], failure))
 
 
-def _candidates(name: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
+def _candidates(name: str, environment: Mapping[str, str]) -> list[str]:
     """Return where a program may lie: the job's own PATH is searched, never ours."""
-    if b"/" in name:
+    if "/" in name:
         return [name]
-    return [os.path.join(folder, name) for folder in environment.get(b"PATH", _DEFAULT_PATH.encode()).split(b":")]  # noqa: PTH118
+    return [os.path.join(folder, name) for folder in environment.get("PATH", _DEFAULT_PATH).split(":")]  # noqa: PTH118
 
 
-def why_not_started(program: bytes, error: OSError) -> str:
+def why_not_started(name: str, error: OSError) -> str:
     """Return why this program cannot be started, for people."""
-    name = os.fsdecode(program)
     if error.errno == errno.ENOENT:
         return f"command {name}: not found, or the interpreter it names is missing"
     if error.errno == errno.EAGAIN:
@@ -52,13 +56,13 @@ def why_not_started(program: bytes, error: OSError) -> str:
 def enter(cwd: str) -> None:
     """Go to a job's working directory. Raises Unstartable."""
     try:
-        os.chdir(os.fsencode(cwd))
+        os.chdir(cwd)
     except OSError as error:
         raise Unstartable(f"working directory {cwd}: {error.strerror}") from None
 
 
-def tag(number: int | None) -> None:
+def tag(number: int) -> None:
     """Keep the number of a mark as the limit of real-time work. Where that is limited in earnest, it is left alone."""
     hard = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
-    if number is not None and hard == resource.RLIM_INFINITY:
+    if hard == resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_RTTIME, (number, hard))

@@ -22,6 +22,7 @@ _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
+_SignalSet = ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))
 _libc = ctypes.CDLL(None, use_errno=True)
 _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
@@ -57,6 +58,19 @@ def become_subreaper(name: str) -> None:
     _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def hear_of_ended_children() -> int:
+    """Return a descriptor that can be read from once children have ended. SIGCHLD is held back from now on.
+
+    Unlike a handler it interrupts nothing, and many ends at once are one piece of news.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    wanted = _SignalSet(1 << (signal.SIGCHLD - 1))
+    descriptor = int(_libc.signalfd(-1, wanted, os.O_NONBLOCK | os.O_CLOEXEC))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return descriptor
 
 
 def peek_ended_child() -> Ending | None:

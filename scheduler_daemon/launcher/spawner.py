@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import time
 from collections import deque
 from dataclasses import dataclass
 
 from scheduler_daemon.launcher import birth, cgroups, ends, kernel, spool
-from scheduler_daemon.launcher.command import Unstartable
+from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
 from scheduler_daemon.launcher.reuse import Folders
 
@@ -59,7 +58,7 @@ class Spawner:
         self._inbox: deque[bytes] = deque()
         self._outbox: list[bytes] = []
         self._orphaned = False
-        self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._ended = kernel.hear_of_ended_children()
 
     def _own_ticks(self) -> int:
         me = kernel.process(self._me)
@@ -68,18 +67,16 @@ class Spawner:
     def run(self) -> None:
         """Serve until the launcher is gone and no child is left."""
         kernel.become_subreaper("chronos-spawn")  # does not come down from the launcher by fork
-        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         lines = Lines()
         watched = select.poll()
-        watched.register(self._wake, select.POLLIN)
+        watched.register(self._ended, select.POLLIN)
         watched.register(self._link, select.POLLIN)
         while not self._orphaned or self._children:
             self._flush()
             self._go_home()
             ready = {descriptor for descriptor, _ in watched.poll()}
-            if self._wake in ready:
-                os.read(self._wake, 65536)
+            if self._ended in ready:
+                os.read(self._ended, 65536)
             if self._link.fileno() in ready and not self._read(lines):
                 watched.unregister(self._link)
                 self._lose_launcher()
@@ -155,9 +152,10 @@ class Spawner:
             self._fail(run, str(error))
         finally:
             for descriptor in files:
-                os.close(descriptor)
+                if descriptor is not None:
+                    os.close(descriptor)
 
-    def _give_birth(self, run: int, path: str, request: Message, files: tuple[int, int, int]) -> None:
+    def _give_birth(self, run: int, path: str, request: Message, files: Files) -> None:
         mark = birth.new_mark(run)
         group = self._enter_group(mark)
         before = kernel.ticks_now()
