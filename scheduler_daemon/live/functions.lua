@@ -5,7 +5,7 @@
 -- Long strings are dear here: each one made is hashed and kept until it is collected. So documents come as they are
 -- stored, messages are written only where somebody listens, and samples are added for the whole batch at once.
 
-local STRIDE = 9
+local LINE = '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$'
 local DAY = 86400000
 local POINTS = 3000
 local NO_EPOCH = 'NOEPOCH the live picture is absent; rebuild it'
@@ -165,10 +165,29 @@ function apply.note()
   return 1
 end
 
--- ARGV: rebuild token or '', executions kept of a job, each metric and how it is condensed, then nine words a change:
--- kind, id, revision, document as it is stored, how many bytes of that come before the document's own, head of the
--- message, channels, samples (end, then a value or - for each metric), job. One answer a change: 1 applied, 0 older
--- than what is here, or a text saying why it could not be stored.
+-- Writes one change; returns the answer for it. `line` is what live/spelling.py makes.
+local function change_one(batch, line, stored, answer)
+  local kind, id, rev, at, audience, cut, job, samples = string.match(line, LINE)
+  local change = {id = id, rev = tonumber(rev), stored = stored, job = job, samples = samples, answer = answer}
+  local ok, result = pcall(apply[kind], change, batch)
+  if not ok then result = explained(result) end
+  if not batch.live or result == 0 then return result end
+  local channels = batch.audiences[audience] or split(audience)
+  batch.audiences[audience] = channels
+  local head, tail
+  for _, channel in ipairs(channels) do
+    if not head and is_heard(batch.voice, channel) then
+      head = '"kind":"' .. kind .. '","id":"' .. id .. '","version":' .. rev .. ',"at":"' .. at .. '"'
+      tail = ',"doc":' .. (stored == '' and 'null' or '{' .. string.sub(stored, cut + 1))
+    end
+    say(batch.voice, channel, head, tail)
+  end
+  return result
+end
+
+-- ARGV: rebuild token or '', executions kept of a job, each metric and how it is condensed, then two words a change: a
+-- line and the document as it is stored. One answer a change: 1 applied, 0 older than what is here, or a text saying why
+-- it could not be stored.
 local function project(_, args)
   local token = args[1]
   local live = token == ''
@@ -178,29 +197,15 @@ local function project(_, args)
     if redis.call('GET', 'cs:rebuild') ~= token then return redis.error_reply('NOTOKEN the rebuild was taken over') end
     redis.call('PEXPIRE', 'cs:rebuild', 60000)
   end
-  local batch = {live = live, keep = tonumber(args[2]), samples = open_samples(args[3])}
-  local answers, voice, audiences = {}, live and open_voice(epoch), {}
-  for i = 4, #args, STRIDE do
-    local stored, names = args[i + 3], args[i + 6]
-    local change = {id = args[i + 1], rev = tonumber(args[i + 2]), stored = stored, samples = args[i + 7],
-      job = args[i + 8], answer = #answers + 1}
-    local ok, answer = pcall(apply[args[i]], change, batch)
-    if not ok then answer = explained(answer) end
-    answers[#answers + 1] = answer
-    if live and answer ~= 0 then
-      audiences[names] = audiences[names] or split(names)
-      local tail
-      for _, channel in ipairs(audiences[names]) do
-        if not tail and is_heard(voice, channel) then
-          tail = ',"doc":' .. (stored == '' and 'null' or '{' .. string.sub(stored, args[i + 4] + 1))
-        end
-        say(voice, channel, args[i + 5], tail)
-      end
-    end
+  local batch = {live = live, keep = tonumber(args[2]), samples = open_samples(args[3]), audiences = {},
+    voice = live and open_voice(epoch)}
+  local answers = {}
+  for i = 4, #args, 2 do
+    answers[#answers + 1] = change_one(batch, args[i], args[i + 1], #answers + 1)
     if #batch.samples.points >= POINTS then add_samples(batch.samples, answers) end
   end
   add_samples(batch.samples, answers)
-  if live then close_voice(voice) end
+  if live then close_voice(batch.voice) end
   return answers
 end
 

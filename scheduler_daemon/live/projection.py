@@ -111,7 +111,7 @@ async def _load(client: Redis, token: str, part: Sequence[Spelled], keep: int) -
 
 
 async def _send(client: Redis, token: str, part: Sequence[Spelled], keep: int) -> Applied:
-    words = [word for change in part for word in change]
+    words = [word for change in part for word in (change.line, change.stored)]
     answers = await call(client, "cs2_project", token, keep, _METRICS, *words)
     pairs = zip(part, answers, strict=True)
     refused = tuple((change, str(answer)) for change, answer in pairs if answer not in (0, 1))

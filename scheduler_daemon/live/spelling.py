@@ -1,4 +1,4 @@
-"""Spell changes as `cs2_project` takes them: nine words each, the document already in the bytes that are stored.
+"""Spell changes as `cs2_project` takes them: a line of words, and the document in the bytes that are stored.
 
 `spell` takes a change as everyone else knows it. A relay that projects thousands of runs in a second has most of the
 bytes already: it gives a run's document as SQL keeps it, and of a job only what a run has changed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from scheduler_daemon.contract.events import Event, EventKind
@@ -30,18 +30,10 @@ class Spelled(NamedTuple):
     kind: EventKind
     id: str
     version: int
+    line: str
+    """What the server reads, a word between newlines each: see `_line`."""
     stored: bytes
     """The document, with what is searched and compared before its own first member; empty for a deletion."""
-    cut: int
-    """How many bytes of `stored` come before the document's own."""
-    head: bytes
-    """The first members of the message."""
-    channels: str
-    """Separated by blanks."""
-    samples: str = ""
-    """When a run ended (ms), and what it measured, in the order of METRICS; `-` for nothing."""
-    job: str = ""
-    """Of a run."""
 
 
 def spell(change: Change) -> Spelled:
@@ -52,9 +44,8 @@ def spell(change: Change) -> Spelled:
         return _job(event.id, event.version, event.at, index, encode(event.doc), channels)
     if event.kind == "execution" and event.doc is not None:
         return spell_run(event.id, event.version, event.at, encode(event.doc), event.doc, channels)
-    stored = b"" if event.doc is None else encode(event.doc)
-    head = _head(event.kind, event.id, event.version, event.at)
-    return Spelled(event.kind, event.id, event.version, stored, 1, head, " ".join(channels))
+    line = _line(event.kind, event.id, event.version, event.at, channels, cut=1)
+    return Spelled(event.kind, event.id, event.version, line, b"" if event.doc is None else encode(event.doc))
 
 
 def spell_run(
@@ -62,11 +53,8 @@ def spell_run(
 ) -> Spelled:
     """Spell a run whose document is `doc`, and `text` as JSON."""
     start = b'{"rev":%d,' % version
-    head = _head("execution", run_id, version, at)
-    return Spelled(
-        "execution", run_id, version, start + text[1:], len(start), head, " ".join(channels), _measured(doc),
-        str(doc["job_id"]),
-    )  # fmt: skip
+    line = _line("execution", run_id, version, at, channels, cut=len(start), job=doc["job_id"], samples=_measured(doc))
+    return Spelled("execution", run_id, version, line, start + text[1:])
 
 
 class JobSpeller:
@@ -89,15 +77,18 @@ class JobSpeller:
 
 def _job(job_id: str, version: int, at: datetime, index: bytes, text: bytes, channels: Sequence[str]) -> Spelled:
     start = b'{"idx":%b,"rev":%d,' % (index, version)
-    head = _head("job", job_id, version, at)
-    return Spelled("job", job_id, version, start + text[1:], len(start), head, " ".join(channels))
+    line = _line("job", job_id, version, at, channels, cut=len(start))
+    return Spelled("job", job_id, version, line, start + text[1:])
 
 
-def _head(kind: EventKind, subject: str, version: int, at: datetime) -> bytes:
-    instant = at.astimezone(UTC).isoformat()
-    return b'"kind":"%b","id":%b,"version":%d,"at":"%b"' % (
-        kind.encode(), encode(subject), version, instant.encode(),
-    )  # fmt: skip
+def _line(
+    kind: EventKind, subject: str, version: int, at: datetime, channels: Sequence[str], *,
+    cut: int, job: str = "", samples: str = "",
+) -> str:  # fmt: skip
+    """Return the words: kind, id, version, when, who hears it, how many bytes come before the document's own; of a run
+    its job, when it ended (ms) and what it measured, in the order of METRICS with `-` for nothing.
+    """
+    return f"{kind}\n{subject}\n{version}\n{at.isoformat()}\n{' '.join(channels)}\n{cut}\n{job}\n{samples}"
 
 
 def _measured(doc: Mapping[str, Any]) -> str:
