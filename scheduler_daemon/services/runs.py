@@ -217,7 +217,7 @@ def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -
     """Claim queued runs, oldest first, as far as there is room."""
     waiting = executions.queued(db, free)
     executions.claim(db, [row.id for row in waiting], host=holder.host, fence=holder.fence)
-    taken = list(map(_open, waiting))
+    taken = _open(waiting)
     for row in taken:
         row.state, row.host, row.version = State.STARTING, holder.host, row.version + 1
     _announce(db, taken, now)
@@ -245,8 +245,8 @@ def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
 
 def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> None:
     """Note that processes run since the given instants."""
-    found = map(_open, executions.by_ids(db, starts, lock=True))
-    rows = [row for row in found if row.state in _NOT_RUNNING]
+    found = executions.by_ids(db, starts, lock=True)
+    rows = [row for row in _open(found) if row.state in _NOT_RUNNING]
     for row in rows:
         row.state, row.started_at = State.RUNNING, starts[row.id]
     _transition(db, rows, now)
@@ -257,13 +257,13 @@ _NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
     """Note how runs ended. A run that has ended before stays as it is."""
-    rows = {row.id: row for row in executions.by_ids(db, [end.execution_id for end in ends], lock=True)}
+    found = executions.by_ids(db, [end.execution_id for end in ends], lock=True)
+    rows = {row.id: row for row in _open(found)}
     changed = []
     for end in ends:
-        found = rows.pop(end.execution_id, None)  # an end may be told twice
-        if found is None or found.ended_at is not None:
+        row = rows.pop(end.execution_id, None)  # an end may be told twice
+        if row is None or row.ended_at is not None:
             continue
-        row = _open(found)
         decided = verdict(_with_wishes(end.report, row))
         row.state, row.outcome, row.reason = decided.state, decided.outcome, decided.reason
         row.started_at = end.started_at or row.started_at
@@ -275,9 +275,10 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
     jobs.record_last(db, [_last(row) for row in changed])
 
 
-def _open(row: Any) -> SimpleNamespace:
-    """Return a row read from the database as one that can be changed."""
-    return SimpleNamespace(**row._asdict())
+def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:
+    """Return rows read from the database as ones that can be changed."""
+    fields = rows[0]._fields if rows else ()
+    return [SimpleNamespace(**dict(zip(fields, row, strict=True))) for row in rows]
 
 
 def _transition(db: Connection, rows: Sequence[SimpleNamespace], now: datetime) -> None:

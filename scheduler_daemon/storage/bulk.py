@@ -1,4 +1,4 @@
-"""Run one statement for many rows, at little more than what the database itself takes.
+"""Run one statement for many rows, or ask for many, at little more than what the database itself takes.
 
 A statement is written once, in SQLAlchemy's words. What SQLAlchemy does anew for every row, naming parameters and
 looking up how each is converted, is done here once; rows go to the driver as bare tuples. What is written, and that
@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Update,
+    any_,
     bindparam,
     func,
     literal_column,
@@ -31,6 +32,14 @@ from scheduler_daemon.storage.types import to_json
 
 Convert = Callable[[Any], Any]
 Values = Mapping[str, Any]
+
+
+def among(db: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column of text or numbers holds one of many values: one parameter, however many."""
+    if db.dialect.name == "sqlite":
+        each = func.json_each(bindparam(None, to_json(list(values)), String)).table_valued("value")
+        return column.in_(select(each.c.value))
+    return column == any_(bindparam(None, list(values), postgresql.ARRAY(column.type)))
 
 
 class _Compiled(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Text, bindparam, delete, select, text, type_coerce, update
 
+from scheduler_daemon.storage.bulk import ForEach
 from scheduler_daemon.storage.tables import metadata
 
 EVENTS = metadata.tables["events"]
@@ -17,10 +18,12 @@ _IS_PENDING = text("events.pending")
 """In the words of the partial index: SQLite does not see that `pending = 1` means the same."""
 
 
+_ADD = ForEach(EVENTS.insert().values(pending=True), ("at", "kind", "subject", "version", "owner_id", "doc"))
+
+
 def add(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Write events. Keys: at, kind, subject, version, owner_id, doc."""
-    if rows:
-        db.execute(EVENTS.insert(), [{**row, "pending": True} for row in rows])
+    _ADD.run(db, rows)
 
 
 _PENDING = select(

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, func, or_, select, update
 
 from scheduler_daemon.contract.executions import ACTIVE
-from scheduler_daemon.storage.bulk import ForEach, InsertNew
-from scheduler_daemon.storage.jobs import JOBS, slices
+from scheduler_daemon.storage.bulk import ForEach, InsertNew, among
+from scheduler_daemon.storage.jobs import JOBS
 from scheduler_daemon.storage.tables import metadata
 
 EXECUTIONS = metadata.tables["executions"]
@@ -59,11 +59,8 @@ def find(db: Connection, execution_id: int, *, lock: bool = False) -> Record | N
 
 def by_ids(db: Connection, ids: Collection[int], *, lock: bool = False) -> list[Record]:
     """Return these runs with their jobs' names, oldest first; nobody else changes locked ones before we are done."""
-    found: list[Record] = []
-    for part in slices(sorted(ids)):
-        query = _VIEW.where(EXECUTIONS.c.id.in_(part)).order_by(EXECUTIONS.c.id)
-        found.extend(db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).all())
-    return found
+    query = _VIEW.where(among(db, EXECUTIONS.c.id, ids)).order_by(EXECUTIONS.c.id)
+    return list(db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).all())
 
 
 def at_instant(db: Connection, job_id: str, fire_at: datetime) -> Record | None:
@@ -149,12 +146,11 @@ def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
 
 def claim(db: Connection, ids: Collection[int], *, host: str, fence: str) -> None:
     """Take queued runs for this daemon: they are starting."""
-    for part in slices(list(ids)):
-        db.execute(
-            update(EXECUTIONS)
-            .where(EXECUTIONS.c.id.in_(part), EXECUTIONS.c.state == "queued")
-            .values(state="starting", host=host, fence=fence, version=EXECUTIONS.c.version + 1)
-        )
+    db.execute(
+        update(EXECUTIONS)
+        .where(among(db, EXECUTIONS.c.id, ids), EXECUTIONS.c.state == "queued")
+        .values(state="starting", host=host, fence=fence, version=EXECUTIONS.c.version + 1)
+    )
 
 
 def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> None:
@@ -169,7 +165,7 @@ def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> No
 def latest_of(db: Connection, job_ids: Collection[str], limit: int) -> list[Record]:
     """Return the last `limit` runs of each of these jobs, oldest first, for the picture's rebuild."""
     rank = func.row_number().over(partition_by=EXECUTIONS.c.job_id, order_by=EXECUTIONS.c.id.desc()).label("rank")
-    ranked = select(EXECUTIONS.c.id, rank).where(EXECUTIONS.c.job_id.in_(job_ids)).subquery()
+    ranked = select(EXECUTIONS.c.id, rank).where(among(db, EXECUTIONS.c.job_id, job_ids)).subquery()
     query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(ranked.c.rank <= limit)
     return list(db.execute(query.order_by(EXECUTIONS.c.id)))
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from scheduler_daemon.domain.filters import Clause, JobFilter
-from scheduler_daemon.storage.bulk import ForEach
+from scheduler_daemon.storage.bulk import ForEach, among
 from scheduler_daemon.storage.tables import metadata
 
 JOBS = metadata.tables["jobs"]
@@ -72,10 +72,7 @@ def find(db: Connection, ref: str, *, lock: bool = False) -> Record | None:
 
 def by_ids(db: Connection, ids: Collection[str]) -> list[Record]:
     """Return the living jobs among `ids`, in no order."""
-    found: list[Record] = []
-    for part in slices(list(ids)):
-        found.extend(db.execute(_VIEW.where(_LIVING, JOBS.c.id.in_(part))).all())
-    return found
+    return list(db.execute(_VIEW.where(_LIVING, among(db, JOBS.c.id, ids))).all())
 
 
 def living(db: Connection) -> Iterable[Record]:
@@ -92,7 +89,7 @@ def names_taken(db: Connection, names: Collection[str]) -> set[str]:
     """Return which of `names` living jobs have."""
     query = select(JOBS.c.name).where(_LIVING)
     if len(names) <= _FEW:
-        query = query.where(JOBS.c.name.in_(names))
+        query = query.where(among(db, JOBS.c.name, names))
     return set(names).intersection(db.execute(query).scalars())
 
 
@@ -230,14 +227,9 @@ def versions(db: Connection, job_id: str) -> list[Record]:
 
 def specs(db: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
     """Return the specs of (job id, version) pairs."""
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    ids = sorted({job_id for job_id, _ in keys})
-    for part in slices(ids):
-        rows = db.execute(
-            select(VERSIONS.c.job_id, VERSIONS.c.version, VERSIONS.c.spec).where(VERSIONS.c.job_id.in_(part))
-        )
-        found.update({(row.job_id, row.version): row.spec for row in rows if (row.job_id, row.version) in keys})
-    return found
+    query = select(VERSIONS.c.job_id, VERSIONS.c.version, VERSIONS.c.spec)
+    rows = db.execute(query.where(among(db, VERSIONS.c.job_id, {job_id for job_id, _ in keys})))
+    return {(row.job_id, row.version): row.spec for row in rows if (row.job_id, row.version) in keys}
 
 
 def set_state(db: Connection, job_id: str, **values: Any) -> None:
@@ -301,10 +293,7 @@ def next_fires(db: Connection, limit: int, owner_id: int | None = None) -> list[
 
 def launch_facts(db: Connection, ids: Collection[str]) -> list[Record]:
     """Return id, name, owner_id, version, spec, paused, last_handled and active of living jobs, locked, by id."""
-    found: list[Record] = []
     columns = (JOBS.c.id, JOBS.c.name, JOBS.c.owner_id, JOBS.c.version, JOBS.c.spec, JOBS.c.paused)
     query = select(*columns, STATES.c.last_handled, STATES.c.active).join(STATES, STATES.c.job_id == JOBS.c.id)
-    query = query.order_by(JOBS.c.id).with_for_update(of=(JOBS, STATES))
-    for part in slices(sorted(set(ids))):
-        found.extend(db.execute(query.where(_LIVING, JOBS.c.id.in_(part))).all())
-    return found
+    wanted = query.where(_LIVING, among(db, JOBS.c.id, ids)).order_by(JOBS.c.id)
+    return list(db.execute(wanted.with_for_update(of=(JOBS, STATES))).all())

@@ -18,6 +18,9 @@ HOT: dict[str, Callable[[Connection], Any]] = {
     "a run at an instant": lambda db: executions.page(db, job_id="x"),
     "a job by its id or name": lambda db: jobs.find(db, "nobody"),
     "jobs by their ids": lambda db: jobs.by_ids(db, ["x"]),
+    "jobs that are due": lambda db: jobs.launch_facts(db, ["x"]),
+    "specs of runs": lambda db: jobs.specs(db, [("x", 1)]),
+    "runs by their ids": lambda db: executions.by_ids(db, [1]),
     "the next fires": lambda db: jobs.next_fires(db, 10),
     "jobs of an import": lambda db: jobs.by_source(db, "crontab:root"),
 }
@@ -42,5 +45,6 @@ async def test_hot_questions_use_an_index(database: Database, question: str) -> 
     steps = await database.read(plan)
 
     assert steps
-    walks = [step for step in steps if step.startswith("SCAN") and "ix_events_pending" not in step]
+    scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]  # given values
+    walks = [step for step in scans if "ix_events_pending" not in step]
     assert [step for step in walks if "ix_executions_active" not in step] == []
