@@ -19,7 +19,7 @@ from textual.timer import Timer
 from chronos_tui import keymap, messages, theme
 from chronos_tui.client import errors as client_errors
 from chronos_tui.screens.commands import CommandProvider, perform
-from chronos_tui.screens.desk import Desk, beside, local_zone
+from chronos_tui.screens.desk import Desk, beside, local_zone, while_here
 from chronos_tui.screens.frame import Frame
 from chronos_tui.screens.overview import OverviewScreen
 from chronos_tui.settings import Settings
@@ -104,7 +104,7 @@ class ChronosApp(App[None]):
         if not self.frames or self.desk.frozen:
             return
         top = self.frames[-1]
-        async with top.while_here():
+        async with while_here(top):
             try:
                 await top.read()
             except client_errors.ServerError as error:

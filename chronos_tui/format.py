@@ -39,6 +39,7 @@ STATES = {
     "cancelled": Look("⊗", "cancelled", "x", "skipped"),
     "skipped": Look("○", "skipped", "o", "skipped"),
     "missed": Look("◌", "missed", "o", "late"),
+    "suppressed": Look("○", "suppressed", "o", "skipped"),
     "scheduled": Look("○", "scheduled", "o", "muted"),
     "never": Look("·", "never ran", "-", "muted"),
 }

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -39,6 +40,11 @@ SUBSCRIBE_S = 5.0
 FAILURES = (ServerError, Unreachable, RedisError, OSError, TimeoutError, ValidationError)
 
 
+LogQueue = asyncio.Queue[LogMessage | None]
+QUEUED = 256
+"""Log messages that wait for one reader; what is beyond is read from the API, as any hole is."""
+
+
 class Lost(Exception):  # noqa: N818 - a state of the world, said as such
     """The feed ended; the message says why."""
 
@@ -54,7 +60,7 @@ class Feed:
         self._link = Link("connecting")
         self._pubsub: PubSub | None = None
         self._confirmed: dict[str, asyncio.Event] = {}
-        self._queues: dict[str, asyncio.Queue[LogMessage | None]] = {}
+        self._queues: dict[str, set[LogQueue]] = {}
         self._sequence = Sequence()
         self._heard_at = 0.0
         self._failures = 0
@@ -121,8 +127,9 @@ class Feed:
         finally:
             self._pubsub = self.session = None
             self._confirmed.clear()
-            for queue in self._queues.values():
-                queue.put_nowait(None)
+            for queue in chain.from_iterable(self._queues.values()):
+                if not queue.full():  # else its reader finds the hole
+                    queue.put_nowait(None)
             await self._give_back(session)
 
     async def _give_back(self, session: Session) -> None:
@@ -153,18 +160,26 @@ class Feed:
         await asyncio.wait_for(confirmed.wait(), SUBSCRIBE_S)
 
     @asynccontextmanager
-    async def hear(self, channel: str) -> AsyncIterator[asyncio.Queue[LogMessage | None]]:
-        """Give the log messages of a channel, once it is subscribed; None says that the connection was lost."""
-        queue: asyncio.Queue[LogMessage | None] = asyncio.Queue()
-        self._queues[channel] = queue
+    async def hear(self, channel: str) -> AsyncIterator[LogQueue]:
+        """Give the log messages of a channel, once it is subscribed; None says that the connection was lost.
+
+        A channel may have several readers; it is given back when the last one goes.
+        """
+        queue: LogQueue = asyncio.Queue(QUEUED)
+        readers = self._queues.setdefault(channel, set())
+        readers.add(queue)
         try:
             yield queue
         finally:
-            self._queues.pop(channel, None)
-            self._confirmed.pop(channel, None)
-            if self._pubsub is not None:
-                with suppress(*FAILURES):
-                    await self._pubsub.unsubscribe(channel)
+            readers.discard(queue)
+            if not readers and self._queues.pop(channel, None) is not None:
+                await self._unsubscribe(channel)
+
+    async def _unsubscribe(self, channel: str) -> None:
+        self._confirmed.pop(channel, None)
+        if self._pubsub is not None:
+            with suppress(*FAILURES):
+                await self._pubsub.unsubscribe(channel)
 
     async def _read(self, pubsub: PubSub) -> None:
         while True:
@@ -180,8 +195,9 @@ class Feed:
         message = parse_message(raw)
         self._heard_at = time.monotonic()
         if isinstance(message, LogMessage):
-            if (queue := self._queues.get(message.channel)) is not None:
-                queue.put_nowait(message)
+            for queue in self._queues.get(message.channel, ()):
+                if not queue.full():
+                    queue.put_nowait(message)
             return
         if message.channel in self._queues:
             return  # a log's heartbeat: its lines carry their own numbers

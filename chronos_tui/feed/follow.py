@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from chronos_tui.client.errors import ServerError, Unreachable
-from chronos_tui.feed.feed import FAILURES, Feed, Lost
+from chronos_tui.feed.feed import FAILURES, Feed, LogQueue, Lost
 from scheduler_daemon.contract import channels
 from scheduler_daemon.contract.events import LogMessage
 from scheduler_daemon.contract.executions import LogLine, LogPage
@@ -18,6 +18,7 @@ from scheduler_daemon.contract.executions import LogLine, LogPage
 FIRST_LINES = 2000
 """Read at the beginning, from the end of what there is."""
 PAGE_LINES = 1000
+SERVER_FAULT = 500
 QUIET_S = 2.0
 """After so long without a line the API is asked whether there is one, or the end."""
 
@@ -38,10 +39,15 @@ class LogFollower:
         self._next = 1
         self._open: LogLine | None = None
         """The last line, if the job has not ended it: it comes again when it has grown."""
-        self._queue: asyncio.Queue[LogMessage | None] = asyncio.Queue()
+        self._queue: LogQueue = asyncio.Queue()
+        self._heard_by = ""
+        """The session that hears the channel; after a lost connection there is another, or none yet."""
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Give batches until the run is over and all is read. Waits out a server that is away; raises ServerError."""
+        """Give batches until the run is over and all is read. Waits out a server that is away or fails.
+
+        Raises ServerError when it refuses, as for a run that is gone.
+        """
         async with self._feed.hear(channels.log(self._run)) as self._queue:
             await self._tune_in()
             first = await self._patiently(tail=FIRST_LINES)
@@ -76,22 +82,24 @@ class LogFollower:
 
     async def _hear(self) -> LogMessage | None:
         """Return the next live message, or None when it is time to read history."""
+        session = self._feed.session
+        if session is not None and session.id != self._heard_by and await self._tune_in():
+            return None  # what was said before anybody listened
         try:
-            message = await asyncio.wait_for(self._queue.get(), QUIET_S)
+            return await asyncio.wait_for(self._queue.get(), QUIET_S)
         except TimeoutError:
             return None
-        if message is None:
-            await self._tune_in()
-        return message
 
-    async def _tune_in(self) -> None:
-        """Have the session hear the channel. Without a session history alone is read, every QUIET_S."""
+    async def _tune_in(self) -> bool:
+        """Have the session hear the channel; False if it does not, and history alone is read, every QUIET_S."""
         session = self._feed.session
         if session is None:
-            return
+            return False
         with suppress(Lost, *FAILURES):
             heard = await self._feed.client.follow_log(self._run, session.id)
             await self._feed.subscribe(heard.channel)
+            self._heard_by = session.id
+        return self._heard_by == session.id
 
     async def _patiently(self, *, tail: int | None = None, after: int | None = None) -> LogPage:
         while True:
@@ -101,6 +109,6 @@ class LogFollower:
             except Unreachable:
                 await asyncio.sleep(QUIET_S / 4)
             except ServerError as error:
-                if error.status != 503:
+                if error.status < SERVER_FAULT:
                     raise
                 await asyncio.sleep(QUIET_S)

@@ -46,6 +46,8 @@ COMMANDS = (
     Command(("back",), "Close, or go back", "back"),
     Command(("quit", "q", "q!", "exit"), "Leave; jobs go on", "quit"),
 )
+MOST_DIGITS = 15
+"""Of a run's number; the API takes no longer one."""
 ROW_ACTIONS = {
     "run now": "run_job", "cancel": "cancel", "pause or resume": "pause", "edit": "edit", "clone": "clone",
     "delete": "delete", "open the log": "log", "why": "why", "copy the name": "copy", "filter": "filter",
@@ -78,7 +80,7 @@ def perform(app: App[Any], desk: Desk, text: str) -> None:
 def _with_argument(app: App[Any], desk: Desk, name: str, rest: str) -> None:
     screen = app.screen
     if name in {"run", "log"}:
-        if not rest.isdigit():
+        if not (rest.isascii() and rest.isdecimal() and len(rest) <= MOST_DIGITS):
             app.notify(f"{rest!r} is no number of a run", severity="warning", timeout=4, markup=False)
             return
         screen.post_message(OpenRun(int(rest)) if name == "run" else OpenLog(int(rest)))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from textual.css.query import NoMatches
+from textual.screen import Screen
 
 from chronos_tui.board import Board
 from chronos_tui.widgets.header import Connection
@@ -63,7 +67,23 @@ class Desk:
 
 def beside(node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str, exclusive: bool = True) -> None:
     """Do `work` beside everything else, until the node goes; if `exclusive`, a later one of the group replaces it."""
-    node.run_worker(cast("Any", work), group=group, exclusive=exclusive)  # mypy cannot solve Textual's type of work
+
+    async def working() -> None:
+        async with while_here(node):
+            await work()
+
+    node.run_worker(cast("Any", working), group=group, exclusive=exclusive)  # mypy cannot solve Textual's type of work
+
+
+@asynccontextmanager
+async def while_here(node: DOMNode) -> AsyncIterator[None]:
+    """Let work that waits for the server find its widgets gone: whoever left the screen does not miss it."""
+    try:
+        yield
+    except NoMatches:
+        screen_left = isinstance(node, Screen) and node not in node.app.screen_stack
+        if not screen_left and node.is_attached and node.app.is_running:
+            raise
 
 
 def local_zone(environ: Mapping[str, str]) -> tzinfo:

@@ -1,14 +1,12 @@
 """What all screens have: header, body, the line for commands and filters, footer; and how they ask and complain."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from chronos_tui import keymap
@@ -116,8 +114,7 @@ class Frame(Screen[None]):
         """Do `work` beside everything else; an error we expect is said. A later one of the group replaces it."""
 
         async def saying() -> None:
-            async with self.while_here():
-                await self.said(work())
+            await self.said(work(), quiet=True)
 
         beside(self, saying, group=group)
 
@@ -129,21 +126,15 @@ class Frame(Screen[None]):
 
         beside(self.app, saying, group="act", exclusive=False)
 
-    @asynccontextmanager
-    async def while_here(self) -> AsyncIterator[None]:
-        """Let work that waits for the server find its widgets gone: whoever left the screen does not miss it."""
-        try:
-            yield
-        except NoMatches:
-            if self.whole and self in self.app.screen_stack:
-                raise
+    async def said(self, work: Awaitable[Answer], done: str = "", *, quiet: bool = False) -> Answer | None:
+        """Wait for an answer of the server and return it; say `done`, or what went wrong and return None.
 
-    async def said(self, work: Awaitable[Answer], done: str = "") -> Answer | None:
-        """Wait for an answer of the server and return it; say `done`, or what went wrong and return None."""
+        A `quiet` one says nothing of a silence that the header tells of already.
+        """
         try:
             answer = await work
         except (ServerError, Unreachable) as error:
-            if not (isinstance(error, Unreachable) and self.desk.connection.kind == "stale"):
+            if not (quiet and isinstance(error, Unreachable) and self.desk.stale):
                 self.complain(error)
             return None
         if done:

@@ -153,7 +153,7 @@ class JobsScreen(RowVerbs):
             last = job.last.id if job.last else 0
             if job.active == 0 and self._pasts.get(job.id, (-1,))[0] == last:
                 continue
-            if (page := await self.said(self.desk.client.executions(job=job.id, limit=STRIP))) is None:
+            if (page := await self.said(self.desk.client.executions(job=job.id, limit=STRIP), quiet=True)) is None:
                 return
             past = past_of(page.items)
             self._pasts[job.id] = (last, past)
@@ -173,8 +173,11 @@ class JobsScreen(RowVerbs):
 
     def jobs_meant(self) -> Sequence[JobView]:
         jobs = self.desk.board.jobs
-        keys = self.table.marked or {self.table.cursor_key}
-        return [jobs[str(key)] for key in keys if str(key) in jobs]
+        marked = [jobs[str(key)] for key in self.table.marked if str(key) in jobs]
+        return sorted(marked, key=lambda job: job.name) or ([one] if (one := self.job_meant()) else [])
+
+    def job_meant(self) -> JobView | None:
+        return self.desk.board.jobs.get(str(self.table.cursor_key))
 
     @on(LineTable.Chosen)
     def _open(self, event: LineTable.Chosen) -> None:

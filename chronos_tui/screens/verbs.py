@@ -28,8 +28,12 @@ class RowVerbs(Frame):
     """A screen with jobs or runs to act on."""
 
     def jobs_meant(self) -> Sequence[JobView]:
-        """Return the jobs a verb is about."""
+        """Return the jobs a verb for several is about: those that are marked, else the one under the cursor."""
         return ()
+
+    def job_meant(self) -> JobView | None:
+        """Return the one job a verb for one is about, whatever is marked."""
+        return next(iter(self.jobs_meant()), None)
 
     @property
     def settled(self) -> bool:
@@ -53,12 +57,18 @@ class RowVerbs(Frame):
             await self._run_jobs([job])
 
     async def _run_jobs(self, jobs: Sequence[JobView]) -> None:
+        if len(jobs) > 1 and not await self.app.push_screen_wait(Confirm(f"Run {len(jobs)} jobs now?")):
+            return
+        asked = []
         for job in jobs:
-            asked = self.desk.client.run_job(job.id, key=secrets.token_hex(16))
-            run = await self.said(asked)
+            run = await self.said(self.desk.client.run_job(job.id, key=secrets.token_hex(16)))
             if run is not None:
                 self.desk.board.learn_run(run)
-                self.tell(f"{printable(job.name)}: run {run.id} asked for")
+                asked.append(run)
+        if len(asked) == 1:
+            self.tell(f"{printable(asked[0].job)}: run {asked[0].id} asked for")
+        elif asked:
+            self.tell(f"{len(asked)} runs asked for")
 
     def action_pause(self) -> None:
         if jobs := self._some():
@@ -66,13 +76,16 @@ class RowVerbs(Frame):
 
     async def _pause(self, jobs: Sequence[JobView]) -> None:
         client = self.desk.client
-        paused = not all(job.paused for job in jobs)
+        pausing = not all(job.paused for job in jobs)
+        done = []
         for job in jobs:
-            changed = await self.said(client.pause_job(job.id) if paused else client.resume_job(job.id))
+            changed = await self.said(client.pause_job(job.id) if pausing else client.resume_job(job.id))
             if changed is not None:
                 self.desk.board.learn_job(changed)
-        words = printable(jobs[0].name) if len(jobs) == 1 else f"{len(jobs)} jobs"
-        self.tell(f"{words} {'paused: what comes due is skipped' if paused else 'goes on'}")
+                done.append(changed)
+        if done:
+            words = printable(done[0].name) if len(done) == 1 else f"{len(done)} jobs"
+            self.tell(f"{words}: {'paused, what comes due is skipped' if pausing else 'no longer paused'}")
 
     def action_cancel(self) -> None:
         run = self.run_meant()
@@ -92,14 +105,18 @@ class RowVerbs(Frame):
         if not runs:
             self.tell("Nothing is running here")
             return
-        one = runs[0]
-        what = f"run {one.id} of {one.job}" if len(runs) == 1 else f"{len(runs)} runs"
+        what = f"run {runs[0].id} of {printable(runs[0].job)}" if len(runs) == 1 else f"{len(runs)} runs"
         detail = "It and everything it started get TERM, and after the grace KILL."
-        if await self.app.push_screen_wait(Confirm(f"Cancel {what}?", detail)):
-            for run in runs:
-                changed = await self.said(self.desk.client.cancel(run.id), f"{what}: stopping")
-                if changed is not None:
-                    self.desk.board.learn_run(changed)
+        if not await self.app.push_screen_wait(Confirm(f"Cancel {what}?", detail)):
+            return
+        stopping = 0
+        for run in runs:
+            changed = await self.said(self.desk.client.cancel(run.id))
+            if changed is not None:
+                self.desk.board.learn_run(changed)
+                stopping += 1
+        if stopping:
+            self.tell(f"{what}: stopping" if stopping == len(runs) else f"{stopping} of {what}: stopping")
 
     def action_log(self) -> None:
         run = self.run_meant()
@@ -172,11 +189,13 @@ class RowVerbs(Frame):
         self.tell(f"Copied {words}")
 
     def _some(self, *, one: bool = False) -> Sequence[JobView]:
-        jobs = self.jobs_meant()
+        """Return the jobs, or the one job, to act on now; where there is none, say why."""
+        found = self.job_meant() if one else None
+        jobs = ([found] if found else []) if one else self.jobs_meant()
         if not self.settled:
             self.tell("The filter was still at work; nothing was done")
             return ()
         if not jobs or not self.desk.ready:
             self.tell("There is no job under the cursor")
             return ()
-        return jobs[:1] if one else jobs
+        return jobs

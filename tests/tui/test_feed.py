@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from statistics import median
 from typing import Literal
 
 import pytest
@@ -112,3 +115,55 @@ async def test_a_new_connection_reads_a_snapshot_and_hears_what_follows(shared_d
         hearing.cancel()
 
     assert ear.snapshots > before
+
+
+@asynccontextmanager
+async def hearing(handle: DaemonHandle) -> AsyncIterator[tuple[Feed, Ear]]:
+    """A feed that is live."""
+    ear = Ear()
+    async with LiveClient(load(str(handle.state), None, {"HOME": "/"}).server) as client:
+        feed = Feed(client, ear)
+        running = asyncio.create_task(feed.run())
+        await ear.until("live", 1)
+        yield feed, ear
+        running.cancel()
+
+
+async def lateness(feed: Feed, run: int, lines: int) -> list[float]:
+    """Return how many seconds after they were read by the daemon the next lines of a run arrive."""
+    late: list[float] = []
+    async for batch in LogFollower(feed, run).batches():
+        now = datetime.now(UTC)
+        late += [(now - line.at).total_seconds() for line in batch.lines]
+        if len(late) >= lines:
+            break
+    return late
+
+
+async def test_a_log_is_heard_at_once_again_after_a_lost_connection(shared_daemon: DaemonHandle) -> None:
+    shared_daemon.chronos("job", "add", "steady-talker", "--", "for n in $(seq 1 90); do echo $n; sleep 0.1; done")
+
+    async with hearing(shared_daemon) as (feed, ear):
+        run = await feed.client.run_job("steady-talker")
+        following = asyncio.create_task(lateness(feed, run.id, 60))
+        await asyncio.sleep(0.5)
+        feed.reconnect()
+        await ear.until("live", 2)
+        late = await following
+        await feed.client.cancel(run.id)
+
+    assert median(late[-30:]) < 0.5
+
+
+async def test_two_may_follow_one_log_and_the_one_that_stays_hears_on(shared_daemon: DaemonHandle) -> None:
+    shared_daemon.chronos("job", "add", "heard-twice", "--", "for n in $(seq 1 90); do echo $n; sleep 0.1; done")
+
+    async with hearing(shared_daemon) as (feed, _):
+        run = await feed.client.run_job("heard-twice")
+        stays = asyncio.create_task(lateness(feed, run.id, 50))
+        await asyncio.sleep(0.3)
+        await lateness(feed, run.id, 5)
+        late = await stays
+        await feed.client.cancel(run.id)
+
+    assert median(late[-30:]) < 0.5
