@@ -50,6 +50,8 @@ class Rule(BaseModel, frozen=True, extra="forbid"):
     """An RRULE of RFC 5545 that repeats the one date, or range of dates, in `days`."""
     without: Annotated[tuple[date, ...], Field(max_length=1000)] = ()
     """First days of repetitions that are left out."""
+    imported: bool = False
+    """It came from an ICS file; the next import into this calendar replaces it."""
 
 
 class Blackout(BaseModel, frozen=True, extra="forbid"):

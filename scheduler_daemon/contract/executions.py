@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 
 class State(StrEnum):
-    """Where a run is in its life. The last seven are final."""
+    """Where a run is in its life. The last eight are final."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -18,6 +18,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     MISSED = "missed"
+    SUPPRESSED = "suppressed"
     BLOCKED = "blocked"
     UNKNOWN = "unknown"
 
@@ -42,6 +43,8 @@ class Outcome(StrEnum):
     OVERLAP = "overlap"
     PAUSED = "paused"
     MISFIRE = "misfire"
+    CALENDAR = "calendar"
+    BLACKOUT = "blackout"
     SUPERSEDED = "superseded"
     DELETED = "deleted"
     LOST = "lost"

@@ -203,6 +203,15 @@ class ClockNote(BaseModel, frozen=True):
     """What happens, in local times."""
 
 
+class PassedOver(BaseModel, frozen=True):
+    """An instant at which the schedule would fire, did not a calendar or a blackout say otherwise."""
+
+    at: datetime
+    reason: str
+    moved_to: datetime | None = None
+    """Where it fires instead; None if it does not."""
+
+
 class SchedulePreview(BaseModel, frozen=True):
     """What a schedule means: its words, its next fires in UTC, and what to be careful of."""
 
@@ -213,6 +222,8 @@ class SchedulePreview(BaseModel, frozen=True):
     """The expressions as we write them, when another dialect was asked about."""
     clock_changes: tuple[ClockNote, ...] = ()
     """Those of the coming year that touch a fire."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """What calendars and blackouts move or suppress up to the last of `fires`, or in a year where there are none."""
 
 
 class SchedulePreviewRequest(BaseModel, frozen=True, extra="forbid"):

@@ -211,6 +211,25 @@ class Timetable:
             yield found
             found = self._next(found.at, fires_only=False)
 
+    def passed_over(self, after: datetime, until: datetime) -> Iterator[Occasion]:
+        """Yield what becomes of the candidates with `after` < candidate <= `until` that do not fire where they are.
+
+        A moved one is a fire with `moved_from`, unless a blackout suppresses it there.
+        """
+        for candidate in self._base.fires(after, until):
+            t = _second(candidate)
+            day = self._days.day_of(t)
+            fate = self._days.fate(day)
+            if fate.suppressed:
+                yield Occasion(t, Why.CALENDAR, fate.reason)
+                continue
+            at = self._moved_to(t, day, fate) if fate.move else t
+            cover = self._cover(at)
+            if cover:
+                yield Occasion(t, Why.BLACKOUT, f"blackout {cover.called}")
+            elif fate.move:
+                yield Occasion(at, None, fate.reason, t)
+
     def moved_away(self, at: datetime) -> Occasion | None:
         """Return where a candidate at `at` is moved to and why, as a fire with `moved_from`; None if it is not."""
         t = _second(at)

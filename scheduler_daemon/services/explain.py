@@ -12,13 +12,16 @@ from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
-from scheduler_daemon.domain import schedule as schedules
+from scheduler_daemon.domain.calendar_days import Calendar
+from scheduler_daemon.domain.jitter import jitter
+from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
+from scheduler_daemon.services import calendars, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import views
 from scheduler_daemon.storage import executions, jobs, people
 
 _MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
 _FAR = timedelta(days=4 * 366)
 
 
@@ -26,23 +29,29 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
     """Explain one instant of a job; without one, its next fire. Raises NotFound."""
     row = job_services.get(db, actor, ref)
     if at is None:
-        return _explain_next(row, now)
+        return _explain_next(db, row, now)
     spec, saved_at = _spec_at(db, row, at)
-    reasons = [*_version_reason(row, spec, at), *_rule_reasons(spec.schedule)]
+    times = timetable(spec.schedule, row.id, _calendars_at(db, spec.schedule, at, now))
+    reasons = [
+        *_version_reason(row, spec, at),
+        *_rule_reasons(spec.schedule),
+        *_way_here(times, spec.schedule, row.id, at),
+    ]
     ran = executions.at_instant(db, row.id, at)
     if ran is not None:
         view = views.execution_view(ran)
         return Explanation(
             job=row.name, at=at, verdict=_told(view), reasons=(*reasons, *_run_reasons(view)), execution=view
         )
-    verdict, more = _without_record(db, row, spec.schedule, saved_at, at, now)
+    verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now)
     return Explanation(job=row.name, at=at, verdict=verdict, reasons=(*reasons, *more))
 
 
-def _explain_next(row: Any, now: datetime) -> Explanation:
+def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
     schedule = views.spec_of(row).schedule
-    reasons = _rule_reasons(schedule)
-    upcoming = schedules.compile_schedule(schedule, row.id).next_fire(now)
+    times = calendars.times_of(db, schedule, row.id)
+    upcoming = times.next_fire(now)
+    reasons = [*_rule_reasons(schedule), *(_way_here(times, schedule, row.id, upcoming) if upcoming else ())]
     if row.paused:
         verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
     elif upcoming is None:
@@ -50,6 +59,23 @@ def _explain_next(row: Any, now: datetime) -> Explanation:
     else:
         verdict = f"will run at {_both(upcoming, schedule.zone)}"
     return Explanation(job=row.name, at=upcoming or now, verdict=verdict, reasons=tuple(reasons))
+
+
+def _calendars_at(db: Connection, schedule: Schedule, at: datetime, now: datetime) -> dict[str, Calendar]:
+    return calendars.known_at(db, schedule, at) if at <= now else calendars.known(db, [schedule])
+
+
+def _way_here(times: Times, schedule: Schedule, job_id: str, at: datetime) -> list[str]:
+    """Tell what a calendar and jitter make of a fire at `at`; nothing where there is none."""
+    found = []
+    if isinstance(times, Timetable):
+        occasion = times.next_occasion(at - _SECOND)
+        if occasion and instant(occasion.at) == at and occasion.moved_from is not None:
+            found.append(f"moved here from {_both(instant(occasion.moved_from), schedule.zone)} by a calendar")
+    if schedule.jitter_s and not at.microsecond and times.next_fire(at - _SECOND) == at:
+        delay = jitter(job_id, at, timedelta(seconds=schedule.jitter_s), times.next_fire(at))
+        found.append(f"jitter +{delay.total_seconds():g} s: its process starts so much later")
+    return found
 
 
 def _spec_at(db: Connection, row: Any, at: datetime) -> tuple[JobSpec, datetime]:
@@ -89,6 +115,7 @@ def _told(view: ExecutionView) -> str:
     told = {
         State.SKIPPED: f"did not run: {view.reason}",
         State.MISSED: f"did not run: {view.reason}",
+        State.SUPPRESSED: f"did not run: {view.reason}",
         State.QUEUED: "waits to be started",
         State.STARTING: "is being started",
         State.RUNNING: "is running",
@@ -98,11 +125,11 @@ def _told(view: ExecutionView) -> str:
 
 
 def _without_record(
-    db: Connection, row: Any, schedule: Schedule, saved_at: datetime, at: datetime, now: datetime
+    db: Connection, row: Any, schedule: Schedule, times: Times, saved_at: datetime, at: datetime, now: datetime
 ) -> tuple[str, list[str]]:
-    compiled = schedules.compile_schedule(schedule, row.id)
-    if compiled.next_fire(at - _MICROSECOND) != at:
-        return "the schedule does not fire at this instant", _neighbours(compiled, schedule.zone, at)
+    if times.next_fire(at - _MICROSECOND) != at:
+        passed_over = _passed_over(times, schedule, at, now)
+        return passed_over or "the schedule does not fire at this instant", _neighbours(times, schedule.zone, at)
     if at > now:
         if row.paused:
             return "will not run while the job is paused", []
@@ -118,7 +145,19 @@ def _without_record(
     return "did not run, and the record does not say why: the fires were more than are recorded after an outage", []
 
 
-def _neighbours(compiled: schedules.CompiledSchedule, zone: str, at: datetime) -> list[str]:
+def _passed_over(times: Times, schedule: Schedule, at: datetime, now: datetime) -> str:
+    """Say why a calendar or a blackout keeps a fire from this instant; "" if none does."""
+    if not isinstance(times, Timetable) or at.microsecond:
+        return ""
+    if away := times.moved_away(at):
+        return f"does not fire at this instant: moved to {_both(instant(away.at), schedule.zone)} by {away.reason}"
+    occasion = times.next_occasion(at - _SECOND)
+    if occasion is None or instant(occasion.at) != at:
+        return ""
+    return f"{'did' if at <= now else 'will'} not run: suppressed by {occasion.reason}"
+
+
+def _neighbours(compiled: Times, zone: str, at: datetime) -> list[str]:
     found = []
     before = _fire_before(compiled, at)
     after = compiled.next_fire(at)
@@ -128,7 +167,7 @@ def _neighbours(compiled: schedules.CompiledSchedule, zone: str, at: datetime) -
     return found
 
 
-def _fire_before(compiled: schedules.CompiledSchedule, at: datetime) -> datetime | None:
+def _fire_before(compiled: Times, at: datetime) -> datetime | None:
     """Return the last fire not later than `at`, if there is one in the four years before."""
     window = timedelta(minutes=1)
     while window < _FAR:

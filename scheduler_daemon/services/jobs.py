@@ -11,10 +11,10 @@ from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec, JobVers
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
-from scheduler_daemon.domain import schedule as schedules
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
-from scheduler_daemon.services import record, views
+from scheduler_daemon.domain.occasions import Times, timetable
+from scheduler_daemon.services import calendars, record, views
 from scheduler_daemon.storage import jobs
 
 _SECOND = timedelta(seconds=1)
@@ -47,12 +47,13 @@ def create_many(
     for request in requests:
         access.require_account(actor, request.spec.user)
     _refuse_taken_names(db, [request.spec.name for request in requests])
+    ready = calendars.known(db, [request.spec.schedule for request in requests], hold=True)
     ids: list[str] = []
     rows, states, versions = [], [], []
     for request in requests:
         job_id = new_id()
         spec = _anchored(request.spec, now)
-        upcoming = first_fire(spec.schedule, job_id, now, lenient=request.paused)
+        upcoming = first_fire(timetable(spec.schedule, job_id, ready), spec.schedule, now, lenient=request.paused)
         kept = spec.model_dump(mode="json")
         rows.append(
             {
@@ -101,8 +102,9 @@ def _save(
     kept = spec.model_dump(mode="json")
     if kept == row.spec:
         return views.job_view(row)
-    rescheduled = kept["schedule"] != row.spec["schedule"]
-    upcoming = first_fire(spec.schedule, row.id, now, lenient=lenient or row.paused or not rescheduled)
+    rescheduled = spec.schedule != views.spec_of(row).schedule
+    times = calendars.times_of(db, spec.schedule, row.id, hold=True)
+    upcoming = first_fire(times, spec.schedule, now, lenient=lenient or row.paused or not rescheduled)
     version = row.version + 1
     if not jobs.save(db, row.id, row.version, {"version": version, "name": spec.name, "spec": kept, "updated_at": now}):
         raise Conflict(f"{row.name!r} was changed by someone else at this moment; read it again")
@@ -127,7 +129,8 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
     access.require(actor, Verb.EDIT, row.owner_id)
     if row.paused == paused:
         return views.job_view(row)
-    upcoming = first_fire(views.spec_of(row).schedule, row.id, now, lenient=paused)
+    schedule = views.spec_of(row).schedule
+    upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused)
     jobs.save(db, row.id, row.version, {"paused": paused, "updated_at": now})
     jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
     verb = "pause" if paused else "resume"
@@ -161,13 +164,13 @@ def history(db: Connection, actor: Actor, ref: str) -> list[JobVersion]:
     ]
 
 
-def first_fire(schedule: Schedule, job_id: str, now: datetime, *, lenient: bool = False) -> datetime | None:
+def first_fire(times: Times, schedule: Schedule, now: datetime, *, lenient: bool = False) -> datetime | None:
     """Return the next fire. Raises BadSchedule where there are expressions and none will ever fire, unless lenient."""
-    compiled = schedules.compile_schedule(schedule, job_id)
-    upcoming = compiled.next_fire(now)
-    if upcoming is None and schedule.expressions and not compiled.is_reboot and not lenient:
+    upcoming = times.next_fire(now)
+    if upcoming is None and schedule.expressions and not times.is_reboot and not lenient:
+        kept_back = " with its calendars and blackouts" if schedule.calendars or schedule.blackouts else ""
         raise BadSchedule(
-            f"{' | '.join(schedule.expressions)!r} never fires after {now:%Y-%m-%d %H:%M:%S} UTC; "
+            f"{' | '.join(schedule.expressions)!r} never fires after {now:%Y-%m-%d %H:%M:%S} UTC{kept_back}; "
             "give a schedule with a coming fire, or save the job paused",
             expression=schedule.expressions[0],
         )

@@ -136,6 +136,30 @@ class ExecutionRow(Row, table=True):
     policy: dict[str, Any] = Field(sa_type=Json)
 
 
+class CalendarRow(Row, table=True):
+    """What a calendar now says. Jobs name it in their specs."""
+
+    __tablename__ = "calendars"
+    name: str = Field(primary_key=True, max_length=64)
+    version: int
+    spec: dict[str, Any] = Field(sa_type=Json)
+    owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class CalendarVersionRow(Row, table=True):
+    """An immutable saved calendar; it outlives the calendar, for it explains the past."""
+
+    __tablename__ = "calendar_versions"
+    name: str = Field(primary_key=True, max_length=64)
+    version: int = Field(primary_key=True)
+    spec: dict[str, Any] = Field(sa_type=Json)
+    author: str = Field(max_length=64)
+    message: str = Field(max_length=400)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
 class EventRow(Row, table=True):
     """What happened, written with the change itself. `pending` until the relay has projected it to Redis."""
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
+from sqlalchemy import Connection
 
 from scheduler_daemon.api.deps import Ask, Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.explain import Explanation
@@ -17,6 +18,7 @@ from scheduler_daemon.contract.jobs import (
     SchedulePreviewRequest,
 )
 from scheduler_daemon.contract.pages import Page
+from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import Series
 from scheduler_daemon.domain.errors import Invalid, Unavailable
 from scheduler_daemon.domain.filters import parse_filter
@@ -90,11 +92,14 @@ async def job_fires(
     ask: Asked, job: str, count: Annotated[int, Query(ge=1, le=1000)] = 10, after: str | None = None
 ) -> SchedulePreview:
     """List the next fires of a job."""
-    view = await ask.read(lambda db, actor: job_services.show(db, actor, job))
-    request = SchedulePreviewRequest(
-        schedule=view.spec.schedule, after=instant(after, "after"), count=count, job_id=view.id
-    )
-    return schedules.preview(request, ask.context.now())
+    now, moment = ask.context.now(), instant(after, "after")
+
+    def read(db: Connection, actor: Actor) -> SchedulePreview:
+        view = job_services.show(db, actor, job)
+        request = SchedulePreviewRequest(schedule=view.spec.schedule, after=moment, count=count, job_id=view.id)
+        return schedules.preview(db, request, now)
+
+    return await ask.read(read)
 
 
 @router.get("/jobs/{job:path}/explain")

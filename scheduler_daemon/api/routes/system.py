@@ -58,7 +58,8 @@ async def whoami(ask: Asked) -> Actor:
 @router.post("/v1/schedules/preview")
 async def preview(ask: Asked, request: SchedulePreviewRequest) -> SchedulePreview:
     """Say what a schedule means and when it fires next."""
-    return schedules.preview(request, ask.context.now())
+    now = ask.context.now()
+    return await ask.read(lambda db, _actor: schedules.preview(db, request, now))
 
 
 @router.get("/v1/events")
