@@ -1,7 +1,7 @@
 """Lateness and CPU of many `/bin/true` started at once: a serial posix_spawn loop beside the launcher, in one run.
 
 `python -m benchmarks.spawn [jobs] [rounds]`. A start counts when its process exists: for the loop when posix_spawn
-returns, for the launcher by `started_at`. CPU is of the whole machine without idle, so run it on a quiet one.
+returns, for the launcher by `started_at`. CPU is of the loop with its jobs, and of client, launcher, spawners and jobs.
 """
 
 from __future__ import annotations
@@ -14,34 +14,54 @@ import tempfile
 import time
 from pathlib import Path
 
+from scheduler_daemon.launcher import kernel
 from scheduler_daemon.runners.process import Ended, LaunchRequest, ProcessRunner, Started
 
-Round = tuple[list[float], float, float]
-"""Lateness of each start, time until all had ended, CPU of the machine; all in seconds."""
+Cpu = dict[str, float]
+"""CPU seconds by who spent them."""
+Round = tuple[list[float], float, Cpu]
+"""Lateness of each start and time until all had ended, in seconds; and who worked how long."""
 
 
-def busy_seconds() -> float:
-    """CPU seconds the machine has spent, idle and waiting left out."""
-    words = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:]
-    user, nice, system, _idle, _wait, irq, softirq = map(int, words[:7])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+def own_and_jobs(pid: int | None) -> tuple[float, float]:
+    """Return the CPU seconds of a process (None: there is none) and of the children it has waited for."""
+    if pid is None:
+        return 0.0, 0.0
+    words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    user, system, children_user, children_system = (int(word) / os.sysconf("SC_CLK_TCK") for word in words[11:15])
+    return user + system, children_user + children_system
+
+
+def spent_by(launcher: int | None) -> Cpu:
+    """Return what we, a launcher, its spawners and their jobs have spent so far."""
+    spawners = [one.pid for one in kernel.processes().values() if one.parent == launcher and one.session == launcher]
+    spent = [own_and_jobs(pid) for pid in spawners]
+    return {
+        "client": time.process_time(),
+        "launcher": own_and_jobs(launcher)[0],
+        "spawners": sum(own for own, _ in spent),
+        "jobs": sum(jobs for _, jobs in spent),
+    }
 
 
 def serial(jobs: int) -> Round:
     """Start the jobs one after another, as a scheduler with one spawner does, and wait for them."""
-    busy, due = busy_seconds(), time.time()
+    before, due = os.times(), time.time()
     late = []
     for _ in range(jobs):
         os.posix_spawn("/bin/true", ["true"], {}, setsid=True)
         late.append(time.time() - due)
     for _ in range(jobs):
         os.wait()
-    return late, time.time() - due, busy_seconds() - busy
+    after = os.times()
+    own = after.user + after.system - before.user - before.system
+    children = after.children_user + after.children_system - before.children_user - before.children_system
+    return late, time.time() - due, {"loop": own, "jobs": children}
 
 
 async def through_launcher(runner: ProcessRunner, spool: Path, first: int, jobs: int) -> Round:
     """Hand the jobs to a launcher in one batch and wait for their ends; then let it have their folders back."""
-    busy, due = busy_seconds(), time.time()
+    before, due = spent_by(runner.launcher_pid), time.time()
     numbers = range(first, first + jobs)
     await runner.launch([LaunchRequest(number, ("/bin/true",), {"PATH": "/bin"}, "/") for number in numbers])
     late, ended = [], 0
@@ -52,11 +72,11 @@ async def through_launcher(runner: ProcessRunner, spool: Path, first: int, jobs:
             ended += 1
         if ended == jobs:
             break
-    took, spent = time.time() - due, busy_seconds() - busy
+    took, after = time.time() - due, spent_by(runner.launcher_pid)
     await runner.forget(numbers)
     while any((spool / str(number)).exists() for number in numbers):
         await asyncio.sleep(0.05)
-    return late, took, spent
+    return late, took, {who: after[who] - before[who] for who in after}
 
 
 def show(name: str, rows: list[Round], jobs: int) -> tuple[float, float]:
@@ -65,8 +85,10 @@ def show(name: str, rows: list[Round], jobs: int) -> tuple[float, float]:
     p50 = statistics.median(row[49] for row in cut) * 1e3
     p99 = statistics.median(row[98] for row in cut) * 1e3
     all_ended = statistics.median(took for _, took, _ in rows) * 1e3
-    cpu = statistics.median(spent for _, _, spent in rows) / jobs * 1e3
+    cpu = statistics.median(sum(spent.values()) for _, _, spent in rows) / jobs * 1e3
     print(f"{name:22} late p50 {p50:7.1f}  p99 {p99:7.1f} ms   all ended {all_ended:7.1f} ms   CPU {cpu:5.2f} ms/job")
+    shares = {who: statistics.median(spent[who] for _, _, spent in rows) / jobs * 1e3 for who in rows[0][2]}
+    print(f"{'':22} CPU of " + ", ".join(f"{who} {share:.2f}" for who, share in shares.items()))
     return p99, cpu
 
 
