@@ -76,11 +76,31 @@ def compile_schedule(schedule: Schedule, job_id: str = "") -> CompiledSchedule:
     Raises BadSchedule for an expression that cannot be read, Invalid for an unknown zone. An expression that can be
     read but matches no date compiles, so that what was imported can be kept; `check_schedule` refuses it.
     """
-    zone(schedule.zone)
-    found = [rule_of(expression, schedule, job_id) for expression in schedule.expressions]
+    expressions = schedule.expressions
+    seed = job_id if any("H" in expression for expression in expressions) else ""
+    origin = schedule.anchor or schedule.start
+    return _compiled(
+        expressions, schedule.zone, schedule.gap, schedule.overlap, origin, schedule.start, schedule.end, seed
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _compiled(
+    expressions: tuple[str, ...],
+    zone_key: str,
+    gap: Gap,
+    overlap: Overlap,
+    origin: datetime | None,
+    start: datetime | None,
+    end: datetime | None,
+    seed: str,
+) -> CompiledSchedule:
+    """Compile what the arguments say; jobs that say the same share it."""
+    zone(zone_key)
+    found = [_rule(expression, zone_key, gap, overlap, origin, seed) for expression in expressions]
     rules = tuple(rule for rule in found if rule is not None)
-    first = _second(schedule.start - _TICK) + 1 if schedule.start else -NEVER
-    last = _second(schedule.end) if schedule.end else LAST_LOCAL
+    first = _second(start - _TICK) + 1 if start else -NEVER
+    last = _second(end) if end else LAST_LOCAL
     return CompiledSchedule(rules, first=first, last=min(last, LAST_LOCAL), is_reboot=None in found)
 
 
@@ -123,23 +143,25 @@ def rule_of(expression: str, schedule: Schedule, job_id: str = "") -> Rule | Non
 
     Raises BadSchedule for an expression that cannot be read, Invalid for an unknown zone.
     """
+    origin = schedule.anchor or schedule.start
+    return _rule(expression, schedule.zone, schedule.gap, schedule.overlap, origin, job_id)
+
+
+def _rule(
+    expression: str, zone_key: str, gap: Gap, overlap: Overlap, origin: datetime | None, seed: str
+) -> Rule | None:
     kind, text = sort_out(expression)
     if kind is Kind.REBOOT:
         return None
     if kind is Kind.EVERY:
-        return EverySoOften(read_duration(expression, text), _anchor(schedule))
+        return EverySoOften(read_duration(expression, text), _second(origin) if origin else 0)
     if kind is Kind.AT:
-        return read_instant(expression, text, zone(schedule.zone))
+        return read_instant(expression, text, zone(zone_key))
     if kind is Kind.CALENDAR:
-        return _on_the_calendar(text, schedule.zone)
+        return _on_the_calendar(text, zone_key)
     if kind is Kind.RECURRENCE:
-        return _recurring(text, schedule.zone, _anchor(schedule) if schedule.anchor or schedule.start else None)
-    return _on_the_wall_clock(text, job_id if "H" in text else "", schedule.zone, schedule.gap, schedule.overlap)
-
-
-def _anchor(schedule: Schedule) -> int:
-    origin = schedule.anchor or schedule.start
-    return _second(origin) if origin else 0
+        return _recurring(text, zone_key, _second(origin) if origin else None)
+    return _on_the_wall_clock(text, seed if "H" in text else "", zone_key, gap, overlap)
 
 
 @lru_cache(maxsize=16_384)

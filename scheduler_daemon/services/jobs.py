@@ -1,5 +1,6 @@
 """Jobs: make, see, change, pause, delete. Every save is a version; nothing before an edit ever runs because of it."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +17,10 @@ from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFo
 from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import calendars, record, views
 from scheduler_daemon.storage import jobs
+from scheduler_daemon.storage.types import Written, as_json
 
 _SECOND = timedelta(seconds=1)
+_EVERY = re.compile(r"\s*@every", re.IGNORECASE)
 
 
 def get(db: Connection, actor: Actor, ref: str, *, lock: bool = False) -> Any:
@@ -54,7 +57,7 @@ def create_many(
         job_id = new_id()
         spec = _anchored(request.spec, now)
         upcoming = first_fire(timetable(spec.schedule, job_id, ready), spec.schedule, now, lenient=request.paused)
-        kept = spec.model_dump(mode="json")
+        kept = as_json(spec)  # once for both its places
         rows.append(
             {
                 "id": job_id,
@@ -192,7 +195,7 @@ def _patched(spec: dict[str, Any], changes: dict[str, Any]) -> JobSpec:
 def _anchored(spec: JobSpec, now: datetime) -> JobSpec:
     """Give `@every` the instant it counts from, once and for all."""
     schedule = spec.schedule
-    if schedule.anchor or not any(text.strip().lower().startswith("@every") for text in schedule.expressions):
+    if schedule.anchor or not any("@" in text and _EVERY.match(text) for text in schedule.expressions):
         return spec
     anchor = schedule.start or now.replace(microsecond=0)
     return spec.model_copy(update={"schedule": schedule.model_copy(update={"anchor": anchor})})
@@ -208,7 +211,7 @@ def _refuse_taken_names(db: Connection, names: Sequence[str]) -> None:
 
 
 def _version(
-    job_id: str, version: int, spec: dict[str, Any], actor: Actor, message: str, now: datetime
+    job_id: str, version: int, spec: dict[str, Any] | Written, actor: Actor, message: str, now: datetime
 ) -> dict[str, Any]:
     return {
         "job_id": job_id,

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
     Dialect,
@@ -115,7 +116,8 @@ class InsertNew:
 
 def _conversion(element: ColumnElement[Any], dialect: Dialect) -> Convert | None:
     """Return how values for a column or parameter are converted to what the driver takes."""
-    return element.type.dialect_impl(dialect).bind_processor(dialect)
+    kind = element.type.dialect_impl(dialect)
+    return to_json if isinstance(kind, JSON) else kind.bind_processor(dialect)  # SQLAlchemy calls it through two more
 
 
 def _converted(rows: Iterable[Values], key: str, convert: Convert | None) -> list[Any]:

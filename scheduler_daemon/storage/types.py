@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pydantic_core
+from pydantic import BaseModel
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -18,6 +19,14 @@ class Written(str):
     """A value that is JSON text already."""
 
     __slots__ = ()
+
+
+def as_json(model: BaseModel) -> Written:
+    """Return a model as a column of JSON keeps it, written once however many columns keep it."""
+    try:
+        return Written(model.model_dump_json())
+    except pydantic_core.PydanticSerializationError:  # as below
+        return Written(to_json(model.model_dump(mode="json")))
 
 
 def to_json(value: Any) -> str:
