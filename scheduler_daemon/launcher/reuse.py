@@ -16,8 +16,9 @@ from pathlib import Path
 
 from scheduler_daemon.launcher import spool
 
-FREE = ".free"
-"""The folder below the spool where emptied ones wait."""
+FREE = ".free-"
+"""How the names of those begin that wait in the spool. To move one there from another folder would be dearer, and all
+spawners would wait for each other: the kernel lets one such move at a time into a file system."""
 _MOST = 512
 """Folders kept by one spawner."""
 _KNOWN = {"stdout", "stderr", "stdin", spool.RECORD}
@@ -26,9 +27,10 @@ _LONGEST_RECORD = 64 * 1024
 
 
 def clear(spool_path: str) -> None:
-    """Remove what an earlier launcher kept, and make the place."""
-    shutil.rmtree(f"{spool_path}/{FREE}", ignore_errors=True)
-    Path(spool_path, FREE).mkdir(mode=0o700, exist_ok=True)
+    """Remove what an earlier launcher kept."""
+    for name in os.listdir(spool_path):  # noqa: PTH208
+        if name.startswith(FREE):
+            shutil.rmtree(f"{spool_path}/{name}", ignore_errors=True)
 
 
 class Folders:
@@ -55,7 +57,7 @@ class Folders:
         path = spool.folder(self._spool, run)
         if len(self._free) < _MOST and _emptied(path):
             self._made += 1
-            place = f"{self._spool}/{FREE}/{os.getpid()}-{self._made}"
+            place = f"{self._spool}/{FREE}{os.getpid()}-{self._made}"
             with contextlib.suppress(OSError):
                 os.rename(path, place)  # noqa: PTH104
                 self._free.append(place)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from scheduler_daemon.launcher import reuse
 from tests.launcher.bench import Bench, shell
 
 
 def free_folders(bench: Bench) -> int:
-    return len(list((bench.state / "spool" / ".free").iterdir()))
+    return len(list((bench.state / "spool").glob(f"{reuse.FREE}*")))
 
 
 async def test_a_forgotten_folder_serves_the_next_run_empty(bench: Bench) -> None:
@@ -32,3 +35,18 @@ async def test_a_folder_a_left_process_can_write_to_is_not_used_again(bench: Ben
 
     assert free == 0
     assert all(bench.out(run) == b"" for run in range(2, 10))
+
+
+async def test_free_folders_of_an_earlier_launcher_are_removed(open_bench: Callable[..., Bench]) -> None:
+    async with open_bench() as first:
+        await first.run(shell(1, "true"))
+        await first.runner.forget([1])
+        await first.until(lambda: free_folders(first) == 1)
+        await first.runner.shut_down_if_idle()
+        kept = free_folders(first)
+
+    async with open_bench() as second:
+        left = free_folders(second)
+
+    assert kept == 1
+    assert left == 0
