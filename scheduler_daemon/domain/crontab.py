@@ -7,8 +7,9 @@ with the entries, is left to the importer; names are made by `crontab_names`, wr
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -221,8 +222,10 @@ class _Reader:
         if not command.strip():
             raise _Refused("there is no command before the first `%`")
         warnings += self.doubts_about(rest, command, stdin)
-        job = CrontabJob(schedule, command, user, self.zone, stdin, tuple(self.env.items()), self.shell)
-        return self.named(replace(job, never_fires=never_fires(schedule))), warnings
+        name, key = self.known_by(user, command, stdin)
+        env = tuple(self.env.items())
+        never = never_fires(schedule)
+        return CrontabJob(schedule, command, user, self.zone, stdin, env, self.shell, name, key, never), warnings
 
     def account(self, rest: str) -> tuple[str, str]:
         user = _FIRST_WORD.findall(rest)[0] if rest else ""
@@ -245,19 +248,19 @@ class _Reader:
             found.append("an unescaped `%` ends the command, and the rest is its input; write `\\%` for a percent sign")
         return found
 
-    def named(self, job: CrontabJob) -> CrontabJob:
-        """Give an entry its name and key. The first of a name has it plain; those after add a part of their key."""
-        digest = sha256("\0".join((job.user, job.command, job.stdin or "")).encode()).hexdigest()[:16]
+    def known_by(self, user: str, command: str, stdin: str | None) -> tuple[str, str]:
+        """Return an entry's name and key. The first of a name has it plain; those after add a part of their key."""
+        digest = sha256("\0".join((user, command, stdin or "")).encode()).hexdigest()[:16]
         self.keys[digest] += 1
         nth = self.keys[digest]
-        name = plain = name_of(job.command)
+        name = plain = name_of(command)
         if name in self.names:
             name = f"{plain}-{digest[:6]}"
         while name in self.names:
             name = f"{plain}-{digest[:6]}-{nth}"
             nth += 1
         self.names.add(name)
-        return replace(job, name=name, key=digest if self.keys[digest] == 1 else f"{digest}-{self.keys[digest]}")
+        return name, digest if self.keys[digest] == 1 else f"{digest}-{self.keys[digest]}"
 
 
 def split_percent(text: str) -> tuple[str, str | None]:
@@ -265,6 +268,8 @@ def split_percent(text: str) -> tuple[str, str | None]:
 
     The input is None without a `%`; otherwise each further `%` is a newline, and cron adds a last one.
     """
+    if "%" not in text:
+        return text, None
     place = 0
     while place < len(text) and text[place] != "%":
         place += 2 if text[place] == "\\" else 1
@@ -305,14 +310,15 @@ def _split_schedule(content: str) -> tuple[str, str]:
     return schedule, content[match.end() :].lstrip(" \t")
 
 
-def _cautions(schedule: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _cautions(schedule: str) -> tuple[str, ...]:
     try:
         found = schedule_warnings(Schedule(expressions=(schedule,)))
     except (BadSchedule, ValueError) as error:
         raise _Refused(error.message if isinstance(error, BadSchedule) else "the schedule is too long") from None
     if not schedule.startswith("@") and any(_EXTENSION.search(day) for day in _beyond_names(schedule)):
         found.append(f"`{schedule}` uses L, W, #, ? or H, which cron does not know; they are taken as extensions")
-    return found
+    return tuple(found)
 
 
 def _beyond_names(schedule: str) -> list[str]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import yaml
@@ -97,25 +98,24 @@ class _Plan:
 
     def line(self, line: CrontabLine) -> ImportLine:
         """Plan one line and say what becomes of it."""
-        told = ImportLine(
+        action = Action.REFUSED if line.kind is LineKind.ERROR else Action.NOTED
+        name, reason = None, line.reason
+        if line.job is not None:
+            try:
+                action, name = self._job(line.job)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                action, reason = Action.REFUSED, f"{where} {first['msg'].removeprefix('Value error, ')}"
+        return ImportLine(
             number=line.number,
             kind=line.kind,
             text=line.text.encode("utf-8", "replace").decode(),
-            action=Action.REFUSED if line.kind is LineKind.ERROR else Action.NOTED,
+            action=action,
+            job=name,
             warnings=line.warnings,
-            reason=line.reason,
+            reason=reason,
         )
-        if line.job is None:
-            return told
-        try:
-            action, name = self._job(line.job)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            return told.model_copy(
-                update={"action": Action.REFUSED, "reason": f"{where} {first['msg'].removeprefix('Value error, ')}"}
-            )
-        return told.model_copy(update={"action": action, "job": name})
 
     def _job(self, job: CrontabJob) -> tuple[Action, str]:
         self.seen.add(job.key)
@@ -147,11 +147,16 @@ class _Plan:
         return name
 
 
+@lru_cache(maxsize=4096)
+def _schedule(expression: str, zone: str) -> Schedule:
+    return Schedule(expressions=(expression,), zone=zone)
+
+
 def _spec(job: CrontabJob, name: str, account: str) -> JobSpec:
     return JobSpec(
         name=name,
         command=job.command,
-        schedule=Schedule(expressions=(job.schedule,), zone=job.zone),
+        schedule=_schedule(job.schedule, job.zone),
         shell=job.shell,
         stdin=job.stdin,
         env=dict(job.env),
