@@ -35,7 +35,7 @@ class Adoption:
         self._look_at = 0.0
 
     def lived(self, ticks: int) -> float:
-        """Return the seconds since a start time in clock ticks, counted from the tick's end: no timeout strikes early."""
+        """Return the seconds since a start time in clock ticks, from the tick's end: no timeout strikes early."""
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / _TICKS_PER_SECOND)
 
     def take(self, job: Job, ours: frozenset[int]) -> Message | None:

@@ -26,6 +26,7 @@ _SignalSet = ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))
 _libc = ctypes.CDLL(None, use_errno=True)
 _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
+_INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("lllll")
 
 
 class Ending(NamedTuple):
@@ -82,10 +83,10 @@ def peek_ended_child() -> Ending | None:
         return _take_ended_child()
     if _libc.syscall(_WAITID, 0, 0, _info, _PEEK, _usage) != 0:
         return None
-    _signo, _errno, how, _pad, pid, _uid, status = struct.unpack_from("iiiiiIi", _info.raw)
+    _signo, _errno, how, _pad, pid, _uid, status = _INFO.unpack_from(_info)
     if pid == 0:
         return None
-    user_s, user_us, system_s, system_us, max_rss_kib = struct.unpack_from("lllll", _usage.raw)
+    user_s, user_us, system_s, system_us, max_rss_kib = _USAGE.unpack_from(_usage)
     code, number = (status, None) if how == os.CLD_EXITED else (None, status)
     return Ending(pid, code, number, (user_s + system_s) * 1_000_000 + user_us + system_us, max_rss_kib * 1024)
 

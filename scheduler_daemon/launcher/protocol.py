@@ -30,6 +30,7 @@ class BadMessage(Exception):  # noqa: N818 - named as what the peer is told
 
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
+_load = json.JSONDecoder().raw_decode
 
 
 def encode(message: Message) -> bytes:
@@ -45,9 +46,12 @@ def announce(event: str, record: bytes) -> bytes:
 def decode(line: bytes) -> Message:
     """Return the object of one line. Raises BadMessage if it is not a JSON object."""
     try:
-        message = json.loads(line)
+        text = line.decode().strip()
+        message, end = _load(text)
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"not JSON: {error}") from None
+    if end != len(text):
+        raise BadMessage(f"not JSON: something follows at character {end}")
     if not isinstance(message, dict):
         raise BadMessage("not a JSON object")
     return message

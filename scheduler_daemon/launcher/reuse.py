@@ -75,10 +75,8 @@ def _emptied(path: str) -> bool:
             return False
         if "stdin" in names:
             Path(path, "stdin").unlink()
-        if spool.RECORD in names:
-            spool.close(path)
-            if os.stat(f"{path}/{spool.RECORD}").st_size > _LONGEST_RECORD:  # noqa: PTH116
-                Path(path, spool.RECORD).unlink()
+        if spool.RECORD in names and spool.close(path) > _LONGEST_RECORD:
+            Path(path, spool.RECORD).unlink()
     except OSError:
         return False
     return True

@@ -38,18 +38,20 @@ def save_text(path: str, name: str, text: bytes) -> None:
     _append(path, b"%s %s" % (name.encode(), text))
 
 
-def close(path: str) -> None:
-    """Let what is in the record count no more: the folder is to be another run's."""
-    _append(path, _CLOSED)
+def close(path: str) -> int:
+    """Let what is in the record count no more: the folder is to be another run's. Return its size in bytes."""
+    return _append(path, _CLOSED)
 
 
-def _append(path: str, line: bytes) -> None:
+def _append(path: str, line: bytes) -> int:
     descriptor = os.open(f"{path}/{RECORD}", _FLAGS, 0o600)
     try:
         written = os.write(descriptor, line)
+        size = os.lseek(descriptor, 0, os.SEEK_CUR)
         if written != len(line):
-            os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR) - written)
+            os.ftruncate(descriptor, size - written)
             raise OSError(errno.ENOSPC, "only a part could be written", f"{path}/{RECORD}")
+        return size
     finally:
         os.close(descriptor)
 
