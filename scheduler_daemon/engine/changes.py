@@ -60,14 +60,14 @@ class Told:
         if len(known) + len(saved) > JOBS_KNOWN:
             known = self._known = {row.id: known[row.id] for row in moves if row.id in known}
         known.update({row.id: (row.revision, _speller(row)) for row in saved})
-        return [known[row.id][1].spell(row.whole_revision, views.job_moves(row)) for row in moves]
+        return [known[row.id][1].spell(row.whole_revision, views.job_moves(row, views.as_instant)) for row in moves]
 
 
 def _moved(db: Connection, ids: set[str], known: Mapping[str, tuple[int, JobSpeller]]) -> tuple[list[Any], list[Any]]:
     """Return where jobs stand, and the whole rows of those that are not known as they are saved now."""
     moves = job_states.moves(db, ids)
     changed = [row.id for row in moves if row.id not in known or known[row.id][0] != row.saved]
-    return moves, jobs.by_ids(db, changed)
+    return moves, jobs.by_ids(db, changed) if changed else []
 
 
 def _newest(rows: Sequence[Any]) -> list[Any]:

@@ -27,10 +27,10 @@ from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 4000
-"""Events looked at together: the more, the more of them only tell what a later one tells anew."""
-PAUSE_EACH, PAUSE_MOST = 0.001, 0.25
-"""Seconds of rest after a batch, for each event in it, and at most: of what changes often, only the newest is shown."""
+FEW, MANY = 50, 4000
+"""Events shown at once, as they come; and looked at together where there are more, to show only where things stand."""
+REST_EACH, REST = 0.001, 0.25
+"""Seconds of rest after a few events, for each of them, and before many: what changes often has changed again then."""
 RETRY = 1.0
 """Seconds between tries while Redis does not answer."""
 FAILURES = (LiveError, RedisError, OSError, TimeoutError)
@@ -100,9 +100,9 @@ class Relay:
             self._checked = True
         self.trouble = ""
 
-    async def step(self) -> int:
+    async def step(self, most: int = MANY) -> int:
         """Project the oldest waiting events; return how many there were."""
-        rows = await self._database.read(lambda db: events.pending(db, BATCH))
+        rows = await self._database.read(lambda db: events.pending(db, most))
         if not rows:
             return 0
         changes = await self._told.changes(rows)
@@ -161,9 +161,7 @@ class Relay:
                 await self.connect()
                 while True:
                     self._news.clear()
-                    while shown := await self.step():
-                        await asyncio.sleep(min(PAUSE_MOST, PAUSE_EACH * shown))
-                        await self._starts.calm()
+                    await self._catch_up()
                     await self._idle()
                     await self._starts.calm()
             except ChronosError as error:
@@ -175,6 +173,14 @@ class Relay:
                 self.trouble = str(error) or type(error).__name__
                 self._checked = False
                 await asyncio.sleep(RETRY)
+
+    async def _catch_up(self) -> None:
+        shown = await self.step(FEW)
+        while shown >= FEW:
+            await asyncio.sleep(REST)
+            await self._starts.calm()
+            shown = await self.step()
+        await asyncio.sleep(REST_EACH * shown)
 
     async def _idle(self) -> None:
         try:

@@ -36,15 +36,14 @@ def words(text: str) -> list[str]:
 
 
 def instant_ms(value: Any) -> int | None:
-    """Read an instant of a document, ISO text with an offset or integer ms, as ms since 1970."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, (int, float)):
-        return int(value)
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        raise ValueError(f"an instant without a zone: {value!r}")
-    return round(moment.timestamp() * 1000)
+    """Read an instant, ISO text with an offset, a datetime or integer ms, as ms since 1970."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"an instant without a zone: {value!r}")
+        return round(value.timestamp() * 1000)
+    return None if value is None or isinstance(value, bool) else int(value)
 
 
 def job_index(doc: Mapping[str, Any], channels: Sequence[str]) -> dict[str, Any]:

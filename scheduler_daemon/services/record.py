@@ -53,7 +53,7 @@ def executions_changed(
                 "subject": str(row.id),
                 "version": row.version,
                 "owner_id": names[row.job_id][1],
-                "doc": views.execution_document(row, names[row.job_id][0]),
+                "doc": views.execution_json(row, names[row.job_id][0]),
             }
             for row in rows
         ],

@@ -1,16 +1,18 @@
 """Turn rows into what everyone reads: documents (plain, fast, for events and Redis) and contract models."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import pydantic_core
+from pydantic_core import PydanticSerializationError, to_json
 
 from scheduler_daemon.contract.executions import ExecutionView
 from scheduler_daemon.contract.jobs import JobSpec, JobView
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.schedule_words import words
+from scheduler_daemon.storage.types import Written
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -25,7 +27,12 @@ def duration_ms(start: datetime | None, end: datetime | None) -> int | None:
     return max(0, (end - start) // _MILLISECOND) if start and end else None
 
 
-def execution_document(row: Any, job: str) -> dict[str, Any]:
+def as_instant(instant: datetime | None) -> datetime | None:
+    """Return the instant itself, for who writes JSON: `to_json` writes one in UTC as `iso` does, and much faster."""
+    return instant
+
+
+def execution_document(row: Any, job: str, instant: Callable[[datetime | None], Any] = iso) -> dict[str, Any]:
     """Return a run as JSON-ready values: the same fields as ExecutionView, without the cost of validating."""
     return {
         "id": row.id,
@@ -36,10 +43,10 @@ def execution_document(row: Any, job: str) -> dict[str, Any]:
         "state": row.state,
         "outcome": row.outcome,
         "reason": row.reason,
-        "fire_at": iso(row.fire_at),
-        "queued_at": iso(row.queued_at),
-        "started_at": iso(row.started_at),
-        "ended_at": iso(row.ended_at),
+        "fire_at": instant(row.fire_at),
+        "queued_at": instant(row.queued_at),
+        "started_at": instant(row.started_at),
+        "ended_at": instant(row.ended_at),
         "duration_ms": duration_ms(row.started_at, row.ended_at),
         "attempt": row.attempt,
         "exit_code": row.exit_code,
@@ -50,6 +57,14 @@ def execution_document(row: Any, job: str) -> dict[str, Any]:
         "policy": row.policy,
         "usage": {"cpu_ms": row.cpu_ms, "max_rss_bytes": row.max_rss_bytes, "output_bytes": row.output_bytes},
     }
+
+
+def execution_json(row: Any, job: str) -> Any:
+    """Return the same as JSON for a column of it; as values where only the slow writer can write them."""
+    try:
+        return Written(to_json(execution_document(row, job, as_instant)).decode())
+    except PydanticSerializationError:
+        return execution_document(row, job)
 
 
 def execution_view(row: Any) -> ExecutionView:
@@ -80,12 +95,12 @@ def job_saved(row: Any) -> dict[str, Any]:
     }
 
 
-def job_moves(row: Any) -> dict[str, Any]:
+def job_moves(row: Any, instant: Callable[[datetime | None], Any] = iso) -> dict[str, Any]:
     """Return what of a job's document changes with each run."""
     return {
         "revision": row.whole_revision,
-        "next_fire_at": None if row.paused else iso(row.next_fire_at),
-        "last": _last(row),
+        "next_fire_at": None if row.paused else instant(row.next_fire_at),
+        "last": _last(row, instant),
         "active": row.active,
     }
 
@@ -100,15 +115,15 @@ def job_documents(rows: Iterable[Any]) -> list[dict[str, Any]]:
     return [job_document(row) for row in rows]
 
 
-def _last(row: Any) -> dict[str, Any] | None:
+def _last(row: Any, instant: Callable[[datetime | None], Any]) -> dict[str, Any] | None:
     if row.last_id is None:
         return None
     return {
         "id": row.last_id,
         "state": row.last_state,
         "outcome": row.last_outcome,
-        "fire_at": iso(row.last_fire_at),
-        "ended_at": iso(row.last_ended_at),
+        "fire_at": instant(row.last_fire_at),
+        "ended_at": instant(row.last_ended_at),
         "duration_ms": row.last_duration_ms,
     }
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from scheduler_daemon.storage.jobs import JOBS, STATES, slices
+from scheduler_daemon.storage.bulk import among
+from scheduler_daemon.storage.jobs import JOBS, STATES
 
 _MOVES = (
     select(
@@ -23,7 +24,4 @@ _MOVES = (
 
 def moves(db: Connection, ids: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
     """Return where the living jobs among `ids` stand, in no order; `saved` rises whenever somebody saves one."""
-    found: list[Row[*tuple[Any, ...]]] = []
-    for part in slices(list(ids)):
-        found.extend(db.execute(_MOVES.where(JOBS.c.id.in_(part))))
-    return found
+    return list(db.execute(_MOVES.where(among(db, JOBS.c.id, ids))).all())
