@@ -4,10 +4,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from scheduler_daemon.contract.schedule import Misfire
-from scheduler_daemon.domain.schedule import CompiledSchedule
+from scheduler_daemon.domain.occasions import Occasion, Times, Timetable
 
 ON_TIME: Final = timedelta(seconds=10)
 """A fire no later than this is on time: a busy tick or a quick restart is no misfire."""
@@ -28,7 +29,7 @@ class Owed:
 
 
 def owed(
-    compiled: CompiledSchedule,
+    compiled: Times,
     last_handled: datetime,
     now: datetime,
     *,
@@ -57,7 +58,25 @@ def owed(
     return Owed(run=(*caught_up, *punctual), missed=missed, dropped=dropped)
 
 
-def _latest(compiled: CompiledSchedule, after: datetime, now: datetime, bound: int) -> tuple[list[datetime], int]:
+def suppressed(times: Times, last_handled: datetime, now: datetime, bound: int = 1000) -> tuple[Occasion, ...]:
+    """Return what calendars and blackouts suppress with `last_handled` < instant <= `now`, of a great many the latest.
+
+    At most `bound`, and only those among the latest COUNTED_AT_MOST instants that would have been fires.
+    """
+    if not isinstance(times, Timetable):
+        return ()
+    found: deque[Occasion] = deque(maxlen=bound)
+    for since in _ever_earlier(last_handled, now):
+        all_since = list(islice(times.occasions(since, now), COUNTED_AT_MOST))
+        if found and len(all_since) == COUNTED_AT_MOST:
+            break
+        found = deque((occasion for occasion in all_since if occasion.why), maxlen=bound)
+        if len(found) == bound:
+            break
+    return tuple(found)
+
+
+def _latest(compiled: Times, after: datetime, now: datetime, bound: int) -> tuple[list[datetime], int]:
     """Return the latest `bound` fires in (after, now] and how many came before them."""
     due = deque[datetime](maxlen=bound)
     seen = 0
@@ -69,7 +88,7 @@ def _latest(compiled: CompiledSchedule, after: datetime, now: datetime, bound: i
     return _backwards(compiled, after, now, bound), COUNTED_AT_MOST
 
 
-def _backwards(compiled: CompiledSchedule, after: datetime, now: datetime, bound: int) -> list[datetime]:
+def _backwards(compiled: Times, after: datetime, now: datetime, bound: int) -> list[datetime]:
     """Return the latest `bound` of a great many fires, without walking through all of them."""
     for since in _ever_earlier(after, now):
         due = deque(compiled.fires(since, until=now), maxlen=bound)

@@ -53,6 +53,11 @@ class Occasion(NamedTuple):
     moved_from: int | None = None
     """The candidate that a calendar moved here."""
 
+    @property
+    def instant(self) -> datetime:
+        """Its instant in UTC."""
+        return instant(self.at)
+
 
 class Fate(NamedTuple):
     """What becomes of the candidates of a day."""

@@ -22,7 +22,7 @@ class Starts:
 
     def add(self, ids: Collection[int], delay: float = 0) -> None:
         """These are being started, in `delay` seconds."""
-        if delay > 0 and len(ids) + len(self._waiting) < BURST:
+        if delay > LONGEST or (delay > 0 and len(ids) + len(self._waiting) < BURST):
             self._waiting.update(ids)
             asyncio.get_running_loop().call_later(delay, self._begin, ids)
         else:

@@ -9,13 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.schedule import Misfire, Schedule
+from scheduler_daemon.domain.calendar_days import Calendar
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.domain.misfire import owed
-from scheduler_daemon.domain.schedule import CompiledSchedule, compile_schedule
+from scheduler_daemon.domain.misfire import owed, suppressed
+from scheduler_daemon.domain.occasions import Times, Timetable, timetable
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.services import calendars
 from scheduler_daemon.services.runs import Due
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
@@ -38,7 +42,7 @@ class Entry:
 
     __slots__ = ("compiled", "concurrency", "fires_at", "handled", "misfire", "misfire_grace_ms", "version")
 
-    def __init__(self, row: Any, compiled: CompiledSchedule) -> None:
+    def __init__(self, row: Any, compiled: Times) -> None:
         self.compiled = compiled
         self.version: int = row.version
         self.concurrency = Concurrency(row.spec["concurrency"])
@@ -86,34 +90,45 @@ class Ticker:
 
     async def load(self) -> None:
         """Read every job."""
-        rows = await self._database.read(lambda db: list(jobs.living(db)))
+        rows, ready = await self._database.read(lambda db: _with_calendars(db, list(jobs.living(db))))
         self._entries.clear()
         self._heap.clear()
         self._punctual.clear()
-        self._take(rows)
+        self._take(rows, ready)
 
     async def refresh(self, ids: Iterable[str]) -> None:
         """Read these jobs anew: they were made, changed, paused or deleted."""
         wanted = list(ids)
         async with self._reading:  # who reads later takes later, so that an older reading never wins
-            rows = await self._database.read(lambda db: jobs.by_ids(db, wanted))
+            rows, ready = await self._database.read(lambda db: _with_calendars(db, jobs.by_ids(db, wanted)))
             for job_id in wanted:
                 self._entries.pop(job_id, None)
-            self._take(rows)
+            self._take(rows, ready)
         self._changed.set()
 
-    def _take(self, rows: Iterable[Any]) -> None:
+    def _take(self, rows: Iterable[Any], ready: Mapping[str, Calendar]) -> None:
         for row in rows:
             if row.paused or not row.spec["schedule"]["expressions"]:
                 continue
             try:
-                compiled = compile_schedule(Schedule.model_validate(row.spec["schedule"]), row.id)
+                compiled = timetable(Schedule.model_validate(row.spec["schedule"]), row.id, ready)
             except (ChronosError, ValueError):  # an older version or another tzdata accepted it
                 log.exception("job %s (%s) has a schedule that cannot be read; it will not fire", row.id, row.name)
                 continue
             entry = Entry(row, compiled)
             self._entries[row.id] = entry
-            self._push(row.id, entry, compiled.next_fire(entry.handled))
+            if isinstance(compiled, Timetable):
+                self._push_occasion(row.id, entry, compiled)
+            else:
+                self._push(row.id, entry, compiled.next_fire(entry.handled))
+
+    def _push_occasion(self, job_id: str, entry: Entry, times: Timetable) -> None:
+        """Come back for the next fire, or for an instant before it that is suppressed, which is recorded too."""
+        occasion = times.next_occasion(entry.handled)
+        if occasion is not None and occasion.why:
+            self._look_at(job_id, entry, occasion.instant)
+        else:
+            self._push(job_id, entry, occasion.instant if occasion else None)
 
     def _push(self, job_id: str, entry: Entry, upcoming: datetime | None) -> None:
         entry.fires_at = upcoming.timestamp() if upcoming else None
@@ -178,7 +193,11 @@ class Ticker:
                 self._look_at(due.job_id, entry, due.handled)
                 continue
             entry.handled = due.handled
-            if self._entries.get(due.job_id) is entry:
+            if self._entries.get(due.job_id) is not entry:
+                continue
+            if isinstance(entry.compiled, Timetable):
+                self._push_occasion(due.job_id, entry, entry.compiled)
+            else:
                 self._push(due.job_id, entry, due.upcoming)
 
     def _look_at(self, job_id: str, entry: Entry, moment: datetime) -> None:
@@ -205,9 +224,12 @@ class Ticker:
         upcoming = entry.compiled.next_fire(handled)
         late = tuple(fire for fire in found.run if now - fire > self._on_time)
         punctual = found.run[len(late) :]
+        off = suppressed(entry.compiled, entry.handled, now)
 
         def due(run: tuple[datetime, ...], missed: tuple[datetime, ...], trigger: Trigger) -> Due:
-            return Due(job_id, entry.version, entry.concurrency, run, missed, trigger, handled, upcoming)
+            return Due(
+                job_id, entry.version, entry.concurrency, run, missed, trigger, handled, upcoming, suppressed=off
+            )
 
         if not late:
             return [due(punctual, found.missed, Trigger.SCHEDULE)]
@@ -216,7 +238,11 @@ class Ticker:
             return [caught_up]
         # The two may be written in two transactions: the first must not move the cursor past what the second records.
         caught_up = replace(caught_up, handled=late[-1], upcoming=punctual[0])
-        return [caught_up, due(punctual, (), Trigger.SCHEDULE)]
+        on_time = due(punctual, (), Trigger.SCHEDULE)
+        return [
+            replace(caught_up, suppressed=tuple(each for each in off if each.instant <= late[-1])),
+            replace(on_time, suppressed=tuple(each for each in off if each.instant > late[-1])),
+        ]
 
     async def reboot(self) -> None:
         """Run the jobs that ask to be run once after the machine has booted."""
@@ -261,6 +287,12 @@ class Ticker:
                     pass
             else:
                 await asyncio.sleep(0)
+
+
+def _with_calendars(db: Connection, rows: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Calendar]]:
+    """Return jobs, and the calendars that they obey."""
+    obeying = [row.spec["schedule"] for row in rows if row.spec["schedule"].get("calendars")]
+    return rows, calendars.known(db, map(Schedule.model_validate, obeying))
 
 
 def _due_ahead(job_id: str, entry: Entry) -> Due:

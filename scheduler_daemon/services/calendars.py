@@ -1,5 +1,6 @@
 """Calendars: make, see, change, delete, import. Everyone may use and see one; its owner and admins may change it."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -27,6 +28,8 @@ from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import record
 from scheduler_daemon.storage import calendars
 
+log = logging.getLogger(__name__)
+
 _EPOCH = date(1970, 1, 1)
 _NAMED = 10
 """Jobs named in a refusal at most."""
@@ -53,7 +56,13 @@ def times_of(db: Connection, schedule: Schedule, job_id: str, *, hold: bool = Fa
 
 
 def _ready(specs: Mapping[str, dict[str, Any]]) -> dict[str, Calendar]:
-    return {name: _calendar(name, pydantic_core.to_json(spec)) for name, spec in specs.items()}
+    found = {}
+    for name, spec in specs.items():
+        try:
+            found[name] = _calendar(name, pydantic_core.to_json(spec))
+        except (ChronosError, ValueError):  # another version of us, or of the holidays, could read it
+            log.exception("calendar %s cannot be read; the jobs that obey it do not fire", name)
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -74,8 +83,7 @@ def show(db: Connection, actor: Actor, name: str) -> CalendarView:
 
 def days(db: Connection, name: str, year: int) -> CalendarDays:
     """Return the days of a year that a calendar leaves out. Raises NotFound."""
-    row = _get(db, name)
-    return _days(_ready({name: row.spec})[name], year)
+    return _days(_calendar(name, pydantic_core.to_json(_get(db, name).spec)), year)
 
 
 def try_days(spec: CalendarSpec, year: int) -> CalendarDays:
@@ -118,18 +126,19 @@ def put(
 
 
 def _move_jobs(db: Connection, name: str, now: datetime) -> tuple[str, ...]:
-    """Note when the jobs that obey a calendar fire next, and tell of it; return their ids."""
+    """Let the jobs that obey a calendar go on from now, as after an edit, and tell of it; return their ids."""
     rows = calendars.jobs_obeying(db, name)
     schedules = {row.id: Schedule.model_validate(row.spec["schedule"]) for row in rows}
     ready = known(db, schedules.values())
-    fires: list[tuple[str, datetime | None]] = []
+    moves: list[tuple[str, datetime, datetime | None]] = []
     for row in rows:
+        handled = max(row.last_handled, now)
         try:
-            upcoming = timetable(schedules[row.id], row.id, ready).next_fire(max(row.last_handled, now))
+            upcoming = timetable(schedules[row.id], row.id, ready).next_fire(handled)
         except ChronosError:  # kept from another version or another tzdata; the clock leaves it out too
             upcoming = None
-        fires.append((row.id, upcoming))
-    calendars.set_next_fires(db, fires)
+        moves.append((row.id, handled, upcoming))
+    calendars.move_jobs(db, moves)
     record.jobs_changed(db, "calendar", [(row.id, row.whole_revision + 1, row.owner_id, row.name) for row in rows], now)
     return tuple(row.id for row in rows)
 

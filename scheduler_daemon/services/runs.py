@@ -1,7 +1,7 @@
 """Runs: record what fires, start what may start, note how it ended, cancel what someone wants stopped."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -12,12 +12,15 @@ from sqlalchemy import Connection
 from scheduler_daemon.contract.executions import ExecutionView, Outcome, State, Trigger
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
-from scheduler_daemon.domain.errors import Conflict, NotFound
+from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
+from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Admission, Report, admit, verdict
+from scheduler_daemon.domain.occasions import Occasion, Why
+from scheduler_daemon.services import calendars, record, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import record, views
 from scheduler_daemon.storage import executions, jobs
 
 DAEMON = "chronosd"
@@ -57,6 +60,8 @@ class Due:
     upcoming: datetime | None
     ahead: bool = False
     """Its one instant is still to come."""
+    suppressed: tuple[Occasion, ...] = ()
+    """Instants at which a calendar or a blackout let nothing start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
             continue
         moves.append(due)
         rows.extend(_lost(due, instant, now, holder) for instant in due.missed if instant > job.last_handled)
+        rows.extend(_suppressed(due, each, now, holder) for each in due.suppressed if each.instant > job.last_handled)
         for instant in due.run:
             if instant <= job.last_handled:
                 continue
@@ -127,13 +133,30 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     added = Counter(row.job_id for row in won if row.ended_at is None)
     jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
     record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
-    ahead = {due.job_id for due in moves if due.ahead}
+    not_before = dict(moment for due in moves for moment in _not_before(due, facts[due.job_id].spec))
     starts = [
-        Start(row.id, row.job_id, facts[row.job_id].spec, row.fire_at if row.job_id in ahead else None)
+        Start(row.id, row.job_id, facts[row.job_id].spec, not_before.get((row.job_id, row.fire_at)))
         for row in won
         if row.state is State.STARTING
     ]
     return Fired(starts, stale, undecided)
+
+
+def _not_before(due: Due, spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, datetime], datetime]]:
+    """Yield for the instants of a due, by (job id, instant), when their starts are to be held until."""
+    window = _jitter_window(spec) if due.trigger in _TIMED else None
+    if window or due.ahead:
+        for instant, following in zip(due.run, (*due.run[1:], due.upcoming), strict=True):
+            delay = jitter(due.job_id, instant, window, following) if window else timedelta(0)
+            yield (due.job_id, instant), instant + delay
+
+
+_TIMED = frozenset({Trigger.SCHEDULE, Trigger.CATCH_UP})
+
+
+def _jitter_window(spec: Mapping[str, Any]) -> timedelta | None:
+    seconds = spec["schedule"].get("jitter_s")
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def _move(due: Due, added: int) -> dict[str, Any]:
@@ -179,6 +202,15 @@ def _lost(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[st
         "state": State.MISSED,
         "outcome": Outcome.MISFIRE,
         "reason": reason,
+        "ended_at": now,
+    }
+
+
+def _suppressed(due: Due, occasion: Occasion, now: datetime, holder: Holder) -> dict[str, Any]:
+    return _row(due, occasion.instant, now, holder) | {
+        "state": State.SUPPRESSED,
+        "outcome": Outcome.CALENDAR if occasion.why is Why.CALENDAR else Outcome.BLACKOUT,
+        "reason": f"suppressed by {occasion.reason}",
         "ended_at": now,
     }
 
@@ -235,12 +267,28 @@ def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list
     """Return how runs were to be started that a node claimed (None: whichever), in case they never were."""
     rows = [row for row in executions.by_ids(db, ids) if node in {None, row.fence.partition(".")[0]}]
     ahead = {row.id: row.fire_at for row in rows if row.trigger == Trigger.SCHEDULE and row.fire_at > row.queued_at}
-    return [replace(start, not_before=ahead.get(start.execution_id)) for start in _starts(db, rows)]
+    starts = _starts(db, rows)
+    return [replace(start, not_before=start.not_before or ahead.get(start.execution_id)) for start in starts]
 
 
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
-    return [Start(row.id, row.job_id, specs[row.job_id, row.job_version]) for row in rows]
+    starts = ((row, specs[row.job_id, row.job_version]) for row in rows)
+    return [Start(row.id, row.job_id, spec, _jittered(db, row, spec)) for row, spec in starts]
+
+
+def _jittered(db: Connection, row: Any, spec: Mapping[str, Any]) -> datetime | None:
+    """Return until when jitter holds the start of a run; None where there is none."""
+    window = _jitter_window(spec)
+    if window is None or row.trigger not in _TIMED:
+        return None
+    try:
+        times = calendars.times_of(db, Schedule.model_validate(spec["schedule"]), row.job_id)
+        following = times.next_fire(row.fire_at)
+    except ChronosError:  # an older version of the job, which obeys what is there no longer
+        following = None
+    held: datetime = row.fire_at + jitter(row.job_id, row.fire_at, window, following)
+    return held
 
 
 def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> None:

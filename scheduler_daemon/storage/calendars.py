@@ -101,11 +101,21 @@ def jobs_obeying(db: Connection, name: str) -> list[Record]:
 _MOVE = (
     update(STATES)
     .where(STATES.c.job_id == bindparam("b_job_id"))
-    .values(next_fire_at=bindparam("b_next_fire_at"), revision=STATES.c.revision + 1)
+    .values(
+        last_handled=bindparam("b_last_handled"),
+        next_fire_at=bindparam("b_next_fire_at"),
+        revision=STATES.c.revision + 1,
+    )
 )
 
 
-def set_next_fires(db: Connection, fires: Sequence[tuple[str, datetime | None]]) -> None:
-    """Note when jobs fire next, where a calendar has changed it: (job id, next fire)."""
-    if fires:
-        db.execute(_MOVE, [{"b_job_id": job_id, "b_next_fire_at": upcoming} for job_id, upcoming in fires])
+def move_jobs(db: Connection, moves: Sequence[tuple[str, datetime, datetime | None]]) -> None:
+    """Begin anew with jobs whose fires a calendar has changed: (job id, last handled, next fire)."""
+    if moves:
+        db.execute(
+            _MOVE,
+            [
+                {"b_job_id": job_id, "b_last_handled": handled, "b_next_fire_at": upcoming}
+                for job_id, handled, upcoming in moves
+            ],
+        )
