@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from scheduler_daemon.contract.instants import Instant
+from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
@@ -120,7 +121,11 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """`trusted` runs as the account would at a shell, with no isolation."""
 
     timeout_ms: Annotated[int, Field(ge=1, le=31 * 86_400_000)] | None = None
-    """None lets a run take as long as it will, as cron does."""
+    """None lets each attempt of a run take as long as it will, as cron does."""
+    run_timeout_ms: Annotated[int, Field(ge=1, le=366 * 86_400_000)] | None = None
+    """For the whole run, from the start of its first attempt to the end of its last, waits included."""
+    retry: Retry | None = None
+    """None begins no run again."""
     grace_ms: Annotated[int, Field(ge=0, le=600_000)] = DEFAULT_GRACE_MS
     """From TERM to KILL when a run is cancelled or timed out."""
     concurrency: Concurrency = Concurrency.FORBID
