@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, delete, select, text, type_coerce, update
+from sqlalchemy import Connection, Row, Text, bindparam, cast, delete, select, text, update
 
 from scheduler_daemon.storage.bulk import ForEach
 from scheduler_daemon.storage.tables import metadata
@@ -33,7 +33,7 @@ _PENDING = select(
     EVENTS.c.subject,
     EVENTS.c.version,
     EVENTS.c.owner_id,
-    type_coerce(EVENTS.c.doc, Text).label("text"),
+    cast(EVENTS.c.doc, Text).label("text"),
 )
 
 
