@@ -1,19 +1,23 @@
 """A change is written once, newest wins, and nothing is written into half a picture."""
 
+import asyncio
+
 import pytest
+from pydantic_core import from_json
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
 from scheduler_daemon.contract import channels
-from scheduler_daemon.contract.events import Event
+from scheduler_daemon.contract.events import Event, FeedMessage, parse_message
 from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.documents import shown
 from scheduler_daemon.live.embedded import RedisServer
 from scheduler_daemon.live.errors import PictureMissing
-from scheduler_daemon.live.projection import confirm, picture_state, project
+from scheduler_daemon.live.projection import AT_ONCE, confirm, picture_state, project
 from scheduler_daemon.live.rebuild import rebuild
-from scheduler_daemon.live.spelling import Change
+from scheduler_daemon.live.spelling import Change, JobSpeller, spell
 from tests.support.changes import EPOCH_START, job_change, job_deleted, run_change
 
 
@@ -163,3 +167,60 @@ async def test_a_value_with_a_glob_never_becomes_a_series_name(picture: Redis) -
 
     with pytest.raises(ResponseError):
         await command(picture, "TS.GET", "cs:ts:*:j1")
+
+
+async def test_who_comes_late_hears_the_next_number_and_the_whole_document(picture: Redis) -> None:
+    await project(picture, [job_change("j1"), job_change("j2")])
+    ear = picture.pubsub(ignore_subscribe_messages=True)
+    await ear.subscribe(channels.ALL)
+    while await command(picture, "PUBSUB", "CHANNELS", channels.ALL) != [channels.ALL]:
+        await asyncio.sleep(0.01)
+
+    change = job_change("j1", version=2, text='"\\\n\u2028')
+    await project(picture, [change, run_change(7, "j1"), job_deleted("j2", version=3)])
+
+    heard = [parse_message(await next_message(ear)) for _ in range(3)]
+    await ear.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    assert [message.seq for message in heard] == [3, 4, 5]
+    assert isinstance(heard[0], FeedMessage)
+    assert Event.model_validate(heard[0].model_dump()) == change.event
+    assert isinstance(heard[2], FeedMessage)
+    assert heard[2].doc is None
+
+
+async def test_a_sample_redis_refuses_is_told_and_the_others_are_kept(picture: Redis) -> None:
+    await picture.set(keys.series("cpu_ms", "j2"), "somebody's string")
+
+    applied = await project(picture, [run_change(number, f"j{number}") for number in (1, 2, 3)])
+
+    assert [change.id for change, _ in applied.refused] == ["2"]
+    for job in ("j1", "j2", "j3"):
+        assert len(await command(picture, "TS.RANGE", keys.series("output_bytes", job), "-", "+")) == 1
+
+
+async def test_more_changes_than_one_call_takes_are_all_written(picture: Redis) -> None:
+    runs = [run_change(number, f"j{number % 7}") for number in range(1, 2 * AT_ONCE + 2)]
+
+    applied = await project(picture, runs)
+
+    assert applied.written == len(runs)
+    assert await picture.get("cs:seq:all") == str(len(runs))
+
+
+def test_a_job_spelled_by_halves_is_the_job_spelled_whole() -> None:
+    last = {"id": 1, "state": "failed", "outcome": "exit_code", "fire_at": EPOCH_START.isoformat(), "ended_at": None}
+    whole = job_change("j1", version=5, tags=["db"], active=1, last=last)
+    moving = {"revision", "next_fire_at", "last", "active"}
+    doc = whole.event.doc or {}
+    saved = {name: value for name, value in doc.items() if name not in moving}
+
+    spelled = JobSpeller("j1", EPOCH_START, saved, whole.channels).spell(5, {name: doc[name] for name in moving})
+
+    assert from_json(spelled.stored) == from_json(spell(whole).stored)
+    assert spelled._replace(line="", stored=b"") == spell(whole)._replace(line="", stored=b"")
+
+
+async def next_message(ear: PubSub) -> str:
+    while (message := await ear.get_message(timeout=5)) is None:
+        pass
+    return str(message["data"])
