@@ -132,6 +132,32 @@ def series(ref: Ref, metric: str, *, since_s: int | None = None, buckets: int | 
     return _get("jobs", ref, "series", metric=metric, since_s=since_s, buckets=buckets)
 
 
+# Calendars
+def calendars() -> Call:
+    return _get("calendars")
+
+
+def calendar(name: str) -> Call:
+    return _get("calendars", name)
+
+
+def calendar_days(name: str, *, year: int | None = None) -> Call:
+    return _get("calendars", name, "days", year=year)
+
+
+def put_calendar(name: str, request: Json) -> Call:
+    return _send("PUT", _path("calendars", name), request)
+
+
+def delete_calendar(name: str) -> Call:
+    return _send("DELETE", _path("calendars", name))
+
+
+def import_ics(name: str, content: bytes, *, timed: bool = False, dry_run: bool = False) -> Call:
+    path = _with(_path("calendars", name, "ics"), {"timed": timed, "dry_run": dry_run})
+    return Call("POST", path, content, {"Content-Type": "text/calendar"})
+
+
 # Runs
 def executions(
     *,

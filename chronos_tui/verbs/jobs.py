@@ -71,6 +71,11 @@ def add(
     *,
     schedule: spec.Schedules = None,
     zone: spec.Zone = None,
+    calendar: spec.Calendars = None,
+    blackout: spec.Blackouts = None,
+    jitter: spec.Jitter = None,
+    start: spec.Start = None,
+    end: spec.End = None,
     policy: spec.Policy = None,
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
@@ -92,8 +97,9 @@ def add(
     if not command:
         raise wrong_use("a job needs a command; write it at the end, after --")
     given = spec.fields(
-        schedule=schedule, zone=zone, policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd,
-        shell=shell, stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end,
+        policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
+        stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
     )  # fmt: skip
     if "schedule" in given:
@@ -112,6 +118,11 @@ def edit(
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     schedule: spec.Schedules = None,
     zone: spec.Zone = None,
+    calendar: spec.Calendars = None,
+    blackout: spec.Blackouts = None,
+    jitter: spec.Jitter = None,
+    start: spec.Start = None,
+    end: spec.End = None,
     policy: spec.Policy = None,
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
@@ -137,8 +148,9 @@ def edit(
 ) -> None:
     """Change fields of a job; only what is named changes. --tag replaces all tags, --env adds to the variables."""
     given = spec.fields(
-        schedule=schedule, zone=zone, policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd,
-        shell=shell, stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end,
+        policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
+        stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
     )  # fmt: skip
     changes = _from_file(source) if source else {}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chronos_tui.format import parse_duration_ms
+from chronos_tui.verbs.common import iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
 Schedules = Annotated[
@@ -22,6 +23,21 @@ Schedules = Annotated[
     ),
 ]
 Zone = Annotated[str | None, typer.Option(help="Time zone of the schedule, such as Europe/Berlin.")]
+Calendars = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calendar",
+        metavar="NAME[:MOVE]",
+        help="Obey a calendar; on days it leaves out skip, or fire on the `next` or `previous` business day.",
+    ),
+]
+Blackouts = Annotated[
+    list[str] | None,
+    typer.Option("--blackout", metavar="WHEN[=NAME]", help="Start nothing in 'fri 22:00-06:00'; repeatable."),
+]
+Jitter = Annotated[str | None, typer.Option(metavar="LENGTH", help="Start up to so much later; `none` for not.")]
+Start = Annotated[str | None, typer.Option(metavar="ISO", help="Fire at or after this instant; `none` for any.")]
+End = Annotated[str | None, typer.Option(metavar="ISO", help="Fire at or before this instant; `none` for any.")]
 Policy = Annotated[str | None, typer.Option(help="How the job is kept apart: trusted.")]
 Timeout = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="Stop a run after 90s, 5m, 2h...; `none` for never.")
@@ -49,6 +65,11 @@ def fields(
     *,
     schedule: Sequence[str] | None,
     zone: str | None,
+    calendar: Sequence[str] | None,
+    blackout: Sequence[str] | None,
+    jitter: str | None,
+    start: str | None,
+    end: str | None,
     policy: str | None,
     timeout: str | None,
     grace: str | None,
@@ -78,9 +99,11 @@ def fields(
         "description": description,
     }
     given = {name: value for name, value in given.items() if value is not None}
-    moments = {"expressions": list(schedule) if schedule else None, "zone": zone}
-    if any(value is not None for value in moments.values()):
-        given["schedule"] = {name: value for name, value in moments.items() if value is not None}
+    moments = moments_of(
+        schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end
+    )
+    if moments:
+        given["schedule"] = moments
     if timeout is not None:
         given["timeout_ms"] = None if timeout == "none" else _length("--timeout", timeout)
     if grace is not None:
@@ -96,6 +119,40 @@ def fields(
     if command:
         given["command"] = command[0] if len(command) == 1 else shlex.join(command)
     return given
+
+
+def moments_of(
+    *,
+    schedule: Sequence[str] | None,
+    zone: str | None,
+    calendar: Sequence[str] | None,
+    blackout: Sequence[str] | None,
+    jitter: str | None,
+    start: str | None,
+    end: str | None,
+) -> dict[str, Any]:
+    """Return the fields of a schedule that were given. A list of one empty text empties it; Raises Failure."""
+    found: dict[str, Any] = {}
+    if schedule:
+        found["expressions"] = list(schedule)
+    if zone is not None:
+        found["zone"] = zone
+    if calendar:
+        found["calendars"] = [text for text in calendar if text]
+    if blackout:
+        found["blackouts"] = [named("when", text) for text in blackout if text]
+    if jitter is not None:
+        found["jitter_s"] = 0 if jitter == "none" else _length("--jitter", jitter) // 1000
+    for flag, text in (("start", start), ("end", end)):
+        if text is not None:
+            found[flag] = None if text == "none" else iso_instant(f"--{flag}", text)
+    return found
+
+
+def named(key: str, text: str) -> dict[str, str]:
+    """Read `TEXT=NAME`, where the name may be absent."""
+    value, equals, name = text.partition("=")
+    return {key: value.strip(), "name": name.strip()} if equals else {key: text}
 
 
 def local_zone(environ: Mapping[str, str]) -> str:

@@ -9,9 +9,8 @@ import typer
 
 from chronos_tui import format as fmt
 from chronos_tui.client import calls
-from chronos_tui.verbs import output
+from chronos_tui.verbs import output, spec
 from chronos_tui.verbs.common import AsJson, JobRef, connect, iso_instant
-from chronos_tui.verbs.spec import local_zone
 
 next_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 explain_app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -30,12 +29,22 @@ def next_fires(
     dialect: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read it as quartz, spring or year (cron with a year last).")
     ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="EXPR", help="Another expression of the same job; repeatable.")
+    ] = None,
+    calendar: spec.Calendars = None,
+    blackout: spec.Blackouts = None,
+    start: spec.Start = None,
+    end: spec.End = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what an expression means and when it fires next."""
-    key = zone or local_zone(os.environ)
+    key = zone or spec.local_zone(os.environ)
+    expressions = [" ".join(expression), *(also or ())]
     request: dict[str, Any] = {
-        "schedule": {"expressions": [" ".join(expression)], "zone": key},
+        "schedule": spec.moments_of(
+            schedule=expressions, zone=key, calendar=calendar, blackout=blackout, jitter=None, start=start, end=end
+        ),
         "count": count,
         "after": iso_instant("--after", after),
     }
@@ -52,10 +61,18 @@ def next_fires(
     for text in preview["fires"]:
         at = datetime.fromisoformat(text)
         output.line(f"{at.astimezone(shown):%a} {fmt.stamp(at, shown)}  {fmt.relative(at, output.now())}")
+    for passed in preview.get("passed_over", ()):
+        output.line(_passed_over(passed, shown))
     for warning in preview["warnings"]:
         output.line(f"careful: {warning}")
     for change in preview.get("clock_changes", ()):
         output.line(f"clock change, {change['kind']}: {change['text']}")
+
+
+def _passed_over(passed: dict[str, Any], shown: tzinfo) -> str:
+    at = datetime.fromisoformat(passed["at"])
+    moved = f" to {fmt.stamp(datetime.fromisoformat(passed['moved_to']), shown)}" if passed["moved_to"] else ""
+    return f"not {at.astimezone(shown):%a} {fmt.stamp(at, shown)}: {passed['reason']}{moved}"
 
 
 def _zone(key: str) -> tzinfo:

@@ -86,7 +86,7 @@ def canned_server() -> Iterator[Canned]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = do  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do  # noqa: N815 - the names http.server looks for
 
         def address_string(self) -> str:
             return "unix"
