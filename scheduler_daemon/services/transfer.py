@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -199,10 +199,20 @@ def _entries(row: Any, account: str) -> list[CrontabJob]:
     ]
 
 
+def _unknown_to_cron(rows: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of jobs whose schedules say more than when, and what."""
+    words = {"calendars": "calendars", "blackouts": "blackouts", "jitter_s": "jitter", "start": "start", "end": "end"}
+    for row in rows:
+        found = [word for key, word in words.items() if row.spec["schedule"].get(key)]
+        if found and not row.paused and row.spec["schedule"]["expressions"]:
+            yield row.name, " and ".join(found)
+
+
 def _crontab(rows: Sequence[Any], account: str) -> str:
     """Write entries; what a crontab cannot hold of a job is said in a comment before them."""
     left_out = [row.name for row in rows if row.paused or not row.spec["schedule"]["expressions"]]
     users = {row.spec["user"] for row in rows} - {None}
     head = [f"# {name} is left out: it is paused or has no schedule." for name in left_out]
+    head += [f"# {name} fires in cron without its {what}." for name, what in _unknown_to_cron(rows)]
     entries = [entry for row in rows if row.name not in left_out for entry in _entries(row, account)]
     return "".join(f"{line}\n" for line in head) + export_crontab(entries, system=bool(users))

@@ -8,6 +8,7 @@ import yaml
 from scheduler_daemon.contract.imports import Action
 from scheduler_daemon.contract.jobs import JobPatch, JobSpec
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs, transfer
 from scheduler_daemon.services.transfer import Options
@@ -131,6 +132,15 @@ async def test_rubbish_makes_no_job_and_no_fault(database: Database, admin: Acto
     taken = await take(database, admin, content)
 
     assert (taken.report.created, taken.changed) == (0, ())
+
+
+async def test_a_crontab_says_what_of_a_schedule_it_cannot_hold(database: Database, admin: Actor) -> None:
+    schedule = Schedule(expressions=("0 9 * * *",), blackouts=("sat",), jitter_s=5)
+    await database.write(lambda db: add_job(db, admin, schedule=schedule))
+
+    written = await database.read(lambda db: transfer.export(db, admin, "crontab"))
+
+    assert "# job fires in cron without its blackouts and jitter.\n" in written
 
 
 async def test_a_crontab_survives_export_and_import(database: Database, admin: Actor) -> None:
