@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from chronos_tui import keymap, messages, theme
-from chronos_tui.client import errors as client_errors
+from chronos_tui.client.errors import WRONG_QUESTIONS, ServerError
 from chronos_tui.screens.commands import CommandProvider, perform
 from chronos_tui.screens.desk import Desk, beside, local_zone, while_here
 from chronos_tui.screens.frame import Frame
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from chronos_tui.feed import Link
     from scheduler_daemon.contract.events import Event
 
-WRONG_QUESTIONS = frozenset({400, 404, 409, 422})
-"""Statuses that speak of what was asked; others say that the server cannot tell us anything."""
 FRAME_S = 0.1
 """Least time between two repaints caused by events."""
 CYCLE = ("chronos-dark", "chronos-light", "chronos-contrast")
@@ -44,14 +42,7 @@ class ChronosApp(App[None]):
     TITLE = "Chronos Synapse"
     CSS_PATH = "app.tcss"
     COMMANDS: ClassVar[set[Any]] = {CommandProvider}
-    BINDINGS: ClassVar[list[BindingType]] = list(
-        keymap.bindings(
-            *(f"screen.{name}" for name in ("overview", "jobs", "job", "executions", "run", "log")),
-            "app.command", "app.palette", "app.back", "app.help", "app.theme", "app.freeze", "app.reconnect",
-            "app.next_pane", "app.previous_pane", "app.quit",
-            show=("app.command",),
-        )
-    )  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.bindings(*keymap.EVERYWHERE, show=("app.command",)))
 
     def __init__(self, settings: Settings, *, first_theme: str = "chronos-dark", ascii_only: bool = False) -> None:
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -106,8 +97,8 @@ class ChronosApp(App[None]):
         top = self.frames[-1]
         async with while_here(top):
             try:
-                await top.read()
-            except client_errors.ServerError as error:
+                await top.refresh_rows()
+            except ServerError as error:
                 if error.status not in WRONG_QUESTIONS:
                     raise
                 top.complain(error)

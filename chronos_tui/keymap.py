@@ -44,17 +44,27 @@ class Action:
 GLOBAL = frozenset({"app", "screen"})
 """Scopes whose keys work everywhere, so that no other scope may use them."""
 
-PLACES = {"row": "table", "list": "table"} | dict.fromkeys(GLOBAL, "everywhere")
+EVERYWHERE = ("screen.*", "app.*")
+"""What the app binds, and the help lists for every place."""
+
+PLACES = dict.fromkeys(("row", "list", "move", "mark", "sort", "tabs"), "table") | dict.fromkeys(GLOBAL, "everywhere")
 """Scopes that are bound together; another scope is a place of its own."""
 
-_SCREENS = ("overview", "jobs", "job", "executions", "run", "log", "insights", "analytics", "alerts", "admin")
+SCREENS = {
+    "overview": "the overview",
+    "jobs": "all jobs",
+    "job": "the job last looked at",
+    "executions": "all runs",
+    "run": "the run last looked at",
+    "log": "the log of that run",
+}
 
 ACTIONS: dict[str, Action] = {
     action.id: action
     for action in (
         *(
-            Action(f"screen.{name}", str(number % 10), name, f"go('{name}')", f"open {name}")
-            for number, name in enumerate(_SCREENS, start=1)
+            Action(f"screen.{name}", str(number), name, f"go('{name}')", does)
+            for number, (name, does) in enumerate(SCREENS.items(), start=1)
         ),
         Action("app.command", ":", "command", "command", "type a command", priority=True),
         Action("app.palette", "ctrl+p", "palette", "command_palette", "search all commands", priority=True),
@@ -63,35 +73,29 @@ ACTIONS: dict[str, Action] = {
         Action("app.theme", "T,ctrl+t", "theme", "next_theme", "next theme: dark, light, high contrast"),
         Action("app.freeze", "F", "freeze", "freeze", "hold the picture still; events wait"),
         Action("app.reconnect", "R", "reconnect", "reconnect", "connect again now"),
-        Action("app.insights", "i", "insights", "insights", "show or hide insights"),
-        Action("app.ask", "a", "ask", "ask", "ask about what is on screen"),
         Action("app.next_pane", "tab", "next pane", "app.focus_next", "go to the next pane"),
         Action("app.previous_pane", "shift+tab", "previous pane", "app.focus_previous", "go to the previous pane"),
-        Action("app.zoom", "z", "zoom", "zoom", "give this pane the whole screen"),
-        Action("app.previous_tab", "[", "previous tab", "previous_tab"),
-        Action("app.next_tab", "]", "next tab", "next_tab"),
+        Action("tabs.previous", "[", "previous tab", "previous_tab"),
+        Action("tabs.next", "]", "next tab", "next_tab"),
         Action("app.quit", "ctrl+q", "quit", "quit", "leave; jobs go on", priority=True),
-        Action("table.down", "j,down", "down", "cursor_down"),
-        Action("table.up", "k,up", "up", "cursor_up"),
-        Action("table.first", "g,home", "first", "cursor_first", "first row"),
-        Action("table.last", "G,end", "last", "cursor_last", "last row"),
-        Action("table.page_down", "pagedown", "page down", "page_down"),
-        Action("table.page_up", "pageup", "page up", "page_up"),
+        Action("move.down", "j,down", "down", "cursor_down"),
+        Action("move.up", "k,up", "up", "cursor_up"),
+        Action("move.first", "g,home", "first", "cursor_first", "first row"),
+        Action("move.last", "G,end", "last", "cursor_last", "last row"),
+        Action("move.page_down", "pagedown", "page down", "page_down"),
+        Action("move.page_up", "pageup", "page up", "page_up"),
         Action("table.open", "enter", "open", "choose", "open the row"),
-        Action("table.mark", "space", "mark", "mark", "mark the row"),
-        Action("table.mark_range", "V", "mark range", "mark_range", "mark from the last mark to here"),
-        Action("table.mark_all", "*", "mark all", "mark_all", "mark all rows, or none"),
-        Action("table.sort", "o", "sort", "sort", "sort by the next column"),
-        Action("table.reverse", "O", "reverse", "reverse", "turn the order round"),
+        Action("mark.row", "space", "mark", "mark", "mark the row"),
+        Action("mark.range", "V", "mark range", "mark_range", "mark from the last mark to here"),
+        Action("mark.all", "*", "mark all", "mark_all", "mark all rows, or none"),
+        Action("sort.next", "o", "sort", "sort", "sort by the next column"),
+        Action("sort.reverse", "O", "reverse", "reverse", "turn the order round"),
         Action("list.filter", "/", "filter", "filter", "filter as you type", priority=True),
         Action("row.run", "r", "run", "run_job", "run now"),
         Action("row.cancel", "x", "cancel", "cancel", "cancel the run"),
         Action("row.pause", "p", "pause", "pause", "pause or resume"),
         Action("row.edit", "e", "edit", "edit", "edit in a form"),
-        Action("row.edit_text", "E", "$EDITOR", "edit_text", "edit as text in $EDITOR"),
-        Action("row.describe", "d", "describe", "describe", "all that is known of it"),
         Action("row.log", "l", "log", "log", "open its log"),
-        Action("row.try", "t", "dry run", "dry_run", "show what a run would do"),
         Action("row.delete", "D", "delete", "delete", "delete, after typing its name"),
         Action("row.clone", "c", "clone", "clone", "make a copy to edit"),
         Action("row.copy", "y", "copy", "copy", "copy its name"),
@@ -111,7 +115,6 @@ ACTIONS: dict[str, Action] = {
         Action("log.search", "/", "search", "search", "search in the log"),
         Action("log.next", "n", "next", "next_match", "next match"),
         Action("log.previous", "N", "previous", "previous_match", "previous match"),
-        Action("dashboard.edit", "m", "arrange", "arrange", "move and size the tiles"),
     )
 }
 

@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+WRONG_QUESTIONS = frozenset({400, 404, 409, 422})
+"""Statuses that speak of what was asked; others say that the server cannot tell us anything."""
+
 
 class ServerError(Exception):
     """The server refused, and said why. `problem` is the contract's Problem as JSON; `document` what it really sent."""

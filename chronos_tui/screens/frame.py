@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 
 from chronos_tui import keymap
 from chronos_tui.board import Dirty
@@ -20,6 +21,8 @@ from chronos_tui.widgets.help import Place
 from chronos_tui.widgets.prompt import Kind, Prompt, typing
 
 Answer = TypeVar("Answer")
+BUSY_S = 0.1
+"""How long a read waits that comes at a bad time."""
 COMPLAINT_S = 8.0
 """How long a complaint stands."""
 
@@ -37,6 +40,8 @@ class Frame(Screen[None]):
         self.desk = desk
         self.composed = False
         """Whether its widgets are there."""
+        self._reading = 0
+        self._reread: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Header(self.crumbs())
@@ -100,7 +105,32 @@ class Frame(Screen[None]):
         self.show_place()
         self.greyed(stale=self.desk.stale)
         if self.desk.ready:
-            self.attempt(self.read)
+            self.attempt(self.refresh_rows)
+
+    async def refresh_rows(self) -> None:
+        """Read now."""
+        self._reading += 1
+        try:
+            await self.read()
+        finally:
+            self._reading -= 1
+
+    @property
+    def busy(self) -> bool:
+        """Whether what is shown had better not change just now."""
+        return False
+
+    def reread_soon(self, seconds: float) -> None:
+        """Read again after `seconds`. One that waits already stands for all; one under way is let finish first."""
+        if self._reread is None:
+            self._reread = self.set_timer(max(seconds, BUSY_S / 2), self._read_again)
+
+    def _read_again(self) -> None:
+        self._reread = None
+        if self._reading or self.busy:
+            self.reread_soon(BUSY_S)
+        elif self.desk.ready and self.is_current and not self.desk.frozen:
+            self.attempt(self.refresh_rows)
 
     def show_place(self) -> None:
         """Write the header anew."""
@@ -154,7 +184,7 @@ class Frame(Screen[None]):
 
     def places(self) -> list[Place]:
         """Return what the help lists."""
-        return [(self.name_in_crumbs, self.help_ids), ("everywhere", ("screen.*", "app.*"))]
+        return [(self.name_in_crumbs, self.help_ids), ("everywhere", keymap.EVERYWHERE)]
 
     # The line for filters
 

@@ -42,10 +42,8 @@ class JobScreen(RowVerbs):
     """Facts and charts above; below, one of four panes."""
 
     name_in_crumbs = "job"
-    help_ids = ("table.*", "app.previous_tab", "app.next_tab", *VERBS)
-    BINDINGS = bound(
-        *VERBS, "app.previous_tab", "app.next_tab", show=("row.run", "row.log", "row.pause", "row.edit", "app.next_tab")
-    )
+    help_ids = ("move.*", "table.open", "tabs.*", *VERBS)
+    BINDINGS = bound(*VERBS, "tabs.*", show=("row.run", "row.log", "row.pause", "row.edit", "tabs.next"))
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-middle"), (28, "-high")]  # noqa: RUF012 - Textual calls it an instance variable
     DEFAULT_CSS = """
@@ -66,7 +64,6 @@ class JobScreen(RowVerbs):
         self._job_id = job_id
         self._pane = 0
         self._span = "hour"
-        self._rereading = False
 
     def body(self) -> ComposeResult:
         yield Facts(id="summary")
@@ -204,17 +201,7 @@ class JobScreen(RowVerbs):
             run for number in dirty.runs if (run := self.desk.board.runs.get(number)) and run.job_id == self._job_id
         ]
         if (runs and self.table.take(runs)) or self._job_id in dirty.jobs:
-            self._reread_soon()
-
-    def _reread_soon(self) -> None:
-        if not self._rereading:
-            self._rereading = True
-            self.set_timer(REREAD_S, self._reread)
-
-    def _reread(self) -> None:
-        self._rereading = False
-        if self.desk.ready and self.is_current:
-            self.attempt(self.read)
+            self.reread_soon(REREAD_S)
 
     def second(self) -> None:
         self._show_job()
@@ -259,7 +246,11 @@ class JobScreen(RowVerbs):
 
     @on(LineTable.WindowWanted)
     def _load_older(self) -> None:
-        self.attempt(self.table.read_older, group="older")
+        self.attempt(self._read_older, group="older")
+
+    async def _read_older(self) -> None:
+        await self.table.read_older()
+        self._show_tabs()
 
     @on(LineTable.Chosen)
     def _open(self, event: LineTable.Chosen) -> None:

@@ -14,27 +14,22 @@ from chronos_tui.board import Dirty
 from chronos_tui.messages import OpenJob
 from chronos_tui.screens.desk import Desk, beside
 from chronos_tui.screens.frame import bound
+from chronos_tui.screens.listing import RESORT_S, Listing
 from chronos_tui.screens.rows import JOB_COLUMNS, STRIP, JobRow, Past, job_painter, past_of
-from chronos_tui.screens.verbs import VERBS, RowVerbs
+from chronos_tui.screens.verbs import VERBS
 from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.line_table import LineTable
-from chronos_tui.widgets.prompt import Prompt
 from chronos_tui.widgets.rows import WINDOW, Row
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.jobs import JobView
 
-TYPING_S = 0.12
-"""How long the filter waits for the next key."""
-RESORT_S = 1.0
-"""Membership and order are asked for at most so often, and not while the cursor moves."""
 
-
-class JobsScreen(RowVerbs):
+class JobsScreen(Listing):
     """The jobs table."""
 
     name_in_crumbs = "jobs"
-    help_ids = ("table.*", "list.filter", *VERBS)
+    help_ids = ("move.*", "table.open", "mark.*", "sort.*", "list.filter", *VERBS)
     BINDINGS = bound(
         "list.filter",
         *VERBS,
@@ -44,55 +39,42 @@ class JobsScreen(RowVerbs):
 
     def __init__(self, desk: Desk, **kwargs: Any) -> None:
         super().__init__(desk, **kwargs)
-        self.filter = ""
-        self._filter_before = ""
-        self._filter_shown = ""
         self.sort, self.reverse = "name", False
         self._pasts: dict[str, tuple[int, Past]] = {}
         """By job: the past, and the run that was its last when it was read."""
         self._moved_at = 0.0
         self._asked_at = 0.0
-        self._asking = False
 
     def body(self) -> ComposeResult:
-        yield LineTable(JOB_COLUMNS, cast("Any", job_painter(self.desk.now, self.desk.zone, lambda: ascii_only(self))))
-
-    @property
-    def table(self) -> LineTable:
-        return self.query_one(LineTable)
-
-    def crumbs(self) -> Sequence[str]:
-        count = f"jobs {self.table.total}" if self.composed and self.desk.ready else "jobs"
-        return (self.desk.place, count, *([f"/{self.filter}"] if self.filter else []))
+        paint = job_painter(self.desk.now, self.desk.zone, lambda: ascii_only(self))
+        yield LineTable(JOB_COLUMNS, cast("Any", paint), marks=True)
 
     def on_mount(self) -> None:
         super().on_mount()
         self.table.show_sort(self.sort, reverse=self.reverse)
-        self.table.focus()
-
-    def focus_body(self) -> None:
-        self.table.focus()
 
     # What is shown
 
-    async def read(self) -> None:
-        first = max(self.table.scroll_offset.y // WINDOW * WINDOW, 0)
+    @property
+    def _asked(self) -> tuple[str, str]:
+        """What the server is asked for: the filter, and the order."""
+        return self.filter, f"-{self.sort}" if self.reverse else self.sort
+
+    async def read_rows(self) -> None:
+        asked, middle = self._asked, self.table.scroll_offset.y + self.table.size.height // 2
+        first = max(middle - WINDOW // 2, 0)
         self._asked_at = asyncio.get_running_loop().time()
         page = await self._page(first)
         if first and not page.items:
             first, page = 0, await self._page(0)
-        rows = [self._row(job) for job in page.items]
-        self._filter_shown = self.filter
-        self.table.set_rows(rows, first=first, total=page.total)
-        self.show_place()
-        self._want_pasts()
+        if asked == self._asked:
+            self.table.set_rows([self._row(job) for job in page.items], first=first, total=page.total)
+            self._want_pasts()
 
     async def _page(self, first: int) -> Any:
+        words, order = self._asked
         page = await self.desk.client.jobs(
-            q=self.filter or None,
-            sort=f"-{self.sort}" if self.reverse else self.sort,
-            limit=WINDOW,
-            cursor=f"~{first}" if first else None,
+            q=words or None, sort=order, limit=WINDOW, cursor=f"~{first}" if first else None
         )
         self.desk.board.learn_jobs(page.items)
         return page
@@ -106,9 +88,11 @@ class JobsScreen(RowVerbs):
         self.attempt(partial(self._load, event.first), group=f"window {event.first}")
 
     async def _load(self, first: int) -> None:
+        asked = self._asked
         page = await self._page(first)
-        self.table.load(first, [self._row(job) for job in page.items])
-        self._want_pasts()
+        if asked == self._asked:
+            self.table.load(first, [self._row(job) for job in page.items])
+            self._want_pasts()
 
     def changed(self, dirty: Dirty) -> None:
         jobs = self.desk.board.jobs
@@ -117,29 +101,14 @@ class JobsScreen(RowVerbs):
             self.table.remove_rows(gone)
             self.show_place()
         if dirty.jobs and (dirty.new_jobs or self.filter or self.sort != "name"):
-            self._ask_soon()
+            since = asyncio.get_running_loop().time() - max(self._asked_at, self._moved_at)
+            self.reread_soon(RESORT_S - since)
         self._want_pasts()
 
-    def _ask_soon(self) -> None:
-        """Ask for members and order again, at most once a second, and not while the cursor moves."""
-        if self._asking:
-            return
-        self._asking = True
-        now = asyncio.get_running_loop().time()
-        self.set_timer(max(RESORT_S - (now - max(self._asked_at, self._moved_at)), 0.05), self._ask_again)
-
-    def _ask_again(self) -> None:
-        self._asking = False
-        if asyncio.get_running_loop().time() - self._moved_at < RESORT_S / 2:
-            self._ask_soon()
-        elif self.desk.ready and self.is_current:
-            self.attempt(self.read)
-
-    def second(self) -> None:
-        self.table.repaint_cells()
-
-    def greyed(self, *, stale: bool) -> None:
-        self.table.stale = stale
+    @property
+    def busy(self) -> bool:
+        """Rows keep their order while the cursor moves."""
+        return asyncio.get_running_loop().time() - self._moved_at < RESORT_S / 2
 
     # The strip and p95 of the rows in view
 
@@ -167,10 +136,6 @@ class JobsScreen(RowVerbs):
 
     # What the user does
 
-    @property
-    def settled(self) -> bool:
-        return self._filter_shown == self.filter
-
     def jobs_meant(self) -> Sequence[JobView]:
         jobs = self.desk.board.jobs
         marked = [jobs[str(key)] for key in self.table.marked if str(key) in jobs]
@@ -193,36 +158,4 @@ class JobsScreen(RowVerbs):
     def _order(self, event: LineTable.SortWanted) -> None:
         self.sort, self.reverse = event.column, event.reverse
         self.table.show_sort(self.sort, reverse=self.reverse)
-        self.attempt(self.read)
-
-    def action_filter(self) -> None:
-        self._filter_before = self.filter
-        self.open_prompt("/", self.filter)
-
-    def set_filter(self, text: str) -> None:
-        """Show the jobs that a filter finds."""
-        self.filter = text.strip()
-        self.show_place()
-        if self.desk.ready and self.composed:
-            self.attempt(self._filter_soon)
-
-    async def _filter_soon(self) -> None:
-        await asyncio.sleep(TYPING_S)
-        await self.read()
-
-    @on(Prompt.Changed)
-    def _typed(self, event: Prompt.Changed) -> None:
-        if event.kind == "/":
-            self.set_filter(event.text)
-
-    @on(Prompt.Closed)
-    def _typed_for_nothing(self, event: Prompt.Closed) -> None:
-        if event.kind == "/":
-            self.set_filter(self._filter_before)
-
-    def action_back(self) -> None:
-        """Clear the filter; without one, go back."""
-        if self.filter:
-            self.set_filter("")
-        else:
-            self.app.call_later(self.app.action_back)
+        self.attempt(self.refresh_rows)

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
 from chronos_tui.messages import OpenJob, OpenList, OpenRun
+from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.rows import RUN_COLUMNS, run_painter
 from chronos_tui.screens.verbs import RUN_VERBS, RowVerbs
@@ -27,7 +28,7 @@ from chronos_tui.widgets.tiles import Tile
 if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
     from scheduler_daemon.contract.jobs import JobView
-    from scheduler_daemon.contract.system import Counts, Fire, Status
+    from scheduler_daemon.contract.system import Counts, Fire
 
 RUNS = 200
 """Latest runs read: listed, and the ground of the sparklines."""
@@ -61,7 +62,7 @@ class OverviewScreen(RowVerbs):
     """Tiles and three lists."""
 
     name_in_crumbs = "overview"
-    help_ids = ("table.*", *RUN_VERBS)
+    help_ids = ("move.*", "table.open", *RUN_VERBS)
     BINDINGS = bound(*RUN_VERBS, show=("row.log", "row.cancel", "row.run"))
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (32, "-high")]  # noqa: RUF012 - Textual calls it an instance variable
@@ -83,6 +84,10 @@ class OverviewScreen(RowVerbs):
     OverviewScreen.-low #counts { display: block; }
     """
 
+    def __init__(self, desk: Desk, **kwargs: Any) -> None:
+        super().__init__(desk, **kwargs)
+        self._counted_at = 0.0
+
     def body(self) -> ComposeResult:
         plain: Callable[[], bool] = lambda: ascii_only(self)  # noqa: E731
         with Horizontal(id="tiles"):
@@ -98,9 +103,6 @@ class OverviewScreen(RowVerbs):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._status: Status | None = None
-        self._counting = False
-        self._counted_at = 0.0
         self.latest.focus()
 
     def focus_body(self) -> None:
@@ -138,7 +140,6 @@ class OverviewScreen(RowVerbs):
         )
         self.desk.board.learn_jobs(failing.items)
         self.desk.board.learn_runs(runs.items)
-        self._status = status
         self.query_one("#fires", LineTable).set_rows([Row(fire.job_id, fire) for fire in status.next_fires])
         self.query_one("#failing", LineTable).set_rows([Row(job.id, job) for job in failing.items])
         self._show_runs()
@@ -173,21 +174,13 @@ class OverviewScreen(RowVerbs):
             else:
                 runs = self.desk.board.runs
                 self.latest.update_rows({number: runs[number] for number in dirty.runs if number in runs})
-        if not self._counting:
-            self._counting = True
-            waited = asyncio.get_running_loop().time() - self._counted_at
-            self.set_timer(max(COUNT_S - waited, 0.05), self._count)
-
-    def _count(self) -> None:
-        self._counting = False
-        if self.desk.ready and self.is_current:
-            self.attempt(self.read, group="count")
+        self.reread_soon(COUNT_S - (asyncio.get_running_loop().time() - self._counted_at))
 
     def second(self) -> None:
         for table in self.query(LineTable):
             table.repaint_cells()
         if asyncio.get_running_loop().time() - self._counted_at > RECOUNT_S and not self.desk.stale:
-            self._count()
+            self.reread_soon(0)
 
     def greyed(self, *, stale: bool) -> None:
         for table in self.query(LineTable):

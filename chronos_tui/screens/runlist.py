@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
 
 
+KEPT = 5000
+"""Runs listed at most while one looks at the newest."""
+
+
 class RunTable(LineTable):
     """Runs of one job or of all."""
 
@@ -26,6 +31,8 @@ class RunTable(LineTable):
         self._desk = desk
         self._runs: dict[int, ExecutionView] = {}
         self._next: str | None = None
+        self._whole_to = 0
+        """Up to this run, which was the newest when they were read, none is missing between those listed."""
 
     @property
     def run_under_cursor(self) -> ExecutionView | None:
@@ -43,27 +50,54 @@ class RunTable(LineTable):
         ordered = sorted(self._runs, reverse=True)[:count]
         return self._runs[ordered[-1]].fire_at if ordered else None
 
+    @property
+    def runs_marked(self) -> list[ExecutionView]:
+        """The runs that are marked, newest first."""
+        numbers = sorted((number for number in self._runs if number in self.marked), reverse=True)
+        return [self._desk.board.newest_run(self._runs[number]) for number in numbers]
+
     async def read(self) -> None:
         """Read the newest again. Raises ServerError and Unreachable."""
+        wanted = self.wanted
         page = await self._page(None)
-        seam = min((run.id for run in page.items), default=0)
-        older = {number: run for number, run in self._runs.items() if number < seam} if page.next else {}
+        if wanted != self.wanted:
+            return
+        older = self._older_than(page.items) if page.next and not self._too_many else {}
         self._runs = {run.id: run for run in page.items} | older
+        self._whole_to = max((run.id for run in page.items), default=0)
         if not older:
             self._next = page.next
         self._show()
 
+    def _older_than(self, newest: Sequence[ExecutionView]) -> dict[int, ExecutionView]:
+        """Return the runs listed that go on where `newest` end; none if some may be missing in between."""
+        seam = min((run.id for run in newest), default=0)
+        if seam > self._whole_to:
+            return {}
+        return {number: run for number, run in self._runs.items() if number < seam and self._still_wanted(run)}
+
+    def _still_wanted(self, run: ExecutionView) -> bool:
+        states = self.wanted.state
+        return states is None or str(self._desk.board.newest_run(run).state) in states.split(",")
+
+    @property
+    def _too_many(self) -> bool:
+        """Whether so many are listed that the oldest go, unless one looks at them."""
+        return len(self._runs) > KEPT and self.cursor_position < WINDOW
+
     def forget(self) -> None:
         """Begin anew: another filter."""
-        self._runs, self._next = {}, None
+        self._runs, self._next, self._whole_to = {}, None, 0
 
     async def read_older(self) -> None:
         """Read the next window of older runs."""
+        asked = self.wanted, self._next
         if self._next is not None:
             page = await self._page(self._next)
-            self._next = page.next
-            self._runs |= {run.id: run for run in page.items}
-            self._show()
+            if asked == (self.wanted, self._next):
+                self._next = page.next
+                self._runs |= {run.id: run for run in page.items}
+                self._show()
 
     async def _page(self, cursor: str | None) -> Any:
         wanted = self.wanted
@@ -83,16 +117,13 @@ class RunTable(LineTable):
         known = {run.id: run for run in runs if run.id in self._runs}
         self._runs |= known
         self.update_rows(cast("dict[Key, Any]", known))
-        fresh = [run for run in runs if run.id not in known]
-        if (
-            fresh
-            and self.wanted == RunFilter(job=self.wanted.job)
-            and min(run.id for run in fresh) > max(self._runs, default=0)
-        ):
-            self._runs |= {run.id: run for run in fresh}
-            self._show()
-            return False
-        return bool(fresh)
+        fresh = [run for run in runs if run.id not in known and self.wanted.job in {None, run.job_id, run.job}]
+        newest = max(self._runs, default=0)
+        if not fresh or self.wanted != RunFilter(job=self.wanted.job) or min(run.id for run in fresh) < newest:
+            return bool(fresh)
+        self._runs |= {run.id: run for run in fresh}
+        self._show()
+        return self._too_many
 
     def _show(self) -> None:
         ordered = sorted(self._runs, reverse=True)

@@ -44,6 +44,11 @@ class RowVerbs(Frame):
         """Return the run a verb is about, where runs are shown."""
         return None
 
+    def runs_meant(self) -> Sequence[ExecutionView]:
+        """Return the runs a verb for several is about."""
+        run = self.run_meant()
+        return [run] if run else []
+
     def action_run_job(self) -> None:
         run = self.run_meant()
         if run is not None:
@@ -88,9 +93,8 @@ class RowVerbs(Frame):
             self.tell(f"{words}: {'paused, what comes due is skipped' if pausing else 'no longer paused'}")
 
     def action_cancel(self) -> None:
-        run = self.run_meant()
-        if run is not None:
-            self.act(partial(self._cancel_runs, [run]))
+        if runs := self.runs_meant():
+            self.act(partial(self._cancel_runs, runs))
         elif jobs := self._some():
             self.act(partial(self._cancel_active, jobs))
 

@@ -38,7 +38,9 @@ class LineTable(ScrollView, can_focus=True):
         height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; background: $background;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = list(keymap.bindings("table.*", show=("table.open",)))
+    BINDINGS: ClassVar[list[BindingType]] = list(
+        keymap.bindings("move.*", "table.open", "mark.*", "sort.*", show=("table.open",))
+    )
 
     stale: reactive[bool] = reactive(default=False)
     """Greys the whole table: what it shows is no longer known to be true."""
@@ -80,11 +82,23 @@ class LineTable(ScrollView, can_focus=True):
         first: int
         last: int
 
-    def __init__(self, columns: Sequence[Column], paint: Paint = tuple, *, zebra: bool = False, **kwargs: Any) -> None:
-        """`paint` makes a row's cells, one for each column, from its data; it is called for visible rows only."""
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        paint: Paint = tuple,
+        *,
+        marks: bool = False,
+        zebra: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """`paint` makes a row's cells, one for each column, from its data; it is called for visible rows only.
+
+        Rows can be marked where `marks` says that it leads to something.
+        """
         super().__init__(**kwargs)
         self._columns = list(columns)
         self._paint = paint
+        self._marking = marks
         self._zebra = zebra
         self._rows = Rows()
         self._placed: list[Placed] = []
@@ -299,6 +313,17 @@ class LineTable(ScrollView, can_focus=True):
                 self.post_message(self.WindowWanted(self, first, last))
 
     # What the user does
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in {"mark", "mark_range", "mark_all"}:
+            return self._marking
+        if action in {"sort", "reverse"}:
+            return any(column.sorts for column in self._columns)
+        return super().check_action(action, parameters)
+
+    def unmark(self) -> None:
+        """Mark no row."""
+        self._mark_only(set())
 
     def action_cursor_down(self) -> None:
         self._move(self._cursor + 1)

@@ -31,7 +31,7 @@ def test_a_key_that_never_arrives_can_not_be_bound(key: str) -> None:
         ({"row.run": "ctrl+shift+a"}, "few terminals"),
         ({"row.run": "super+r"}, "few terminals"),
         ({"row.run": "x"}, "row.cancel"),
-        ({"row.run": "j"}, "table.down"),
+        ({"row.run": "j"}, "move.down"),
         ({"log.wrap": "1"}, "screen.overview"),
     ],
 )
@@ -47,9 +47,9 @@ def test_keys_may_change_places_in_one_go() -> None:
 
 
 def test_bindings_carry_the_ids_by_which_they_are_rebound() -> None:
-    made = keymap.bindings("table.*", "row.run", show=("row.run",))
+    made = keymap.bindings("move.*", "row.run", show=("row.run",))
 
-    assert {b.id for b in made} == {a for a in keymap.ACTIONS if a.startswith("table.")} | {"row.run"}
+    assert {b.id for b in made} == {a for a in keymap.ACTIONS if a.startswith("move.")} | {"row.run"}
     assert [b.id for b in made if b.show] == ["row.run"]
     assert list(Binding.make_bindings(made))
 

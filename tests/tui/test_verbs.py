@@ -24,13 +24,13 @@ async def test_a_verb_for_one_is_about_the_row_under_the_cursor_whatever_is_mark
     shared_daemon: DaemonHandle, driven: Driven
 ) -> None:
     for letter in "abcdef":
-        add(shared_daemon, f"one-{letter}")
-    await _listed(driven, "one-", 6)
+        add(shared_daemon, f"single-{letter}")
+    await _listed(driven, "single-", 6)
     await driven.press("asterisk", "g", "j", "j")
 
     await driven.press("e")
 
-    await driven.until("Edit one-c", lambda: isinstance(driven.app.screen, JobForm))
+    await driven.until("Edit single-c", lambda: isinstance(driven.app.screen, JobForm))
 
 
 async def test_several_marked_jobs_run_once_each_after_a_question(shared_daemon: DaemonHandle, driven: Driven) -> None:

@@ -34,7 +34,7 @@ class Counting(LineTable):
     """Remembers which lines were drawn."""
 
     def __init__(self) -> None:
-        super().__init__(COLUMNS, paint)
+        super().__init__(COLUMNS, paint, marks=True)
         self.drawn: list[int] = []
 
     def render_line(self, y: int):
