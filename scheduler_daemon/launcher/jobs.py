@@ -84,7 +84,7 @@ class Job:
     held: bool = False
 
     def began(self, start: Message) -> None:
-        """Take over what start.json says."""
+        """Take over what the record of the start says."""
         self.state = State.RUNNING
         self.start = start
         self.request = b""

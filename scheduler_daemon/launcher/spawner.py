@@ -48,6 +48,8 @@ class Spawner:
         self._group = group
         self._home = cgroups.home() if group else ""
         self._away: str | None = None
+        self._next_group: str | None = None
+        """The empty group we wait in for the next job."""
         self._me = os.getpid()
         self._launcher = os.getppid()
         self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
@@ -73,7 +75,7 @@ class Spawner:
         watched.register(self._link, select.POLLIN)
         while not self._orphaned or self._children:
             self._flush()
-            self._go_home()
+            self._stand_ready()
             ready = {descriptor for descriptor, _ in watched.poll()}
             if self._ended in ready:
                 os.read(self._ended, 65536)
@@ -157,7 +159,7 @@ class Spawner:
 
     def _give_birth(self, run: int, path: str, request: Message, files: Files) -> None:
         mark = birth.new_mark(run)
-        group = self._enter_group(mark)
+        group = self._enter_group()
         before = kernel.ticks_now()
         try:
             pid = birth.spawn(request, files, mark, tagged=group is None)
@@ -186,18 +188,33 @@ class Spawner:
             spool.save_text(path, spool.START, text)
         self._outbox.append(announce("started", text))
 
-    def _enter_group(self, mark: birth.Mark) -> str | None:
-        """Go into a group of the job's own, an emptied one if there is; None where groups cannot be had."""
+    def _enter_group(self) -> str | None:
+        """Go into a group of the next job's own; None where groups cannot be had."""
+        group = self._next_group or self._enter_new_group()
+        self._next_group, self._away = None, group
+        return group
+
+    def _enter_new_group(self) -> str | None:
+        """Go into an emptied group if there is one, or make one."""
         if self._group is None:
             return None
-        group = self._free_groups.pop() if self._free_groups else f"{self._group}/{mark.text}"
+        group = self._free_groups.pop() if self._free_groups else f"{self._group}/{os.urandom(12).hex()}"
         try:
             cgroups.enter(group)
         except OSError:
             cgroups.remove(group)
             return None
-        self._away = group
         return group
+
+    def _stand_ready(self) -> None:
+        """With nothing to do, leave the last job's group for the next one's: going into a group takes the kernel
+        milliseconds, unless it was just done.
+        """
+        if self._next_group is None:
+            self._next_group = self._enter_new_group()
+            if self._next_group is None:
+                self._go_home()
+            self._away = None
 
     def _leave_group(self, group: str, *, crowded: bool) -> None:
         """Keep an empty group for the next job; one with processes left is only removed, once it is empty."""

@@ -25,7 +25,7 @@ _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 2.0
 
 
 def spool_folder(state_dir: Path, execution_id: int) -> Path:
-    """Return where stdin, stdout, stderr, start.json and exit.json of an execution lie."""
+    """Return where stdin, stdout, stderr and the record of an execution lie."""
     return state_dir / "spool" / str(execution_id)
 
 
