@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-MAX_RULES = 5000
+MAX_RULES = 2000
 
 
 def _plain(text: str) -> str:

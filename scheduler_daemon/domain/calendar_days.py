@@ -51,10 +51,8 @@ class Yearly(NamedTuple):
         ranges = [(self.first, self.last)]
         if self.last < self.first:
             ranges = [((1, 1), self.last), (self.first, (12, 31))]
-        for day in range(new_year(year), new_year(year + 1)):
-            on = date.fromordinal(day + _EPOCH_ORDINAL)
-            if any(low <= (on.month, on.day) <= high for low, high in ranges):
-                yield day, ""
+        for low, high in ranges:
+            yield from ((day, "") for day in range(_on_or_after(year, *low), _on_or_after(year, high[0], high[1] + 1)))
 
 
 class Weekly(NamedTuple):
@@ -219,6 +217,13 @@ def _day_of_year(text: str, month: str, day: str) -> tuple[int, int]:
 
 def _bad(text: str, why: str) -> Invalid:
     return Invalid(f"days {text!r}: {why}", field="spec.rules")
+
+
+def _on_or_after(year: int, month: int, day: int) -> int:
+    """Return a day of a year, or where its month is too short for it the first of the next month."""
+    begin = date(year, month, 1).toordinal()
+    end = date(year + month // 12, month % 12 + 1, 1).toordinal()
+    return min(begin + day - 1, end) - _EPOCH_ORDINAL
 
 
 @lru_cache(maxsize=256)

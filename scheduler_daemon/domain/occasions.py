@@ -137,6 +137,16 @@ class Days:
                 return begin + left.bit_length() - 1
         return None
 
+    def first_mover(self, day: int) -> int:
+        """Return a day before which none moves to `day` or a later one."""
+        before = self.business_day_before(day)
+        return day - MAX_MOVE if before is None else max(day - MAX_MOVE, before + 1)
+
+    def end_of_movers(self, day: int) -> int:
+        """Return a day from which on none moves to `day` or an earlier one."""
+        following = self.business_day(day + 1)
+        return day + MAX_MOVE + 1 if following is None else min(day + MAX_MOVE + 1, following)
+
     def _business_days(self, year: int) -> int:
         found = self._years.get(year)
         if found is None:
@@ -170,7 +180,16 @@ class Days:
 
     def instant(self, day: int, time: int) -> int:
         """Return when a time of day comes on a day: first after a gap, in the first pass, and never on another day."""
+        offset = self.calm_offset(day)
+        if offset is not None:
+            return day * _DAY + time - offset
         return min(self.zone.first_instant(day * _DAY + time), self.zone.first_instant((day + 1) * _DAY) - 1)
+
+    def calm_offset(self, day: int) -> int | None:
+        """Return the offset of the zone on a day on which, and near which, no clock changes; None for other days."""
+        calm = self.zone.span(day * _DAY).calm
+        midnight = day * _DAY - calm.offset
+        return calm.offset if calm.start <= midnight and midnight + _DAY < calm.end else None
 
 
 class Timetable:
@@ -294,9 +313,10 @@ class Timetable:
         """Return the first moved candidate that comes to an instant later than `after` and earlier than `before`."""
         days = self._days
         today, last = days.day_of(after), days.day_of(before)
-        day = days.other_day(today - MAX_MOVE - 1)
+        day = days.other_day(days.first_mover(today - 1))
+        end = days.end_of_movers(last + 1)
         best: Occasion | None = None
-        while day is not None and day <= last + MAX_MOVE + 1:
+        while day is not None and day < end:
             move = days.fate(day).move
             if move and not today - 1 <= day + move <= last + 1:
                 day = days.other_day(day + 1)
@@ -309,6 +329,7 @@ class Timetable:
             if found and found.at < before:
                 best, before = found, found.at
                 last = days.day_of(before)
+                end = days.end_of_movers(last + 1)
             following = self._base.next_second(days.instant(day + 1, 0) - 1)
             if following is None:
                 break
@@ -339,6 +360,9 @@ class Timetable:
         instant_of = self._days.instant
         if instant_of(day, 0) > after:
             return 0
+        offset = self._days.calm_offset(day)
+        if offset is not None:
+            return after + 1 + offset - day * _DAY
         low, high = 0, _DAY - 1  # the instants never fall: the first does not count, the last does
         while high - low > 1:
             middle = (low + high) // 2
