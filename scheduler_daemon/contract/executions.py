@@ -76,7 +76,7 @@ class Usage(BaseModel, frozen=True):
 
 
 class ExecutionView(BaseModel, frozen=True):
-    """A run as everyone reads it. `version` rises with each change of this document."""
+    """A run as everyone reads it, or one attempt of it. `version` rises with each change of this document."""
 
     id: int
     job: str
@@ -92,6 +92,13 @@ class ExecutionView(BaseModel, frozen=True):
     ended_at: datetime | None
     duration_ms: int | None
     attempt: int
+    """Counts from 0. All attempts of a run share its fire."""
+    attempts: int = 1
+    """How many the run may have at most."""
+    first_id: int | None = None
+    """The id of the run's first attempt, its own if it is that."""
+    start_after: datetime | None = None
+    """The attempt does not begin before this."""
     exit_code: int | None
     signal: int | None
     trigger: Trigger

@@ -3,9 +3,10 @@
 import os
 import pwd
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
+from scheduler_daemon.domain.retry import attempt_timeout
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services.runs import Start
 
@@ -27,13 +28,13 @@ def forget_accounts() -> None:
     _home.cache_clear()
 
 
-def request_for(start: Start) -> LaunchRequest:
-    """Return what the launcher is told. The environment is cron's, then the job's own; LOGNAME cannot be set."""
+def request_for(start: Start, now: datetime) -> LaunchRequest:
+    """Return what the launcher is told now. The environment is cron's, then the job's own; LOGNAME cannot be set."""
     spec = start.spec
     name, home = _home(spec["user"])
     shell = spec["shell"]
     env = _environment(name, home, shell, spec["env"])
-    timeout = spec["timeout_ms"]
+    timeout = attempt_timeout(spec["timeout_ms"], spec.get("run_timeout_ms"), start.run_ends_at, now)
     return LaunchRequest(
         execution_id=start.execution_id,
         argv=(shell, "-c", spec["command"]),

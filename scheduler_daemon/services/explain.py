@@ -18,7 +18,7 @@ from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetab
 from scheduler_daemon.domain.schedule_words import words
 from scheduler_daemon.services import calendars, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.storage import executions, jobs, people
+from scheduler_daemon.storage import attempts, executions, jobs, people
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -40,9 +40,8 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
     ran = executions.at_instant(db, row.id, at)
     if ran is not None:
         view = views.execution_view(ran)
-        return Explanation(
-            job=row.name, at=at, verdict=_told(view), reasons=(*reasons, *_run_reasons(view)), execution=view
-        )
+        tried = [*_attempt_reasons(db, view), *_run_reasons(view)]
+        return Explanation(job=row.name, at=at, verdict=_told(view), reasons=(*reasons, *tried), execution=view)
     verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now)
     return Explanation(job=row.name, at=at, verdict=verdict, reasons=(*reasons, *more))
 
@@ -101,27 +100,45 @@ def _rule_reasons(schedule: Schedule) -> list[str]:
     return reasons
 
 
+def _attempt_reasons(db: Connection, view: ExecutionView) -> list[str]:
+    """Tell how each attempt ended that another followed."""
+    if not view.attempt:
+        return []
+    return [
+        f"attempt {row.attempt + 1} of {row.attempts}: {row.state} at {_utc(row.ended_at)}, {row.reason}"
+        for row in attempts.of_run(db, view.job_id, view.fire_at)
+        if row.attempt < view.attempt
+    ]
+
+
 def _run_reasons(view: ExecutionView) -> list[str]:
     reasons = [f"run {view.id} was made by {view.actor} ({view.trigger}) at {_utc(view.queued_at)}"]
-    if view.started_at:
+    if view.attempts > 1:
+        reasons.append(f"it is attempt {view.attempt + 1} of at most {view.attempts}")
+    if view.started_at and not view.attempt:
         late = (view.started_at - view.fire_at) / timedelta(milliseconds=1)
         reasons.append(f"its process started {late:,.0f} ms after the fire")
     if view.reason:
         reasons.append(view.reason)
+    if view.state in {State.FAILED, State.UNKNOWN} and view.attempts == 1:
+        reasons.append("not tried again: the job does not retry its runs")
     return reasons
 
 
 def _told(view: ExecutionView) -> str:
+    which = f" at attempt {view.attempt + 1} of {view.attempts}" if view.attempt else ""
+    if view.state is State.QUEUED and view.start_after is not None:
+        return f"failed and is tried again: {view.reason}"
     told = {
         State.SKIPPED: f"did not run: {view.reason}",
         State.MISSED: f"did not run: {view.reason}",
         State.SUPPRESSED: f"did not run: {view.reason}",
         State.QUEUED: "waits to be started",
         State.STARTING: "is being started",
-        State.RUNNING: "is running",
-        State.SUCCEEDED: "ran and succeeded",
+        State.RUNNING: f"is running{which}",
+        State.SUCCEEDED: f"ran and succeeded{which}",
     }
-    return told.get(view.state, f"ran and ended as {view.state}: {view.reason}")
+    return told.get(view.state, f"ran and ended as {view.state}{which}: {view.reason}")
 
 
 def _without_record(

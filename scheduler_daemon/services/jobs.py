@@ -15,7 +15,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, record, views
+from scheduler_daemon.services import calendars, record, retries, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -143,10 +143,14 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
 
 
 def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:
-    """Delete a job softly and return its id: its history stays, its name is free, its runs go on to their ends."""
+    """Delete a job softly and return its id: its history stays, its name is free, its runs go on to their ends.
+
+    None of them is tried again.
+    """
     row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
     jobs.save(db, row.id, row.version, {"deleted_at": now, "updated_at": now})
+    retries.drop(db, row.id, now)
     record.act(db, actor, "job.delete", [(row.id, {"name": row.name})], now)
     record.jobs_changed(db, "delete", [(row.id, row.whole_revision + 1, row.owner_id, row.name)], now)
     return str(row.id)

@@ -1,0 +1,164 @@
+"""Attempts: write down the next one when one has failed, in the same transaction; end those that will never begin.
+
+All attempts of a run share its fire, version, trigger and actor, and the run is active until its last one has ended:
+the job's counter does not move in between, and what the job shows as its last run is its last attempt. Whether and when
+there is a next attempt is domain.retry's decision. A paused job's run is tried on, for a pause stops fires and not
+runs; of a deleted job nothing new begins. A waiting attempt gives way to the job's next fire.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler_daemon.contract.executions import Outcome, State
+from scheduler_daemon.contract.jobs import Concurrency
+from scheduler_daemon.contract.retry import Retry
+from scheduler_daemon.domain import concurrency
+from scheduler_daemon.domain.retry import Decision, Tried, decide, run_limit
+from scheduler_daemon.services import record, views
+from scheduler_daemon.storage import attempts, executions, jobs
+
+_FAILED = frozenset({State.FAILED, State.UNKNOWN})
+_LEFT_OUT = ("started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes", "outcome")
+
+
+def most(spec: Mapping[str, Any]) -> int:
+    """Return how many attempts a run of a job with this spec may have."""
+    retry = spec.get("retry")
+    return 1 + int(retry["attempts"]) if retry else 1
+
+
+def follow(db: Connection, ended: Sequence[SimpleNamespace], now: datetime) -> list[SimpleNamespace]:
+    """Insert the attempts that follow those that have failed, and return them as they now are.
+
+    Says in the reason of each that has failed what comes next, or why nothing does.
+    """
+    failed = [row for row in ended if row.attempts > 1 and row.state in _FAILED]
+    if not failed:
+        return []
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in failed})
+    living = {row.id: row for row in attempts.jobs_behind(db, {row.job_id for row in failed})}
+    following = []
+    for row in failed:
+        spec = specs[row.job_id, row.job_version]
+        limit = row.run_ends_at or run_limit(spec.get("run_timeout_ms"), row.started_at or row.ended_at)
+        decided = _decided(row, spec, living.get(row.job_id), limit, now)
+        if decided.why:
+            row.reason = f"{row.reason}; {decided.why}"
+        if decided.at is not None:
+            following.append(_next(row, spec, decided, limit, now))
+    made = attempts.insert(db, [vars(row) for row in following])
+    ours = [row for row in following if (row.job_id, row.fire_at, row.attempt) in made]
+    for row in ours:
+        row.id = made[row.job_id, row.fire_at, row.attempt]
+    return ours
+
+
+def _decided(row: Any, spec: Mapping[str, Any], job: Any, limit: datetime | None, now: datetime) -> Decision:
+    if job is None:
+        return Decision(None, "not retried: the job was deleted")
+    tried = Tried(
+        run_id=row.first_id or row.id,
+        number=row.attempt,
+        outcome=Outcome(row.outcome),
+        exit_code=row.exit_code,
+        signal=row.signal,
+        cancelled=row.cancel_actor is not None,
+        fire_at=row.fire_at,
+        ended_at=row.ended_at,
+        run_ends_at=limit,
+    )
+    alone = not job.paused and job.spec["concurrency"] != Concurrency.ALLOW
+    policy = Retry.model_validate(spec["retry"])
+    return decide(policy, tried, now=now, next_fire=job.next_fire_at if alone else None)
+
+
+def _next(
+    row: SimpleNamespace, spec: Mapping[str, Any], decided: Decision, limit: datetime | None, now: datetime
+) -> SimpleNamespace:
+    assert decided.at is not None
+    fields = vars(row) | dict.fromkeys(_LEFT_OUT) | dict.fromkeys(("cancel_actor", "cancel_reason", "replaced_by"))
+    fields |= {
+        "attempt": row.attempt + 1,
+        "first_id": row.first_id or row.id,
+        "version": 1,
+        "state": State.QUEUED,
+        "reason": decided.why,
+        "queued_at": now,
+        "start_after": decided.at,
+        "run_ends_at": limit,
+        "slots": concurrency.policy_of(spec).slots,
+        "turn": concurrency.turn(decided.at, spec.get("priority")),
+    }
+    return SimpleNamespace(**fields)
+
+
+def over(ended: Sequence[SimpleNamespace], following: Sequence[SimpleNamespace]) -> list[SimpleNamespace]:
+    """Return the attempts that were the last of their runs."""
+    going_on = {(row.job_id, row.fire_at) for row in following}
+    return [row for row in ended if (row.job_id, row.fire_at) not in going_on]
+
+
+def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> Counter[str]:
+    """End the attempts of these jobs that wait for their time, for the jobs fire; return how many of each."""
+    why = "gave way to the job's next fire, which came before it could begin"
+    return _end(db, job_ids, State.SKIPPED, Outcome.SUPERSEDED, why, now)
+
+
+def drop(db: Connection, job_id: str, now: datetime) -> None:
+    """End the attempts of a deleted job that wait for their time."""
+    _end(db, [job_id], State.CANCELLED, Outcome.DELETED, "the job was deleted before this attempt began", now)
+
+
+def _end(
+    db: Connection, job_ids: Collection[str], state: State, outcome: Outcome, why: str, now: datetime
+) -> Counter[str]:
+    """End waiting attempts. What the job shows as its last run is the attempt before, which has run."""
+    found = [SimpleNamespace(**row._asdict()) for row in attempts.waiting(db, job_ids)] if job_ids else []
+    for row in found:
+        row.state, row.outcome, row.reason, row.ended_at = state, outcome, why, now
+    executions.transition(db, [vars(row) for row in found])
+    for row in found:
+        row.version += 1
+    record.executions_changed(db, found, {row.job_id: (row.job, row.owner_id) for row in found}, now)
+    jobs.record_last(db, [last(_before(db, row)) for row in found])
+    return Counter(row.job_id for row in found)
+
+
+def _before(db: Connection, row: Any) -> Any:
+    return next(tried for tried in attempts.of_run(db, row.job_id, row.fire_at) if tried.attempt == row.attempt - 1)
+
+
+def set_back(db: Connection, now: datetime, least: timedelta) -> None:
+    """Let attempts that the clock, set back, left in the future wait no longer from now than they were to."""
+    found = [SimpleNamespace(**row._asdict()) for row in attempts.from_the_future(db, now + least)]
+    for row in found:
+        row.start_after, row.queued_at = now + (row.start_after - row.queued_at), now
+        attempts.put_off(db, row.id, row.queued_at, row.start_after)
+        row.version += 1
+    record.executions_changed(db, found, {row.job_id: (row.job, row.owner_id) for row in found}, now)
+
+
+def last(row: Any) -> dict[str, Any]:
+    """Return an attempt that has ended, as the job shows its last run."""
+    return {
+        "job_id": row.job_id,
+        "last_id": row.id,
+        "last_state": row.state,
+        "last_outcome": row.outcome,
+        "last_fire_at": row.fire_at,
+        "last_ended_at": row.ended_at,
+        "last_duration_ms": views.duration_ms(row.started_at, row.ended_at),
+    }
+
+
+def going_on(db: Connection, row: Any) -> Any:
+    """Return the attempt that is active of the run an ended attempt belongs to, locked; None if the run is over."""
+    latest = executions.at_instant(db, row.job_id, row.fire_at)
+    if latest is None or State(latest.state).final:
+        return None
+    return executions.find(db, latest.id, lock=True)
