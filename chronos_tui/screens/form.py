@@ -176,9 +176,8 @@ class JobForm(ModalScreen[None]):
         except (ServerError, Unreachable) as error:
             self.query_one(Facts).show([Fact("means", "–", "muted")])
             return _blamed(error), sentence(error)
-        facts = [Fact("means", found.words, "title")]
-        facts += [Fact("careful", warning, "late") for warning in found.warnings]
-        self.query_one(Facts).show(facts + jobfacts.fires(found.fires, self._desk.now(), self._desk.zone))
+        desk = self._desk
+        self.query_one(Facts).show(jobfacts.preview_facts(found, schedule.zone, desk.now(), desk.zone))
         return None
 
     def _kept_schedule(self) -> dict[str, Any]:

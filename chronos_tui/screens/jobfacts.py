@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chronos_tui import format as fmt
 from chronos_tui.screens.facts import Fact
@@ -74,17 +75,37 @@ def configuration(job: JobView) -> list[Fact]:
 
 def schedule(job: JobView, preview: SchedulePreview, now: datetime, zone: tzinfo) -> list[Fact]:
     """What the schedule means, and the coming fires."""
-    facts = [Fact("means", preview.words, "title"), Fact("written", job.schedule or "nothing")]
+    found = preview_facts(preview, job.spec.schedule.zone, now, zone)
+    return [found[0], Fact("written", job.schedule or "nothing"), *found[1:]]
+
+
+def preview_facts(preview: SchedulePreview, own_zone: str, now: datetime, zone: tzinfo) -> list[Fact]:
+    """What a schedule in `own_zone` means, what to be careful of, its next fires, and the clock changes of a year."""
+    facts = [Fact("means", preview.words, "title")]
     facts += [Fact("careful", warning, "late") for warning in preview.warnings]
-    return facts + fires(preview.fires, now, zone)
+    facts += fires(preview.fires, own_zone, now, zone)
+    notes = "\n".join(note.text for note in preview.clock_changes)
+    return facts + ([Fact("clocks", notes, "late")] if notes else [])
 
 
-def fires(instants: Sequence[datetime], now: datetime, zone: tzinfo) -> list[Fact]:
-    """The coming fires, a line each."""
+def fires(instants: Sequence[datetime], own_zone: str, now: datetime, zone: tzinfo) -> list[Fact]:
+    """The coming fires, a line each; where the schedule's zone shows another time than `zone`, that too."""
     if not instants:
         return [Fact("next", "never", "muted")]
-    lines = "\n".join(f"{at.astimezone(zone):%a} {fmt.stamp(at, zone)}  {fmt.relative(at, now)}" for at in instants)
-    return [Fact("next", lines)]
+    own, lines = _zone(own_zone, zone), []
+    for at in instants:
+        there, here = at.astimezone(own), at.astimezone(zone)
+        elsewhere = f"  ({there:%a %H:%M:%S %Z})" if there.utcoffset() != here.utcoffset() else ""
+        lines.append(f"{here:%a} {fmt.stamp(at, zone)}{elsewhere}  {fmt.relative(at, now)}")
+    return [Fact("next", "\n".join(lines))]
+
+
+def _zone(name: str, fallback: tzinfo) -> tzinfo:
+    """Return a zone by name; `fallback` for one this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return fallback
 
 
 def versions(items: Sequence[JobVersion], zone: tzinfo) -> list[Fact]:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
+from chronos_tui.client.errors import ServerError
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.rows import took, why
@@ -22,6 +23,7 @@ from chronos_tui.widgets.log_view import LogView
 from chronos_tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
+    from chronos_tui.feed.follow import LogFollower
     from scheduler_daemon.contract.executions import ExecutionView
     from scheduler_daemon.contract.executions import LogLine as WireLine
 
@@ -44,10 +46,12 @@ class LogScreen(RowVerbs):
     def __init__(self, desk: Desk, run: int, job: str = "", **kwargs: Any) -> None:
         super().__init__(desk, **kwargs)
         self._run = run
+        self._known: ExecutionView | None = None
+        """As it was heard of last; the board forgets old runs."""
         self._job = job
         self._began = False
         self._ended = False
-        self._first = 0
+        self._lost = False
         self._dropped = 0
 
     def body(self) -> ComposeResult:
@@ -58,7 +62,8 @@ class LogScreen(RowVerbs):
         return self.query_one(LogView)
 
     def run_meant(self) -> ExecutionView | None:
-        return self.desk.board.runs.get(self._run)
+        self._known = self.desk.board.runs.get(self._run, self._known)
+        return self._known
 
     @property
     def thing(self) -> object:
@@ -83,7 +88,7 @@ class LogScreen(RowVerbs):
     async def read(self) -> None:
         run = await self.desk.client.execution(self._run)
         self.desk.board.learn_run(run)
-        self.desk.run = self.desk.board.newest_run(run)
+        self.desk.run = self._known = self.desk.board.newest_run(run)
         self.show_place()
         if not self._began:
             self._began = True
@@ -94,9 +99,16 @@ class LogScreen(RowVerbs):
 
         if self.desk.feed is None:
             return
-        async for batch in LogFollower(self.desk.feed, self._run).batches():
+        try:
+            await self._take_batches(LogFollower(self.desk.feed, self._run))
+        except ServerError:
+            self._lost = True
+            self._notice()
+            raise
+
+    async def _take_batches(self, follower: LogFollower) -> None:
+        async for batch in follower.batches():
             if batch.lines:
-                self._first = self._first or batch.lines[0].number
                 self.view.append(shown_lines(batch.lines))
             self._dropped = max(self._dropped, batch.dropped_bytes)
             self._ended = batch.ended
@@ -106,7 +118,9 @@ class LogScreen(RowVerbs):
         parts = []
         if self._dropped:
             parts.append(f"{fmt.size(self._dropped)} cut out")
-        if self._ended:
+        if self._lost:
+            parts.append("no longer read")
+        elif self._ended:
             parts.append("end" if self.view.held else "no output")
         elif not self.view.following:
             parts.append("not following (f)")
@@ -132,7 +146,10 @@ class LogScreen(RowVerbs):
         self.attempt(partial(self._read_earlier, event.before), group="earlier")
 
     async def _read_earlier(self, before: int) -> None:
-        """Put the lines before those held in front of them."""
+        """Put the lines before those held in front of them, as long as there is room."""
+        if self.view.full:
+            self.tell(f"{self.view.held} lines are held, no more fit; chronos log {self._run} prints all")
+            return
         after = max(before - 1 - EARLIER, 0)
         page = await self.desk.client.log(self._run, after=after, limit=before - 1 - after)
         self.view.prepend(shown_lines(line for line in page.lines if line.number < before))
@@ -152,7 +169,23 @@ class LogScreen(RowVerbs):
     def _searched(self, event: Prompt.Submitted) -> None:
         if event.kind == "/" and event.text:
             found = self.view.search(event.text)
-            self.tell(f"{found} lines hold {fmt.printable(event.text)!r}: n next, N previous" if found else "Not found")
+            if found:
+                lines = "1 line holds" if found == 1 else f"{found} lines hold"
+                self.tell(f"{lines} {fmt.printable(event.text)!r}: n next, N previous")
+            elif self.view.first_held > 1:
+                self.attempt(partial(self._search_earlier, event.text), group="search")
+            else:
+                self.tell("Not found")
+
+    async def _search_earlier(self, text: str) -> None:
+        """Say whether a line before those held has it."""
+        first = self.view.first_held
+        page = await self.desk.client.log(self._run, search=text, limit=1)
+        number = page.lines[0].number if page.lines else first
+        if number < first:
+            self.tell(f"Line {number} holds it, earlier than those read here, from {first} on (g reads earlier ones)")
+        else:
+            self.tell("Not found in the whole log")
 
     @on(Prompt.Closed)
     def _typed_for_nothing(self, event: Prompt.Closed) -> None:

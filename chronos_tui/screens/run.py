@@ -48,6 +48,8 @@ class RunScreen(RowVerbs):
     def __init__(self, desk: Desk, run: int, **kwargs: Any) -> None:
         super().__init__(desk, **kwargs)
         self._run = run
+        self._known: ExecutionView | None = None
+        """As it was heard of last; the board forgets old runs."""
         self._job: JobView | None = None
         self._began = False
 
@@ -57,7 +59,8 @@ class RunScreen(RowVerbs):
         yield OutputTail(zone=self.desk.zone)
 
     def run_meant(self) -> ExecutionView | None:
-        return self.desk.board.runs.get(self._run)
+        self._known = self.desk.board.runs.get(self._run, self._known)
+        return self._known
 
     @property
     def thing(self) -> object:
@@ -78,7 +81,7 @@ class RunScreen(RowVerbs):
     async def read(self) -> None:
         run = await self.desk.client.execution(self._run)
         self.desk.board.learn_run(run)
-        self.desk.run = self.desk.board.newest_run(run)
+        self.desk.run = self._known = self.desk.board.newest_run(run)
         self.show_place()
         self._show()
         if not self._began:

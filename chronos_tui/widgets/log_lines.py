@@ -66,6 +66,10 @@ class LogLines:
         return self._lines[index]
 
     @property
+    def full(self) -> bool:
+        return len(self._lines) >= self._capacity
+
+    @property
     def widest(self) -> int:
         return max((line.cells for line in self._lines), default=0)
 

@@ -122,6 +122,16 @@ class LogView(ScrollView, can_focus=True):
         """How many lines there are."""
         return len(self._lines)
 
+    @property
+    def first_held(self) -> int:
+        """The number of the first line there is; 0 without lines."""
+        return self._lines[0].number if len(self._lines) else 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for earlier lines."""
+        return self._lines.full
+
     def go_to_line(self, number: int) -> bool:
         """Show a line in the upper third, and stop following; return whether it is held."""
         index = self._lines.index(number)
