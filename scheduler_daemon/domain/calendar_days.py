@@ -101,11 +101,12 @@ Part = Dates | Yearly | Weekly | Holidays | Recurring
 class Calendar:
     """A calendar ready to be asked. Years are worked out when first asked for, and kept."""
 
-    __slots__ = ("_business", "_off", "_rules", "blackouts", "name")
+    __slots__ = ("_business", "_off", "_rules", "blackouts", "name", "spec")
 
     def __init__(self, name: str, spec: CalendarSpec) -> None:
         """Read the rules. Raises Invalid."""
         self.name = name
+        self.spec = spec
         self.blackouts: tuple[Window, ...] = tuple(read_window(window) for window in spec.blackouts)
         self._rules = tuple((rule, read_rule(rule)) for rule in spec.rules)
         self._off: dict[int, str] = {}

@@ -83,6 +83,11 @@ class Days:
         self._years: dict[int, int] = {}
 
     @property
+    def calendars(self) -> tuple[Calendar, ...]:
+        """The calendars themselves."""
+        return tuple(calendar for calendar, _ in self._calendars)
+
+    @property
     def moves(self) -> bool:
         """Whether any fire may be moved."""
         return any(move is not Move.SKIP for _, move in self._calendars)
@@ -202,6 +207,11 @@ class Timetable:
         self._days = days
         self._blackouts = blackouts
         self.is_reboot = base.is_reboot
+
+    @property
+    def calendars(self) -> tuple[Calendar, ...]:
+        """What it obeys."""
+        return self._days.calendars
 
     def next_second(self, after: int) -> int | None:
         """Return the first fire later than the epoch second `after`, as an epoch second, or None."""

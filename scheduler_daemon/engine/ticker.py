@@ -155,6 +155,7 @@ class Ticker:
         ids = self._due(self._punctual, moment, BATCH)
         ids += self._due(self._heap, moment + lead, BATCH - len(ids))
         entries = {job_id: self._entries[job_id] for job_id in ids}
+        await self._refresh_outdated(entries, now)
         ahead = {job_id: entry for job_id, entry in entries.items() if (entry.fires_at or 0) > moment}
         present = {job_id: entry for job_id, entry in entries.items() if job_id not in ahead}
         if present:
@@ -165,6 +166,27 @@ class Ticker:
             self._ahead_until = max(self._ahead_until, *(due.handled for due in dues))
             await self._fire(ahead, now, dues)
         return self._upcoming(lead)
+
+    async def _refresh_outdated(self, entries: dict[str, Entry], now: datetime) -> None:
+        """Leave out the jobs whose calendars another daemon has changed, and read them anew."""
+        used = {
+            job_id: entry.compiled.calendars
+            for job_id, entry in entries.items()
+            if isinstance(entry.compiled, Timetable) and entry.compiled.calendars
+        }
+        if not used:
+            return
+        obeyed = {calendar for each in used.values() for calendar in each}
+        try:
+            changed = await self._database.read(lambda db: calendars.outdated(db, obeyed))
+            outdated = [job_id for job_id, each in used.items() if not changed.isdisjoint(each)]
+            await self._refresh_stale(outdated)
+        except ChronosError as error:
+            log.error("%s; %d due jobs are tried again in %g s", error.message, len(used), RETRY)
+            self._try_again({job_id: entries.pop(job_id) for job_id in used}, now)
+            return
+        for job_id in outdated:
+            del entries[job_id]
 
     def _upcoming(self, lead: float) -> datetime | None:
         moments = []

@@ -44,6 +44,13 @@ def known(db: Connection, schedules: Iterable[Schedule], *, hold: bool = False) 
     return _ready(calendars.specs(db, names, hold=hold)) if names else {}
 
 
+def outdated(db: Connection, used: Iterable[Calendar]) -> set[Calendar]:
+    """Return those of the calendars that are no longer as they are kept."""
+    used = set(used)
+    kept = _ready(calendars.specs(db, {calendar.name for calendar in used}))
+    return {each for each in used if each.name not in kept or kept[each.name].spec != each.spec}
+
+
 def known_at(db: Connection, schedule: Schedule, at: datetime) -> dict[str, Calendar]:
     """Return the calendars of a schedule as they were at an instant."""
     names = {use.calendar for use in schedule.calendars}

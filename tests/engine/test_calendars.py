@@ -111,6 +111,18 @@ async def test_a_changed_calendar_counts_from_now_on_and_runs_nothing_from_befor
     assert [(at, state) for at, state, _, _ in await recorded(database)] == [(utc(2026, 5, 4, 13), "starting")]
 
 
+async def test_a_calendar_that_another_daemon_changed_holds_for_a_fire_prepared_here(rig, database, admin) -> None:
+    await put(database, admin, "sat,sun")
+    await loaded(rig, admin, "0 13 * * *", "german")
+
+    await put(database, admin, "mon", now=NOON + MINUTE)  # nobody tells this ticker
+    await rig.until(utc(2026, 5, 5, 14))
+
+    assert [(at, state) for at, state, _, _ in await recorded(database)] == [
+        (utc(2026, 5, 4, 13), "suppressed"), (utc(2026, 5, 5, 13), "starting"),
+    ]  # fmt: skip
+
+
 async def test_jitter_holds_the_start_and_leaves_the_fire_where_it_is(rig, database, admin) -> None:
     made = await loaded(rig, admin, "0 * * * *", jitter_s=600)
 
@@ -141,8 +153,9 @@ async def test_jitter_is_kept_by_a_start_that_waited_or_was_taken_over(rigged, d
 async def test_a_manual_run_starts_in_a_blackout_and_without_jitter(rig, database, admin) -> None:
     await loaded(rig, admin, "0 * * * *", blackouts=["11:00-12:30"], jitter_s=600)
 
-    view, start = await database.write(
+    view, _ = await database.write(
         lambda db: runs.request(db, admin, "job", "", now=NOON + SECOND, holder=HOLDER, free=1)
     )
+    (start,) = await database.read(lambda db: runs.take_over(db, [view.id], node=None))
 
     assert (view.state, start.not_before) == ("starting", None)
