@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 
 LONGEST = 1.0
-"""Seconds others wait at most: a launcher that does not answer, or jobs without end, must not hold them up for ever."""
+"""Seconds from their instant on that others wait at most: a launcher that does not answer, or jobs without end, must not hold them up for ever."""
 
 
 BURST = 50
@@ -17,11 +17,14 @@ class Starts:
     def __init__(self) -> None:
         self._open: set[int] = set()
         self._waiting: set[int] = set()
+        self._instant = 0.0
+        """When the last of them is to begin, by the event loop's clock."""
         self._calm = asyncio.Event()
         self._calm.set()
 
     def add(self, ids: Collection[int], delay: float = 0) -> None:
         """These are being started, in `delay` seconds."""
+        self._instant = max(self._instant, asyncio.get_running_loop().time() + delay)
         if delay > LONGEST or (delay > 0 and len(ids) + len(self._waiting) < BURST):
             self._waiting.update(ids)
             asyncio.get_running_loop().call_later(delay, self._begin, ids)
@@ -45,8 +48,11 @@ class Starts:
 
     async def calm(self) -> None:
         """Return when nothing is being started, or after LONGEST."""
+        if self._calm.is_set():
+            return
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout_at(max(now, self._instant) + LONGEST):
                 await self._calm.wait()
         except TimeoutError:
             return

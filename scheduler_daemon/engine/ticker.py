@@ -4,9 +4,10 @@ import asyncio
 import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ from scheduler_daemon.domain.occasions import Times, Timetable, timetable
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.services import calendars
 from scheduler_daemon.services.runs import Due
-from scheduler_daemon.storage import jobs
+from scheduler_daemon.storage import clocks
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ LEAD = timedelta(seconds=0.5)
 """How long before its instant a fire is prepared: a burst of a thousand is written and handed over in that time."""
 LONGEST_SLEEP = 30.0
 """Seconds. The wall clock may be set while we sleep; then we are late by no more than this."""
+PAGE = 1000
+"""Jobs read at once when the clock starts."""
 BATCH = 100
 """Jobs recorded in one transaction, so that the first of a great burst start early."""
 RETRY = 1.0
@@ -45,9 +48,9 @@ class Entry:
     def __init__(self, row: Any, compiled: Times) -> None:
         self.compiled = compiled
         self.version: int = row.version
-        self.concurrency = Concurrency(row.spec["concurrency"])
-        self.misfire = Misfire(row.spec["misfire"])
-        self.misfire_grace_ms: int = row.spec["misfire_grace_ms"]
+        self.concurrency = Concurrency(row.concurrency)
+        self.misfire = Misfire(row.misfire)
+        self.misfire_grace_ms: int = row.misfire_grace_ms
         self.handled: datetime = row.last_handled
         self.fires_at: float | None = None
 
@@ -89,18 +92,20 @@ class Ticker:
         return len(self._entries)
 
     async def load(self) -> None:
-        """Read every job."""
-        rows, ready = await self._database.read(lambda db: _with_calendars(db, list(jobs.living(db))))
+        """Read every job, a page at a time: there may be 100,000."""
         self._entries.clear()
         self._heap.clear()
         self._punctual.clear()
-        self._take(rows, ready)
+        last = ""
+        while page := await self._database.read(lambda db, last=last: _page(db, last)):  # type: ignore[misc]  # mypy cannot type the default
+            self._take(*page)
+            last = page[0][-1].id
 
     async def refresh(self, ids: Iterable[str]) -> None:
         """Read these jobs anew: they were made, changed, paused or deleted."""
         wanted = list(ids)
         async with self._reading:  # who reads later takes later, so that an older reading never wins
-            rows, ready = await self._database.read(lambda db: _with_calendars(db, jobs.by_ids(db, wanted)))
+            rows, ready = await self._database.read(lambda db: _with_calendars(db, clocks.of(db, wanted)))
             for job_id in wanted:
                 self._entries.pop(job_id, None)
             self._take(rows, ready)
@@ -108,10 +113,11 @@ class Ticker:
 
     def _take(self, rows: Iterable[Any], ready: Mapping[str, Calendar]) -> None:
         for row in rows:
-            if row.paused or not row.spec["schedule"]["expressions"]:
-                continue
             try:
-                compiled = timetable(Schedule.model_validate(row.spec["schedule"]), row.id, ready)
+                schedule = _schedule(row.schedule)
+                if not schedule.expressions:
+                    continue
+                compiled = timetable(schedule, row.id, ready)
             except (ChronosError, ValueError):  # an older version or another tzdata accepted it
                 log.exception("job %s (%s) has a schedule that cannot be read; it will not fire", row.id, row.name)
                 continue
@@ -311,10 +317,24 @@ class Ticker:
                 await asyncio.sleep(0)
 
 
+@lru_cache(maxsize=4096)
+def _schedule(text: str) -> Schedule:
+    return Schedule.model_validate_json(text)
+
+
+def _page(db: Connection, last: str) -> tuple[Sequence[Any], Mapping[str, Calendar]] | None:
+    """Return the next jobs behind an id, and the calendars that they obey; None if there are no more."""
+    rows = clocks.after(db, last, PAGE)
+    return _with_calendars(db, rows) if rows else None
+
+
 def _with_calendars(db: Connection, rows: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Calendar]]:
     """Return jobs, and the calendars that they obey."""
-    obeying = [row.spec["schedule"] for row in rows if row.spec["schedule"].get("calendars")]
-    return rows, calendars.known(db, map(Schedule.model_validate, obeying))
+    schedules = []
+    for row in rows:
+        with suppress(ValueError):  # is told of when it is taken
+            schedules.append(_schedule(row.schedule))
+    return rows, calendars.known(db, schedules)
 
 
 def _due_ahead(job_id: str, entry: Entry) -> Due:
