@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Collection
 
 LONGEST = 1.0
-"""Seconds from their instant on that others wait at most: a launcher that does not answer, or jobs without end, must not hold them up for ever."""
-
-
+"""Seconds others wait at most, from a burst's instant on: a launcher that does not answer, or jobs without end, must not
+hold them up for ever."""
 BURST = 50
 """So many starts that wait for their instant are a burst, before which others rest too."""
 
@@ -18,18 +17,18 @@ class Starts:
         self._open: set[int] = set()
         self._waiting: set[int] = set()
         self._instant = 0.0
-        """When the last of them is to begin, by the event loop's clock."""
+        """When the last burst is to begin, by the event loop's clock."""
         self._calm = asyncio.Event()
         self._calm.set()
 
     def add(self, ids: Collection[int], delay: float = 0) -> None:
         """These are being started, in `delay` seconds."""
-        self._instant = max(self._instant, asyncio.get_running_loop().time() + delay)
         if delay > LONGEST or (delay > 0 and len(ids) + len(self._waiting) < BURST):
             self._waiting.update(ids)
             asyncio.get_running_loop().call_later(delay, self._begin, ids)
         else:
             self._open.update(ids)
+            self._instant = max(self._instant, asyncio.get_running_loop().time() + delay)
         if self._open:
             self._calm.clear()
 
