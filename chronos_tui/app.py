@@ -197,6 +197,19 @@ class ChronosApp(App[None]):
 
     # What works everywhere
 
+    async def action_quit(self) -> None:
+        """Leave; what was typed into a form and not saved is asked about."""
+        if any(getattr(screen, "unsaved", False) for screen in self.screen_stack):
+            beside(self, self._quit_if_meant, group="quit")
+        else:
+            self.exit()
+
+    async def _quit_if_meant(self) -> None:
+        from chronos_tui.widgets.confirm import Confirm
+
+        if not isinstance(self.screen, Confirm) and await self.push_screen_wait(Confirm("Leave without saving?")):
+            self.exit()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "command":
             return not typing(self) and isinstance(self.screen, Frame)

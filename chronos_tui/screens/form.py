@@ -254,8 +254,13 @@ class JobForm(ModalScreen[None]):
     def action_leave(self) -> None:
         beside(self, self._leave, group="leave")
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was typed that would be lost."""
+        return self.is_mounted and self.texts != self._begun
+
     async def _leave(self) -> None:
-        if self.texts == self._begun or await self.app.push_screen_wait(Confirm("Leave without saving?")):
+        if not self.unsaved or await self.app.push_screen_wait(Confirm("Leave without saving?")):
             self._close()
 
     def _close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chronos_tui.client import calls
-from chronos_tui.verbs import output, spec
+from chronos_tui.verbs import output, retry, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect
 from chronos_tui.verbs.failure import wrong_use
 
@@ -88,6 +88,18 @@ def add(
     concurrency: spec.Concurrency = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
+    retries: retry.Retries = None,
+    retry_delay: retry.Delay = None,
+    retry_factor: retry.Factor = None,
+    retry_cap: retry.Cap = None,
+    retry_jitter: retry.Jitter = None,
+    retry_on: retry.On = None,
+    retry_exit_codes: retry.ExitCodes = None,
+    retry_not_exit_codes: retry.NotExitCodes = None,
+    retry_signals: retry.Signals = None,
+    retry_not_signals: retry.NotSignals = None,
+    retry_until: retry.Until = None,
+    run_timeout: retry.RunTimeout = None,
     description: spec.Description = None,
     paused: Annotated[bool, typer.Option("--paused", help="Do not run it until it is resumed.")] = False,
     key: Annotated[str | None, typer.Option(help="Sent twice with one key, the job is made once.")] = None,
@@ -101,6 +113,11 @@ def add(
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
         stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
+    )  # fmt: skip
+    given |= retry.fields(
+        retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
+        exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
+        not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
     )  # fmt: skip
     if "schedule" in given:
         given["schedule"].setdefault("zone", spec.local_zone(os.environ))
@@ -136,6 +153,18 @@ def edit(
     concurrency: spec.Concurrency = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
+    retries: retry.Retries = None,
+    retry_delay: retry.Delay = None,
+    retry_factor: retry.Factor = None,
+    retry_cap: retry.Cap = None,
+    retry_jitter: retry.Jitter = None,
+    retry_on: retry.On = None,
+    retry_exit_codes: retry.ExitCodes = None,
+    retry_not_exit_codes: retry.NotExitCodes = None,
+    retry_signals: retry.Signals = None,
+    retry_not_signals: retry.NotSignals = None,
+    retry_until: retry.Until = None,
+    run_timeout: retry.RunTimeout = None,
     description: spec.Description = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE|-", help="Take fields from a JSON object of the spec.")
@@ -153,6 +182,11 @@ def edit(
         stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
     )  # fmt: skip
+    given |= retry.fields(
+        retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
+        exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
+        not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
+    )  # fmt: skip
     changes = _from_file(source) if source else {}
     if tag and not any(tag):
         given["tags"] = []
@@ -165,6 +199,8 @@ def edit(
     kept = seen["spec"]
     if "schedule" in given:
         given["schedule"] = _moved(kept["schedule"], given["schedule"])
+    if "retry" in given:
+        given["retry"] = retry.over(kept.get("retry"), given["retry"])
     if "env" in given or unset_env:
         merged = {**kept["env"], **given.get("env", {})}
         given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
@@ -278,6 +314,8 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("directory", fields["cwd"] or ""),
             ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
             ("timeout", output.took(fields["timeout_ms"])),
+            ("run timeout", output.took(fields.get("run_timeout_ms"))),
+            ("retries", retry.words(fields.get("retry"))),
             ("overlap", fields["concurrency"]),
             ("policy", fields["policy"]),
             ("owner", job["owner"]),

@@ -46,13 +46,23 @@ def run(
 
 
 def _wait(client: Client, execution: dict[str, Any]) -> dict[str, Any]:
-    """Ask until the run has ended, ever less often."""
+    """Ask until the last attempt of the run has ended, ever less often."""
     pause = FIRST_WAIT
     while execution["state"] in ACTIVE:
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_WAIT)
         execution = client.json(calls.execution(execution["id"]))
+        if execution["state"] not in ACTIVE:
+            execution = _following(client, execution)
     return execution
+
+
+def _following(client: Client, execution: dict[str, Any]) -> dict[str, Any]:
+    """Return the last attempt that followed one that has ended; itself if none did."""
+    if execution["attempt"] + 1 >= execution["attempts"] or execution["state"] == "succeeded":
+        return execution
+    latest = client.json(calls.executions(job=execution["job_id"], limit=100))["items"]
+    return next((run for run in latest if run["first_id"] == execution["first_id"]), execution)
 
 
 def _announce(execution: dict[str, Any], *, as_json: bool) -> None:
@@ -98,7 +108,8 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("started", output.when(execution["started_at"])),
             ("ended", output.when(execution["ended_at"])),
             ("took", output.took(execution["duration_ms"])),
-            ("attempt", str(execution["attempt"])),
+            ("attempt", _attempt(execution)),
+            ("not before", output.when(execution.get("start_after")) if execution["state"] == "queued" else ""),
             ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
             ("host", execution["host"]),
             ("policy", _policy(execution["policy"])),
@@ -107,6 +118,18 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("output", "" if usage["output_bytes"] is None else fmt.size(usage["output_bytes"])),
         ]
     )
+
+
+def _attempt(execution: dict[str, Any]) -> str:
+    """Say which attempt of a run this is; "" for the only one."""
+    if execution["attempts"] == 1:
+        return ""
+    first = f", the first is run {execution['first_id']}" if execution["attempt"] else ""
+    return f"{execution['attempt'] + 1} of at most {execution['attempts']}{first}"
+
+
+def _which(execution: dict[str, Any]) -> str:
+    return "" if execution["attempts"] == 1 else f"{execution['attempt'] + 1}/{execution['attempts']}"
 
 
 def _policy(policy: dict[str, Any]) -> str:
@@ -139,11 +162,12 @@ def list_runs(
             output.state(item["state"], _ending(item)),
             output.brief(item["fire_at"]),
             output.took(item["duration_ms"]),
+            _which(item),
             item["trigger"].replace("_", " "),
         )
         for item in page["items"]
     ]
-    output.table(("run", "job", "state", "due", "took", "trigger"), rows, right=(0, 4))
+    output.table(("run", "job", "state", "due", "took", "attempt", "trigger"), rows, right=(0, 4))
     if page.get("next"):
         output.line(f"more: --cursor {page['next']}")
 

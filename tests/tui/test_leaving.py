@@ -149,3 +149,19 @@ async def test_a_question_open_when_its_job_goes_does_nothing_to_it(
     await driven.until("This job was deleted")
     await driven.until(lambda: shared_daemon.json("run", "show", str(run["id"]))["state"] == "cancelled")
     assert still
+
+
+async def test_quitting_asks_about_what_was_typed_and_not_saved(driven: Driven) -> None:
+    driven.app.action_new_job()
+    await driven.until("New job")
+    await driven.type("half")
+
+    await driven.press("ctrl+q")
+    await driven.until("Leave without saving?")
+    await driven.press("n")
+    await driven.until("half", lambda: isinstance(driven.app.screen, JobForm))
+    kept = driven.app.is_running
+    await driven.press("ctrl+q", "y")
+
+    await driven.until(lambda: driven.app._exit)
+    assert kept
