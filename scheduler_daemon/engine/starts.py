@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Collection
 
 LONGEST = 1.0
-"""Seconds others wait at most, from a burst's instant on: a launcher that does not answer, or jobs without end, must not
-hold them up for ever."""
+"""Seconds others wait at most, from a burst's instant on: a launcher that does not answer, or jobs without end, must
+not hold them up for ever."""
 BURST = 50
 """So many starts that wait for their instant are a burst, before which others rest too."""
 
