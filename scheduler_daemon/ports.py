@@ -20,7 +20,10 @@ class Engine(Protocol):
         """Let jobs be changed within, up to `jobs_changed`: no fire to come has been prepared as they were before."""
 
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
-        """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""
+        """Commit `work(connection, free)`, which returns (answer, what follows or None); see to what follows."""
+
+    def room_changed(self) -> None:
+        """Look whether runs that wait may start now, after the commit that may have made room for them."""
 
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop the process of a run that somebody has cancelled, after the commit that says so."""

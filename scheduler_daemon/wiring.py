@@ -32,6 +32,7 @@ from scheduler_daemon.engine.relay import FAILURES, Relay
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
+from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
@@ -127,6 +128,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             now=utc_now,
             starts=starts,
         )
+        waits = Waits(database, dispatcher.look, utc_now)
         supervisor = Supervisor(
             database,
             runner,
@@ -137,12 +139,14 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             recorded=relay.wake,
             now=utc_now,
             starts=starts,
+            again=waits.expect,
         )
         daemon = Daemon(
             database=database,
             ticker=Ticker(database, dispatcher, utc_now, settings.engine.on_time),
             dispatcher=dispatcher,
             supervisor=supervisor,
+            waits=waits,
             sink=sink,
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept),

@@ -3,11 +3,12 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from scheduler_daemon.contract.instants import Instant
+from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
 
@@ -18,6 +19,8 @@ MAX_ENV_BYTES = 131_072
 DEFAULT_GRACE_MS = 10_000
 DEFAULT_MISFIRE_GRACE_MS = 3_600_000
 DEFAULT_OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
+DEFAULT_QUEUE_LIMIT = 100
+DEFAULT_PRIORITY = 5
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -92,10 +95,18 @@ AbsolutePath = Annotated[str, Field(max_length=4096), AfterValidator(_absolute)]
 
 
 class Concurrency(StrEnum):
-    """What happens to a fire while an earlier run of the same job is active."""
+    """What happens to a fire while earlier runs of the same job are active."""
 
     FORBID = "forbid"
+    """It is skipped."""
     ALLOW = "allow"
+    """It runs beside them, up to a limit if there is one; beyond it, it is skipped."""
+    REPLACE = "replace"
+    """They are stopped, and it runs when they have ended."""
+    QUEUE_ONE = "queue_one"
+    """The first waits for their end; further ones are skipped."""
+    QUEUE_ALL = "queue_all"
+    """As many as the job says wait for their end, and run in the order in which they came."""
 
 
 class JobSpec(BaseModel, frozen=True, extra="forbid"):
@@ -129,11 +140,28 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     grace_ms: Annotated[int, Field(ge=0, le=600_000)] = DEFAULT_GRACE_MS
     """From TERM to KILL when a run is cancelled or timed out."""
     concurrency: Concurrency = Concurrency.FORBID
+    concurrency_limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Runs at once at most. None is any number where overlap is allowed, and one where runs queue."""
+    queue_limit: Annotated[int, Field(ge=1, le=10_000)] = DEFAULT_QUEUE_LIMIT
+    """Runs that `queue_all` lets wait for the job's own runs at most."""
+    pool: PoolName | None = None
+    """Whose slots its runs need, beside the room that all runs share."""
+    priority: Annotated[int, Field(ge=0, le=9)] = DEFAULT_PRIORITY
+    """Of runs that wait, those of the highest start first; each minute of waiting counts as one more."""
     misfire: Misfire = Misfire.RUN_ONCE
     misfire_grace_ms: Annotated[int, Field(ge=0, le=366 * 86_400_000)] = DEFAULT_MISFIRE_GRACE_MS
     """Fires older than this are recorded as missed."""
     output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] = DEFAULT_OUTPUT_LIMIT_BYTES
     """Kept of each stream: head and tail, half each."""
+
+    @model_validator(mode="after")
+    def _limit_means_something(self) -> Self:
+        if self.concurrency_limit is not None and self.concurrency in {Concurrency.FORBID, Concurrency.REPLACE}:
+            raise ValueError(
+                f"concurrency_limit says how many may run at once, and {self.concurrency} lets one; "
+                "take it out, or choose allow, queue_one or queue_all"
+            )
+        return self
 
 
 class LastRun(BaseModel, frozen=True):

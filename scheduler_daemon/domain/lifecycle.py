@@ -1,29 +1,10 @@
-"""Decide how a run begins and ends: what a fire becomes, and what the launcher's report means."""
+"""Decide how a run ended: what the launcher's report means."""
 
 import signal as signals
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal
 
 from scheduler_daemon.contract.executions import Outcome, State
-from scheduler_daemon.contract.jobs import Concurrency
-
-
-class Admission(Enum):
-    """What a fire becomes."""
-
-    START = "start"
-    WAIT = "wait"
-    """Everything that may run at once is running."""
-    SKIP = "skip"
-    """An earlier run is active and the job forbids another."""
-
-
-def admit(concurrency: Concurrency, active: int, free: int) -> Admission:
-    """Decide on a fire of a job with `active` runs, where `free` more of all jobs may start."""
-    if active and concurrency is Concurrency.FORBID:
-        return Admission.SKIP
-    return Admission.START if free > 0 else Admission.WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +17,8 @@ class Report:
     cancelled_by: str | None = None
     cancel_reason: str = ""
     """Why it was killed, also for a timeout."""
+    replaced_by: int | None = None
+    """The run it was to give way to, if it was killed for that."""
     spawn_error: str | None = None
     unknown: bool = False
 
@@ -55,6 +38,8 @@ def verdict(report: Report) -> Verdict:
         return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
     if report.killed_by == "timeout":
         return Verdict(State.FAILED, Outcome.TIMED_OUT, report.cancel_reason or "timed out")
+    if report.killed_by == "cancel" and report.replaced_by is not None:
+        return Verdict(State.CANCELLED, Outcome.SUPERSEDED, f"replaced by run {report.replaced_by}")
     if report.killed_by == "cancel":
         by = report.cancelled_by or "the daemon"
         why = f": {report.cancel_reason}" if report.cancel_reason else ""

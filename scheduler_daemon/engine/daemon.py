@@ -20,6 +20,7 @@ from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import Relay
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
+from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services.runs import Holder
 from scheduler_daemon.storage import meta
@@ -48,6 +49,7 @@ class Daemon:
         ticker: Ticker,
         dispatcher: Dispatcher,
         supervisor: Supervisor,
+        waits: Waits,
         sink: LogSink,
         relay: Relay,
         reaper: Reaper,
@@ -61,6 +63,7 @@ class Daemon:
         self.ticker = ticker
         self.dispatcher = dispatcher
         self.supervisor = supervisor
+        self.waits = waits
         self.sink = sink
         self.relay = relay
         self.reaper = reaper
@@ -86,10 +89,14 @@ class Daemon:
         return self.ticker.editing()
 
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
-        """Commit `work(connection, free)`, which returns (answer, start or None); begin the start."""
-        answer, start = await self.dispatcher.request_in(work)
-        await self.dispatcher.begin(start)
+        """Commit `work(connection, free)`, which returns (answer, what follows or None); see to what follows."""
+        answer, begun = await self.dispatcher.request_in(work)
+        await self.dispatcher.begin(begun)
         return answer
+
+    def room_changed(self) -> None:
+        """Look whether runs that wait may start now."""
+        self.dispatcher.look()
 
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop the process of a run that somebody has cancelled."""
@@ -131,7 +138,9 @@ class Daemon:
             "schedule": self.ticker.run,
             "dispatcher": self.dispatcher.run,
             "supervisor": self.supervisor.run,
+            "retries": self.waits.run,
             "launcher events": self.supervisor.listen,
+            "wishes": self.supervisor.run_wishes,
             "log finisher": self.supervisor.run_finishing,
             "log sink": self.sink.run,
             "relay": self.relay.run,

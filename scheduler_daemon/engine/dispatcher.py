@@ -1,27 +1,33 @@
 """Start runs: record first, then hand to the launcher, never more at once than the machine is to bear."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Due, Holder, Start
+from scheduler_daemon.services.runs import Begun, Due, Holder, Start, Stop
+from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
 
 RETRY = 1.0
 """Seconds until waiting runs are looked for again that the database could not give."""
+LOOK_AGAIN = 1.0
+"""Seconds until waiting runs are looked at again where another daemon may have made room, and told nobody."""
 BURST = 250
 """Runs handed to the launcher at once, so that the first do not wait for the last to be written down."""
 
@@ -38,6 +44,9 @@ class Runner(Protocol):
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Start these; each is answered by events."""
+
+    async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
+        """Stop a run and everything it started."""
 
 
 class Follower(Protocol):
@@ -135,35 +144,41 @@ class Dispatcher:
                 self._active.update(start.execution_id for start in fired.starts)
             untaken.stale.extend(fired.stale)
             untaken.undecided.extend(fired.undecided)
-            if sum(len(due.run) for due in part if not due.ahead) > len(fired.starts):
-                self._wait_for_room()
-            self._recorded()
-            await self.hand_over(fired.starts)
+            await self.begin(fired)
         return untaken
 
-    async def request_in(self, work: Callable[[Any, int], tuple[Any, Start | None]]) -> tuple[Any, Start | None]:
-        """Run `work(connection, free)`, which may claim a start, in a transaction; count what it claimed."""
+    async def request_in(self, work: Callable[[Any, int], tuple[Any, Begun | None]]) -> tuple[Any, Begun | None]:
+        """Run `work(connection, free)`, which may claim starts, in a transaction; count what it claimed."""
         async with self._claiming():
             free = self._free()
-            answer, start = await self._database.write(lambda db: work(db, free))
-            if start:
-                self._active.add(start.execution_id)
-        return answer, start
+            answer, begun = await self._database.write(lambda db: work(db, free))
+            if begun:
+                self._active.update(start.execution_id for start in begun.starts)
+        return answer, begun
 
-    async def begin(self, start: Start | None) -> None:
-        """Start what `request_in` claimed; without a start, it waits for room."""
+    async def begin(self, begun: Begun | None) -> None:
+        """Do what follows from a commit: start what was claimed, stop what gives way, see to what waits."""
         self._recorded()
-        if start:
-            await self.hand_over([start])
-        else:
+        if begun is None:
+            return
+        if begun.waits:
             self._wait_for_room()
+        await self.hand_over(begun.starts)
+        await self._stop(begun.stops)
+
+    async def _stop(self, stops: Iterable[Stop]) -> None:
+        """Stop those of ours that give way; other daemons see to theirs."""
+        for stop in stops:
+            if stop.execution_id in self._active:
+                await self._runner.cancel(stop.execution_id, stop.reason, stop.grace)
 
     async def hand_over(self, starts: Sequence[Start]) -> None:
         """Give claimed runs to the runner."""
         if not starts:
             return
         self._expect_starts(starts)
-        requests = [request_for(start) for start in starts]
+        now = self._now()
+        requests = [request_for(start, now) for start in starts]
         for start in starts:
             self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
         await self._runner.launch(requests)
@@ -180,6 +195,10 @@ class Dispatcher:
         if self._waiting:
             self._room.set()
 
+    def look(self) -> None:
+        """The time of some that wait has come: start them, now or when there is room."""
+        self._wait_for_room()
+
     async def step(self) -> None:
         """Start waiting runs as far as there is room."""
         if self._doubtful:
@@ -188,25 +207,33 @@ class Dispatcher:
             free = self._free()
             if not free:
                 return
-            starts = await self._database.write(
-                lambda db: runs.start_waiting(db, now=self._now(), holder=self._holder, free=min(free, BURST))
-            )
-            self._waiting = len(starts) == min(free, BURST)
+            starts, self._waiting = await self._database.write(partial(self._start_waiting, free=min(free, BURST)))
             self._active.update(start.execution_id for start in starts)
+            if len(starts) == BURST:
+                self._room.set()
         if starts:
             self._recorded()
             await self.hand_over(starts)
 
+    def _start_waiting(self, db: Connection, free: int) -> tuple[list[Start], bool]:
+        """Claim what may start; tell whether more waits."""
+        starts = runs.start_waiting(db, now=self._now(), holder=self._holder, free=free)
+        return starts, executions.any_queued(db)
+
+    async def _wait(self) -> None:
+        """Wait until there may be room for what waits."""
+        shared = self._waiting and self._database.dialect != "sqlite"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), LOOK_AGAIN if shared else None)
+        self._room.clear()
+
     async def run(self) -> None:
         """Serve what waits, whenever there is room."""
         while True:
-            await self._room.wait()
-            self._room.clear()
+            await self._wait()
             try:
                 await self.step()
             except ChronosError as error:
                 log.error("%s; waiting runs are started later", error.message)
                 await asyncio.sleep(RETRY)
-                self._room.set()
-            if self._waiting and self._free():
                 self._room.set()

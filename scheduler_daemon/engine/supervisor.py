@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 RETRY = 1.0
 """Seconds until ends are written again that the database could not take."""
+WISHES = 1.0
+"""Seconds between looks for wishes that were made at another daemon."""
 AT_ONCE = 500
 """Changes written in one transaction."""
 GATHER_EACH, GATHER_MOST = 0.002, 0.25
@@ -80,13 +82,19 @@ class Supervisor:
         recorded: Callable[[], None],
         now: Callable[[], datetime],
         starts: Starts | None = None,
+        again: Callable[[Sequence[datetime]], None] | None = None,
     ) -> None:
+        """`again` hears when runs that have failed are tried again."""
+        self._again = again or (lambda instants: None)
         self._database = database
         self._runner = runner
         self._sink = sink
         self._dispatcher = dispatcher
         self._starting = starts or Starts()
         self._spool = spool
+        self._holder = holder
+        self._told: set[int] = set()
+        """Runs that were stopped because somebody wanted it, and have not ended."""
         # A file has one daemon, and its runs are ours even where it was moved to another state directory.
         self._node = None if database.dialect == "sqlite" else holder.node
         self._recorded = recorded
@@ -160,12 +168,12 @@ class Supervisor:
         now = self._now()
         written = [self._as_recorded(end) for end in ends]
 
-        def work(db: Any) -> None:
+        def work(db: Any) -> list[datetime]:
             runs.started(db, starts, now)
-            runs.ended(db, written, now)
+            return runs.ended(db, written, now)
 
         try:
-            await self._database.write(work)
+            again = await self._database.write(work)
         except BaseException as error:
             self._started = starts | self._started
             self._ended = {end.execution_id: end for end in ends} | self._ended
@@ -178,6 +186,7 @@ class Supervisor:
             await asyncio.sleep(RETRY)
             return
         self._recorded()
+        self._again(again)
         self._sink.begin(starts)
         if ends:
             self._dispatcher.ended([end.execution_id for end in ends])
@@ -235,6 +244,22 @@ class Supervisor:
         """Stop a run within its job's grace; its end comes as an event."""
         for start in await self._starts([execution_id]):
             await self._runner.cancel(execution_id, reason, timedelta(milliseconds=start.spec["grace_ms"]))
+
+    async def run_wishes(self) -> None:
+        """Stop runs of ours that somebody wants stopped at another daemon, for ever."""
+        if self._database.dialect == "sqlite":
+            await asyncio.Event().wait()  # nobody else can
+        while True:
+            await asyncio.sleep(WISHES)
+            if self._dispatcher.active:
+                await self.obey()
+
+    async def obey(self) -> None:
+        """Stop the runs of ours that are wanted stopped, each once."""
+        wishes = await self._database.read(lambda db: executions.to_stop(db, self._holder.node))
+        for execution_id in wishes.keys() - self._told:
+            await self.stop(execution_id, wishes[execution_id])
+        self._told = set(wishes)
 
     async def run(self) -> None:
         """Write for ever."""

@@ -13,11 +13,13 @@ from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.calendar_days import Calendar
+from scheduler_daemon.domain.concurrency import policy_of
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
 from scheduler_daemon.services import calendars, views
 from scheduler_daemon.services import jobs as job_services
+from scheduler_daemon.services.admission import why_it_waits
 from scheduler_daemon.storage import attempts, executions, jobs, people
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,22 +37,30 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
     reasons = [
         *_version_reason(row, spec, at),
         *_rule_reasons(spec.schedule),
+        *_limits(spec),
         *_way_here(times, spec.schedule, row.id, at),
     ]
     ran = executions.at_instant(db, row.id, at)
     if ran is not None:
         view = views.execution_view(ran)
         tried = [*_attempt_reasons(db, view), *_run_reasons(view)]
-        return Explanation(job=row.name, at=at, verdict=_told(view), reasons=(*reasons, *tried), execution=view)
+        return Explanation(
+            job=row.name, at=at, verdict=_told(view, _waits(db, ran)), reasons=(*reasons, *tried), execution=view
+        )
     verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now)
     return Explanation(job=row.name, at=at, verdict=verdict, reasons=(*reasons, *more))
 
 
 def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
-    schedule = views.spec_of(row).schedule
+    spec = views.spec_of(row)
+    schedule = spec.schedule
     times = calendars.times_of(db, schedule, row.id)
     upcoming = times.next_fire(now)
-    reasons = [*_rule_reasons(schedule), *(_way_here(times, schedule, row.id, upcoming) if upcoming else ())]
+    reasons = [
+        *_rule_reasons(schedule),
+        *_limits(spec),
+        *(_way_here(times, schedule, row.id, upcoming) if upcoming else ()),
+    ]
     if row.paused:
         verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
     elif upcoming is None:
@@ -125,16 +135,34 @@ def _run_reasons(view: ExecutionView) -> list[str]:
     return reasons
 
 
-def _told(view: ExecutionView) -> str:
+def _waits(db: Connection, row: Any) -> str:
+    """Say what a queued run waits for, as things stand now and not when it was queued."""
+    if row.state != State.QUEUED:
+        return ""
+    spec = jobs.specs(db, [(row.job_id, row.job_version)])[row.job_id, row.job_version]
+    return why_it_waits(db, row, policy_of(spec))
+
+
+def _limits(spec: JobSpec) -> list[str]:
+    """Tell what beside its schedule a run of the job depends on."""
+    most = f", {spec.concurrency_limit} at once" if spec.concurrency_limit else ""
+    found = [f"while an earlier run is active: {str(spec.concurrency).replace('_', ' ')}{most}"]
+    if spec.pool:
+        found.append(f"needs a slot of pool {spec.pool}, with priority {spec.priority}")
+    return found
+
+
+def _told(view: ExecutionView, waits: str) -> str:
     which = f" at attempt {view.attempt + 1} of {view.attempts}" if view.attempt else ""
     if view.state is State.QUEUED and view.start_after is not None:
         return f"failed and is tried again: {view.reason}"
     told = {
-        State.SKIPPED: f"did not run: {view.reason}",
+        State.SKIPPED: f"skipped: {view.reason}",
         State.MISSED: f"did not run: {view.reason}",
         State.SUPPRESSED: f"did not run: {view.reason}",
-        State.QUEUED: "waits to be started",
+        State.QUEUED: waits,
         State.STARTING: "is being started",
+        State.CANCELLED: f"{'was stopped' if view.started_at else 'did not run'}{which}: {view.reason}",
         State.RUNNING: f"is running{which}",
         State.SUCCEEDED: f"ran and succeeded{which}",
     }

@@ -15,7 +15,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, record, retries, views
+from scheduler_daemon.services import calendars, pools, record, retries, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -50,6 +50,7 @@ def create_many(
     for request in requests:
         access.require_account(actor, request.spec.user)
     _refuse_taken_names(db, [request.spec.name for request in requests])
+    pools.require(db, (request.spec.pool for request in requests))
     ready = calendars.known(db, [request.spec.schedule for request in requests], hold=True)
     ids: list[str] = []
     rows, states, versions = [], [], []
@@ -102,6 +103,7 @@ def _save(
     db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime, *, lenient: bool = False
 ) -> JobView:
     access.require_account(actor, spec.user)
+    pools.require(db, [spec.pool])
     kept = spec.model_dump(mode="json")
     if kept == row.spec:
         return views.job_view(row)

@@ -15,12 +15,14 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.concurrency import START, Admission, without_wait
 from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.jitter import jitter
-from scheduler_daemon.domain.lifecycle import Admission, Report, admit, verdict
+from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.domain.occasions import Occasion, Why
-from scheduler_daemon.services import calendars, record, views
+from scheduler_daemon.services import calendars, record, retries, views
 from scheduler_daemon.services import jobs as job_services
+from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.storage import executions, jobs
 
 DAEMON = "chronosd"
@@ -73,13 +75,34 @@ class Start:
     spec: Mapping[str, Any]
     not_before: datetime | None = None
     """The instant of its schedule, which may be still to come."""
+    run_ends_at: datetime | None = None
+    """By when the run it tries again is to be over; None for a first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
-    """What came of fires."""
+class Stop:
+    """A begun run that gives way to another."""
+
+    execution_id: int
+    reason: str
+    grace: timedelta
+    """From TERM to KILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is to be done once it is committed that runs came up."""
 
     starts: list[Start]
+    stops: list[Stop]
+    waits: bool
+    """Some are queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fired(Begun):
+    """What came of fires."""
+
     stale: list[str]
     """Jobs the clock must read anew, for they have been saved since."""
     undecided: list[str]
@@ -107,7 +130,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     `ahead` is recorded only if it may start, and its start waits for the instant.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
-    active = {job_id: row.active for job_id, row in facts.items()}
+    given_way = retries.give_way(db, _fired_anew(dues, facts), now)
+    admissions = Admissions(db, facts.values(), free, {key: row.active - given_way[key] for key, row in facts.items()})
     stale = [due.job_id for due in dues if due.job_id not in facts or facts[due.job_id].version != due.version]
     moves: list[Due] = []
     rows: list[dict[str, Any]] = []
@@ -116,19 +140,17 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         job = facts.get(due.job_id)
         if job is None or job.version != due.version or job.paused or job.last_handled > due.handled:
             continue  # deleted, edited, paused or resumed since the ticker looked
-        if due.ahead and admit(due.concurrency, active[due.job_id], free) is not Admission.START:
+        if due.ahead and admissions.look(due.job_id) != START:
             undecided.append(due.job_id)
             continue
         moves.append(due)
         rows.extend(_lost(due, instant, now, holder) for instant in due.missed if instant > job.last_handled)
         rows.extend(_suppressed(due, each, now, holder) for each in due.suppressed if each.instant > job.last_handled)
-        for instant in due.run:
-            if instant <= job.last_handled:
-                continue
-            admission = admit(due.concurrency, active[due.job_id], free)
-            rows.append(_admitted(due, instant, admission, now, holder))
-            active[due.job_id] += admission is not Admission.SKIP
-            free -= admission is Admission.START
+        runs = [instant for instant in due.run if instant > job.last_handled]
+        rows.extend(admissions.admit(_row(due, instant, now, holder)) for instant in runs)
+    for row in rows:
+        if row["ended_at"] is None:
+            row["attempts"] = retries.most(facts[row["job_id"]].spec)
     won = _insert(db, rows)
     added = Counter(row.job_id for row in won if row.ended_at is None)
     jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
@@ -139,7 +161,20 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         for row in won
         if row.state is State.STARTING
     ]
-    return Fired(starts, stale, undecided)
+    stops = _give_way(db, admissions.replaced(won), now)
+    return Fired(starts, stops, any(row.state is State.QUEUED for row in won), stale, undecided)
+
+
+def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
+    """Return the jobs that fire now, are active and do not let their runs overlap."""
+    found = []
+    for due in dues:
+        job = facts.get(due.job_id)
+        if job is None or not job.active or job.paused or due.ahead or due.concurrency is Concurrency.ALLOW:
+            continue
+        if any(instant > job.last_handled for instant in due.run):
+            found.append(due.job_id)
+    return found
 
 
 def _not_before(due: Due, spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, datetime], datetime]]:
@@ -170,7 +205,12 @@ def _insert(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamesp
     return [SimpleNamespace(**_NOTHING_YET | row, id=number) for number, row in made if number is not None]
 
 
-_NOTHING_YET = dict.fromkeys(("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"))
+_NOTHING_YET = dict.fromkeys(
+    (
+        *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
+        *("first_id", "start_after", "run_ends_at"),
+    )
+)
 
 
 def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
@@ -180,6 +220,7 @@ def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str
         "version": 1,
         "fire_at": instant,
         "attempt": 0,
+        "attempts": 1,
         "trigger": due.trigger,
         "state": State.QUEUED,
         "outcome": None,
@@ -190,6 +231,9 @@ def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str
         "queued_at": now,
         "ended_at": None,
         "policy": _TRUSTED,
+        "pool": None,
+        "slots": None,
+        "turn": None,
     }
 
 
@@ -215,26 +259,35 @@ def _suppressed(due: Due, occasion: Occasion, now: datetime, holder: Holder) -> 
     }
 
 
-def _admitted(due: Due, instant: datetime, admission: Admission, now: datetime, holder: Holder) -> dict[str, Any]:
-    row = _row(due, instant, now, holder)
-    if admission is Admission.SKIP:
-        reason = "an earlier run of this job is still active, and the job forbids overlap"
-        return row | {"state": State.SKIPPED, "outcome": Outcome.OVERLAP, "reason": reason, "ended_at": now}
-    return row | {"state": State.STARTING if admission is Admission.START else State.QUEUED}
+def _give_way(db: Connection, replaced: Sequence[tuple[int, list[int], list[int]]], now: datetime) -> list[Stop]:
+    """Note which runs give way to which; end those that wait, and return those that are to be stopped."""
+    told: list[int] = []
+    over: list[Ended] = []
+    for new, begun, waiting in replaced:
+        told += executions.replace(db, [*begun, *waiting], new, DAEMON)
+        over += [Ended(number, Report(killed_by="cancel"), None, now, None, None, None) for number in waiting]
+    if over:
+        ended(db, over, now)
+    rows = [row for row in executions.by_ids(db, told) if row.ended_at is None] if told else []
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows}) if rows else {}
+    graces = (timedelta(milliseconds=specs[row.job_id, row.job_version]["grace_ms"]) for row in rows)
+    return [Stop(row.id, row.cancel_reason or "", grace) for row, grace in zip(rows, graces, strict=True)]
 
 
 def request(
     db: Connection, actor: Actor, ref: str, reason: str, *, now: datetime, holder: Holder, free: int
-) -> tuple[ExecutionView, Start | None]:
-    """Make a run that someone asks for, and say whether to start it now. Raises NotFound, NotAllowed, Conflict."""
+) -> tuple[ExecutionView, Begun]:
+    """Make a run that someone asks for, and say what is to be done for it. Raises NotFound, NotAllowed, Conflict."""
     job = job_services.get(db, actor, ref, lock=True)
     access.require(actor, Verb.RUN, job.owner_id)
     concurrency = Concurrency(job.spec["concurrency"])
-    admission = admit(concurrency, job.active, free)
-    if admission is Admission.SKIP:
-        raise Conflict(f"a run of {job.name!r} is active and the job forbids overlap; wait for its end or cancel it")
+    admissions = Admissions(db, [job], free, {job.id: job.active})
+    decision = admissions.look(job.id)
+    if decision.admission is Admission.SKIP:
+        raise Conflict(f"{job.name!r} cannot run now: {decision.why}; wait for an end, or cancel a run")
     due = Due(job.id, job.version, concurrency, (), (), Trigger.MANUAL, job.last_handled, job.next_fire_at)
-    row = _admitted(due, now, admission, now, holder) | {"actor": actor.name, "reason": reason}
+    row = admissions.admit(_row(due, now, now, holder) | {"actor": actor.name, "reason": reason})
+    row["attempts"] = retries.most(job.spec)
     row["fire_at"] = now if now.microsecond else now + _MICROSECOND  # a whole second belongs to the schedule
     while not (won := _insert(db, [row])):
         row["fire_at"] += _MICROSECOND  # another request came in the same microsecond
@@ -242,18 +295,25 @@ def request(
     record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason})], now)
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
-    return view, Start(view.id, job.id, job.spec) if admission is Admission.START else None
+    starts = [Start(view.id, job.id, job.spec)] if view.state is State.STARTING else []
+    return view, Begun(starts, _give_way(db, admissions.replaced(won), now), not starts)
 
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
-    """Claim queued runs, oldest first, as far as there is room."""
-    waiting = executions.queued(db, free)
-    executions.claim(db, [row.id for row in waiting], host=holder.host, fence=holder.fence)
-    taken = _open(waiting)
-    for row in taken:
-        row.state, row.host, row.version = State.STARTING, holder.host, row.version + 1
-    _announce(db, taken, now)
-    return _starts(db, waiting)
+    """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
+    starts: list[Start] = []
+    while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
+        taken = _open(waiting)
+        reasons: dict[str, list[int]] = {}
+        for row in taken:
+            row.state, row.host, row.version = State.STARTING, holder.host, row.version + 1
+            row.reason = without_wait(row.reason)
+            reasons.setdefault(row.reason, []).append(row.id)
+        for reason, ids in reasons.items():
+            executions.claim(db, ids, host=holder.host, fence=holder.fence, reason=reason)
+        _announce(db, taken, now)
+        starts += _starts(db, waiting)
+    return starts
 
 
 def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Start]:
@@ -274,7 +334,7 @@ def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
     starts = ((row, specs[row.job_id, row.job_version]) for row in rows)
-    return [Start(row.id, row.job_id, spec, _jittered(db, row, spec)) for row, spec in starts]
+    return [Start(row.id, row.job_id, spec, _jittered(db, row, spec), row.run_ends_at) for row, spec in starts]
 
 
 def _jittered(db: Connection, row: Any, spec: Mapping[str, Any]) -> datetime | None:
@@ -303,8 +363,8 @@ def started(db: Connection, starts: Mapping[int, datetime], now: datetime) -> No
 _NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 
 
-def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
-    """Note how runs ended. A run that has ended before stays as it is."""
+def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime]:
+    """Note how runs ended, and return when those that are tried again begin. One that has ended before stays."""
     found = executions.by_ids(db, [end.execution_id for end in ends], lock=True)
     rows = {row.id: row for row in _open(found)}
     changed = []
@@ -319,8 +379,11 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> None:
         row.exit_code, row.signal = end.report.exit_code, end.report.signal
         row.cpu_ms, row.max_rss_bytes, row.output_bytes = end.cpu_ms, end.max_rss_bytes, end.output_bytes
         changed.append(row)
+    following = retries.follow(db, changed, now)
     _transition(db, changed, now)
-    jobs.record_last(db, [_last(row) for row in changed])
+    _announce(db, following, now)
+    jobs.record_last(db, [retries.last(row) for row in retries.over(changed, following)])
+    return [row.start_after for row in following]
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:
@@ -346,19 +409,8 @@ def _with_wishes(report: Report, row: Any) -> Report:
         killed_by="cancel",
         cancelled_by=row.cancel_actor or report.cancelled_by,
         cancel_reason=row.cancel_reason or report.cancel_reason,
+        replaced_by=row.replaced_by,
     )
-
-
-def _last(row: Any) -> dict[str, Any]:
-    return {
-        "job_id": row.job_id,
-        "last_id": row.id,
-        "last_state": row.state,
-        "last_outcome": row.outcome,
-        "last_fire_at": row.fire_at,
-        "last_ended_at": row.ended_at,
-        "last_duration_ms": views.duration_ms(row.started_at, row.ended_at),
-    }
 
 
 def _announce(db: Connection, rows: Sequence[Any], now: datetime) -> None:
@@ -374,11 +426,16 @@ def get(db: Connection, actor: Actor, execution_id: int, *, lock: bool = False) 
 
 
 def cancel(db: Connection, actor: Actor, execution_id: int, reason: str, now: datetime) -> ExecutionView:
-    """Note that a run is to stop; one that waits is cancelled at once. Raises NotFound, NotAllowed, Conflict."""
-    row = get(db, actor, execution_id, lock=True)
-    access.require(actor, Verb.RUN, row.owner_id)
-    if State(row.state).final:
-        raise Conflict(f"run {execution_id} has ended already: {row.state}")
+    """Note that a run is to stop, named by any of its attempts; one that waits is cancelled at once.
+
+    Raises NotFound, NotAllowed, Conflict.
+    """
+    asked = get(db, actor, execution_id, lock=True)
+    access.require(actor, Verb.RUN, asked.owner_id)
+    row = retries.going_on(db, asked) if State(asked.state).final else asked
+    if row is None:
+        raise Conflict(f"run {execution_id} has ended already: {asked.state}")
+    execution_id = row.id
     executions.ask_cancel(db, execution_id, actor.name, reason)
     record.act(db, actor, "run.cancel", [(str(execution_id), {"job": row.job, "reason": reason})], now)
     if row.state == State.QUEUED:

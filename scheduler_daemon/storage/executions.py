@@ -4,7 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, TextClause, bindparam, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    TextClause,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from scheduler_daemon.contract.executions import ACTIVE
 from scheduler_daemon.storage.bulk import ForEach, InsertNew, among
@@ -18,16 +31,17 @@ Record = Row[*tuple[Any, ...]]
 _IS_ACTIVE = EXECUTIONS.c.ended_at.is_(None)
 """In the words of the partial index: asked for the states, SQLite reads every run there ever was."""
 
-_VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
+VIEW = select(EXECUTIONS, JOBS.c.name.label("job"), JOBS.c.owner_id).select_from(
     EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id)
 )
 
-_NEW = (
+NEW = (
     "job_id",
     "job_version",
     "version",
     "fire_at",
     "attempt",
+    "attempts",
     "trigger",
     "state",
     "outcome",
@@ -38,34 +52,37 @@ _NEW = (
     "queued_at",
     "ended_at",
     "policy",
+    "pool",
+    "slots",
+    "turn",
 )
-_INSERT = InsertNew(EXECUTIONS, _NEW, returning=("id", "job_id", "fire_at"))
+_INSERT = InsertNew(EXECUTIONS, NEW, returning=("id", "job_id", "fire_at"))
 
 
 def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, datetime], int]:
     """Insert first attempts and return the ids of those that were ours to insert, by (job id, fire).
 
-    The rest exist already and belong to who was first. Keys: job_id, job_version, version, fire_at, attempt, trigger,
-    state, outcome, reason, actor, host, fence, queued_at, ended_at, policy.
+    The rest exist already and belong to who was first. Keys: job_id, job_version, version, fire_at, attempt, attempts,
+    trigger, state, outcome, reason, actor, host, fence, queued_at, ended_at, policy.
     """
     return {(job_id, fire_at): number for number, job_id, fire_at in _INSERT.run(db, rows)}
 
 
 def find(db: Connection, execution_id: int, *, lock: bool = False) -> Record | None:
     """Return one run with its job's name; nobody else changes a locked one before our transaction ends."""
-    query = _VIEW.where(EXECUTIONS.c.id == execution_id)
+    query = VIEW.where(EXECUTIONS.c.id == execution_id)
     return db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).one_or_none()
 
 
 def by_ids(db: Connection, ids: Collection[int], *, lock: bool = False) -> list[Record]:
     """Return these runs with their jobs' names, oldest first; nobody else changes locked ones before we are done."""
-    query = _VIEW.where(among(db, EXECUTIONS.c.id, ids)).order_by(EXECUTIONS.c.id)
+    query = VIEW.where(among(db, EXECUTIONS.c.id, ids)).order_by(EXECUTIONS.c.id)
     return list(db.execute(query.with_for_update(of=EXECUTIONS) if lock else query).all())
 
 
 def at_instant(db: Connection, job_id: str, fire_at: datetime) -> Record | None:
     """Return the last attempt of the run for one fire of a job."""
-    wanted = _VIEW.where(EXECUTIONS.c.job_id == job_id, EXECUTIONS.c.fire_at == fire_at)
+    wanted = VIEW.where(EXECUTIONS.c.job_id == job_id, EXECUTIONS.c.fire_at == fire_at)
     return db.execute(wanted.order_by(EXECUTIONS.c.attempt.desc()).limit(1)).one_or_none()
 
 
@@ -81,7 +98,7 @@ def page(
     owner_id: int | None = None,
 ) -> list[Record]:
     """Return runs newest first: those with an id below `before`; of one owner's jobs, where one is named."""
-    query = _VIEW
+    query = VIEW
     if owner_id is not None:
         query = query.where(JOBS.c.owner_id == owner_id)
     if job_id:
@@ -103,16 +120,77 @@ def page(
 
 def active(db: Connection, node: str | None = None) -> list[Record]:
     """Return every run that has not ended, oldest first; of one node, where it is named."""
-    query = _VIEW.where(_IS_ACTIVE)
+    query = VIEW.where(_IS_ACTIVE)
     if node is not None:
         query = query.where(or_(EXECUTIONS.c.fence == node, EXECUTIONS.c.fence.startswith(f"{node}.")))
     return list(db.execute(query.order_by(EXECUTIONS.c.id)))
 
 
-def queued(db: Connection, limit: int) -> list[Record]:
-    """Return the runs that wait to be started, oldest first, locked against other daemons."""
-    query = _VIEW.where(_IS_ACTIVE, EXECUTIONS.c.state == "queued").order_by(EXECUTIONS.c.id).limit(limit)
-    return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS)))
+# As literals, for what an index holds a part of is compared by its words.
+_IN_TURN = text("executions.state = 'queued'")
+"""In the words of the index that knows the turns: said more, SQLite sorts all that wait."""
+_WAITS = text("executions.ended_at IS NULL AND executions.state = 'queued'")
+_BEGUN = text("executions.ended_at IS NULL AND executions.state IN ('starting', 'running')")
+
+
+def queued(
+    db: Connection,
+    limit: int,
+    now: datetime,
+    *,
+    full_pools: Collection[str] = (),
+    of_jobs: Collection[str] | None = None,
+    lock: bool = False,
+) -> list[Record]:
+    """Return runs that wait and that neither their time, nor their jobs, nor full pools hold back, in turn.
+
+    Of one job there may be more than it may still run. Locked ones are those that nobody else has locked.
+    """
+    begun = running().subquery()
+    query = VIEW.outerjoin(begun, begun.c.job_id == EXECUTIONS.c.job_id).where(
+        _IN_TURN,
+        or_(EXECUTIONS.c.start_after.is_(None), EXECUTIONS.c.start_after <= now),
+        or_(EXECUTIONS.c.slots.is_(None), func.coalesce(begun.c.begun, 0) < EXECUTIONS.c.slots),
+    )
+    if full_pools:
+        query = query.where(or_(EXECUTIONS.c.pool.is_(None), EXECUTIONS.c.pool.not_in(sorted(full_pools))))
+    if of_jobs is not None:
+        query = query.where(among(db, EXECUTIONS.c.job_id, of_jobs))
+    query = query.order_by(EXECUTIONS.c.turn, EXECUTIONS.c.id).limit(limit)
+    return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS) if lock else query))
+
+
+def any_queued(db: Connection) -> bool:
+    """Tell whether any run waits."""
+    return db.execute(select(EXECUTIONS.c.id).where(_WAITS).limit(1)).first() is not None
+
+
+def ahead_in_pool(db: Connection, row: Any) -> int:
+    """Return how many runs wait for a slot of the pool of a waiting run and come before it."""
+    earlier = or_(EXECUTIONS.c.turn < row.turn, and_(EXECUTIONS.c.turn == row.turn, EXECUTIONS.c.id < row.id))
+    return db.execute(select(func.count()).where(_WAITS, EXECUTIONS.c.pool == row.pool, earlier)).scalar_one()
+
+
+def running() -> Select[Any]:
+    """Ask how many runs of each job have begun and not ended, as `begun`."""
+    return select(EXECUTIONS.c.job_id, func.count().label("begun")).where(_BEGUN).group_by(EXECUTIONS.c.job_id)
+
+
+def running_of(db: Connection, job_ids: Collection[str]) -> dict[str, int]:
+    """Return how many runs of these jobs have begun and not ended."""
+    return {row.job_id: row.begun for row in db.execute(running().where(_one_of(db, job_ids)))}
+
+
+def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:
+    """Return id, job_id and state of the active runs of these jobs, oldest first."""
+    query = select(EXECUTIONS.c.id, EXECUTIONS.c.job_id, EXECUTIONS.c.state)
+    active = or_(_BEGUN, _WAITS).self_group()
+    return list(db.execute(query.where(active, _one_of(db, job_ids)).order_by(EXECUTIONS.c.id)))
+
+
+def _one_of(db: Connection, job_ids: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a run is one of these jobs'; not by the index of all the runs they ever had."""
+    return among(db, EXECUTIONS.c.job_id.concat(""), job_ids)
 
 
 _FIELDS = (
@@ -144,12 +222,12 @@ def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
     _TRANSITION.run(db, changed)
 
 
-def claim(db: Connection, ids: Collection[int], *, host: str, fence: str) -> None:
-    """Take queued runs for this daemon: they are starting."""
+def claim(db: Connection, ids: Collection[int], *, host: str, fence: str, reason: str = "") -> None:
+    """Take queued runs for this daemon: they are starting, and what they waited for is no reason any more."""
     db.execute(
         update(EXECUTIONS)
         .where(among(db, EXECUTIONS.c.id, ids), EXECUTIONS.c.state == "queued")
-        .values(state="starting", host=host, fence=fence, version=EXECUTIONS.c.version + 1)
+        .values(state="starting", reason=reason, host=host, fence=fence, version=EXECUTIONS.c.version + 1)
     )
 
 
@@ -162,11 +240,35 @@ def ask_cancel(db: Connection, execution_id: int, actor: str, reason: str) -> No
     )
 
 
+def replace(db: Connection, old: Collection[int], new: int, actor: str) -> list[int]:
+    """Note that active runs are to give way to another; return those that nobody had asked to stop before."""
+    told = db.execute(
+        update(EXECUTIONS)
+        .where(among(db, EXECUTIONS.c.id, old), _IS_ACTIVE, EXECUTIONS.c.cancel_actor.is_(None))
+        .values(
+            cancel_actor=actor,
+            cancel_reason=f"replaced by run {new}",
+            replaced_by=new,
+            version=EXECUTIONS.c.version + 1,
+        )
+        .returning(EXECUTIONS.c.id)
+    )
+    return sorted(told.scalars())
+
+
+def to_stop(db: Connection, node: str) -> dict[int, str]:
+    """Return the begun runs of a node that somebody wants stopped, and why."""
+    query = select(EXECUTIONS.c.id, EXECUTIONS.c.cancel_reason)
+    ours = or_(EXECUTIONS.c.fence == node, EXECUTIONS.c.fence.startswith(f"{node}."))
+    rows = db.execute(query.where(_BEGUN, EXECUTIONS.c.cancel_actor.is_not(None), ours))
+    return {row.id: row.cancel_reason or "" for row in rows}
+
+
 def latest_of(db: Connection, job_ids: Collection[str], limit: int) -> list[Record]:
     """Return the last `limit` runs of each of these jobs, oldest first, for the picture's rebuild."""
     rank = func.row_number().over(partition_by=EXECUTIONS.c.job_id, order_by=EXECUTIONS.c.id.desc()).label("rank")
     ranked = select(EXECUTIONS.c.id, rank).where(among(db, EXECUTIONS.c.job_id, job_ids)).subquery()
-    query = _VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(ranked.c.rank <= limit)
+    query = VIEW.join(ranked, ranked.c.id == EXECUTIONS.c.id).where(ranked.c.rank <= limit)
     return list(db.execute(query.order_by(EXECUTIONS.c.id)))
 
 

@@ -25,3 +25,9 @@ _MOVES = (
 def moves(db: Connection, ids: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
     """Return where the living jobs among `ids` stand, in no order; `saved` rises whenever somebody saves one."""
     return list(db.execute(_MOVES.where(among(db, JOBS.c.id, ids))).all())
+
+
+def lock(db: Connection, ids: Collection[str]) -> None:
+    """Let nobody else decide on runs of these jobs before we are done."""
+    query = select(STATES.c.job_id).where(among(db, STATES.c.job_id, ids)).order_by(STATES.c.job_id)
+    db.execute(query.with_for_update())

@@ -20,7 +20,9 @@ metadata = MetaData(
 
 # Not the list of active states, which says the same: SQLite would build the list anew for each row it writes.
 _ACTIVE = text("ended_at IS NULL")
+_QUEUED = text("state = 'queued'")
 _PENDING = text("pending")
+_TIMED = text("start_after IS NOT NULL AND ended_at IS NULL")
 _LIVING = text("deleted_at IS NULL")
 
 
@@ -98,7 +100,9 @@ class JobVersionRow(Row, table=True):
 
 
 class ExecutionRow(Row, table=True):
-    """One run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds, manual runs never are."""
+    """One attempt of a run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds, manual runs never
+    are. Attempts of one run share the fire.
+    """
 
     __tablename__ = "executions"
     __table_args__ = (
@@ -106,6 +110,8 @@ class ExecutionRow(Row, table=True):
         Index("ix_executions_job_id_id", "job_id", "id"),
         Index("ix_executions_active", "state", "id", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
         Index("ix_executions_ended_at_state", "ended_at", "state"),
+        Index("ix_executions_start_after", "start_after", sqlite_where=_TIMED, postgresql_where=_TIMED),
+        Index("ix_executions_turn_id", "turn", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
         CheckConstraint("attempt >= 0", "attempt"),
         {"sqlite_autoincrement": True},
     )
@@ -115,6 +121,15 @@ class ExecutionRow(Row, table=True):
     version: int
     fire_at: datetime = Field(sa_type=UTCDateTime)
     attempt: int
+    """Counts from 0."""
+    attempts: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    """How many the run may have at most."""
+    first_id: int | None = Field(default=None, sa_type=BigId)
+    """The first attempt of the run; None for the first itself."""
+    start_after: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """The attempt waits for this instant."""
+    run_ends_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """By when the whole run is to be over; None on its first attempt, whose start decides."""
     trigger: str = Field(max_length=16)
     state: str = Field(max_length=16)
     outcome: str | None = Field(default=None, max_length=16)
@@ -134,6 +149,25 @@ class ExecutionRow(Row, table=True):
     max_rss_bytes: int | None = Field(default=None, sa_type=BigId)
     output_bytes: int | None = Field(default=None, sa_type=BigId)
     policy: dict[str, Any] = Field(sa_type=Json)
+    pool: str | None = Field(default=None, max_length=64)
+    """Whose slot it holds or waits for."""
+    slots: int | None = None
+    """Of a run that waits: how many of its job may run at once; None is any number."""
+    turn: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """Of a run that waits: those with the earliest start first."""
+    replaced_by: int | None = Field(default=None, sa_type=BigId)
+    """The run it was told to give way to."""
+
+
+class PoolRow(Row, table=True):
+    """Slots that runs of several jobs share. Jobs name it in their specs."""
+
+    __tablename__ = "pools"
+    name: str = Field(primary_key=True, max_length=64)
+    slots: int
+    owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
 
 
 class CalendarRow(Row, table=True):

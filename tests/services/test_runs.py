@@ -171,9 +171,9 @@ async def test_a_run_that_someone_asks_for_is_theirs_and_never_at_a_whole_second
 ) -> None:
     job = await database.write(lambda db: add_job(db, admin))
 
-    view, start = await requested(database, admin)
+    view, begun = await requested(database, admin)
 
-    assert start is not None
+    assert [start.execution_id for start in begun.starts] == [view.id]
     assert (view.trigger, view.actor, view.reason, view.state) == ("manual", "root", "why not", "starting")
     assert view.fire_at.microsecond
     shown, acts = await database.read(lambda db: (jobs.show(db, admin, "job"), people.acts(db, job.id)))
@@ -192,9 +192,9 @@ async def test_two_requests_of_one_microsecond_are_two_runs(database: Database, 
     await database.write(lambda db: add_job(db, admin, concurrency="allow"))
 
     first, _ = await requested(database, admin)
-    second, start = await requested(database, admin, free=0)
+    second, begun = await requested(database, admin, free=0)
 
-    assert (first.fire_at < second.fire_at, second.state, start) == (True, "queued", None)
+    assert (first.fire_at < second.fire_at, second.state, begun.starts) == (True, "queued", [])
     assert await database.read(recount) == []
 
 

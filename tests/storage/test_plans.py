@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from scheduler_daemon.storage import events, executions, jobs
+from scheduler_daemon.storage import events, executions, jobs, pools
 from scheduler_daemon.storage.session import Database
+from tests.support.rows import NOON
 
 HOT: dict[str, Callable[[Connection], Any]] = {
     "the events to show": lambda db: events.pending(db, 500),
-    "the runs that wait": lambda db: executions.queued(db, 10),
+    "the runs that wait": lambda db: executions.queued(db, 10, NOON),
+    "the active runs of jobs": lambda db: executions.standing(db, ["x"]),
+    "how many runs of jobs have begun": lambda db: executions.running_of(db, ["x"]),
+    "how full pools are": lambda db: pools.counts(db, ["x"]),
+    "whether any run waits": executions.any_queued,
     "the runs that have not ended": executions.active,
     "how many have not ended": executions.active_counts,
     "a list of running runs": lambda db: executions.page(db, states=["running", "starting"]),
@@ -46,5 +51,5 @@ async def test_hot_questions_use_an_index(database: Database, question: str) -> 
 
     assert steps
     scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]  # given values
-    walks = [step for step in scans if "ix_events_pending" not in step]
+    walks = [step for step in scans if "ix_events_pending" not in step and "ix_executions_turn_id" not in step]
     assert [step for step in walks if "ix_executions_active" not in step] == []

@@ -31,6 +31,7 @@ class Launches:
 
     def __init__(self) -> None:
         self.started: list[int] = []
+        self.stopped: dict[int, tuple[str, timedelta]] = {}
         self.not_before: dict[int, datetime | None] = {}
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
@@ -38,6 +39,10 @@ class Launches:
         self.started += [request.execution_id for request in batch]
         self.not_before |= {request.execution_id: request.not_before for request in batch}
         await asyncio.sleep(0)
+
+    async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
+        """Note it as stopped."""
+        self.stopped[execution_id] = reason, grace
 
     def expect(self, execution_id: int, *, limit_bytes: int) -> None:
         """The output is nobody's business here."""

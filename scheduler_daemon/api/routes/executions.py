@@ -30,15 +30,15 @@ async def run_job(ask: Asked, once: OnlyOnce, job: str, request: RunRequest | No
 
     def work(db: Any, free: int) -> tuple[tuple[int, dict[str, Any]], Any]:
         actor = ask.actor(db)
-        start = None
+        begun = None
 
         def run() -> dict[str, Any]:
-            nonlocal start
-            view, start = runs.request(db, actor, job, reason, now=now, holder=context.holder, free=free)
+            nonlocal begun
+            view, begun = runs.request(db, actor, job, reason, now=now, holder=context.holder, free=free)
             return view.model_dump(mode="json")
 
         status, body, _ = once.run(db, actor, now, 202, run)
-        return (status, body), start
+        return (status, body), begun
 
     status, body = await context.engine.run_now(work)
     return JSONResponse(body, status)
@@ -97,12 +97,12 @@ async def show_execution(ask: Asked, execution_id: RunId) -> ExecutionView:
 
 @router.post("/executions/{execution_id}/cancel", status_code=202)
 async def cancel_execution(ask: Asked, execution_id: RunId, request: CancelRequest | None = None) -> ExecutionView:
-    """Stop a run: TERM, then KILL for everything it started."""
+    """Stop a run, named by any of its attempts: TERM, then KILL for everything it started."""
     reason = request.reason if request else ""
     now = ask.context.now()
     view = await ask.write(lambda db, actor: runs.cancel(db, actor, execution_id, reason, now))
     if not view.state.final:
-        await ask.context.engine.stop(execution_id, reason)
+        await ask.context.engine.stop(view.id, reason)
     return view
 
 
