@@ -1,5 +1,7 @@
 """A calendar leaves out the days its rules name, and says why."""
 
+import subprocess
+import sys
 from datetime import date, datetime, time
 
 import pytest
@@ -146,3 +148,11 @@ def test_what_names_no_day_is_refused_with_the_reason(text: str, said: str) -> N
 def test_what_cannot_recur_is_refused(fields: dict, said: str) -> None:
     with pytest.raises(Invalid, match=said):
         calendar(Rule(**fields))
+
+
+def test_the_packages_for_holidays_and_ics_are_loaded_by_nothing_but_their_use() -> None:
+    code = "import scheduler_daemon.wiring, sys; print(*{'holidays', 'icalendar', 'dateutil'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
