@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,7 +13,8 @@ from chronos_tui.screens.rows import job_state
 from chronos_tui.widgets.braille import Value
 
 if TYPE_CHECKING:
-    from scheduler_daemon.contract.jobs import JobVersion, JobView, SchedulePreview
+    from scheduler_daemon.contract.jobs import JobVersion, JobView, PassedOver, SchedulePreview
+    from scheduler_daemon.contract.schedule import Schedule
     from scheduler_daemon.contract.system import SeriesPoint
 
 LONGEST_COMMAND = 300
@@ -55,6 +56,10 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("tags", " ".join(spec.tags)),
         Fact("schedule", "\n".join(spec.schedule.expressions) or "only when someone asks"),
         Fact("zone", f"{spec.schedule.zone}; skipped times: {spec.schedule.gap}, repeated: {spec.schedule.overlap}"),
+        Fact("from, until", _bounds(spec.schedule)),
+        Fact("calendars", "\n".join(f"{use.calendar}: {_MOVES[use.move]}" for use in spec.schedule.calendars)),
+        Fact("blackouts", "\n".join(f"{each.when}  {each.name}".strip() for each in spec.schedule.blackouts)),
+        Fact("jitter", f"up to {spec.schedule.jitter_s} s" if spec.schedule.jitter_s else ""),
         Fact("user", spec.user or "the server's account"),
         Fact("directory", spec.cwd or "the home directory"),
         Fact("shell", spec.shell),
@@ -73,6 +78,17 @@ def configuration(job: JobView) -> list[Fact]:
     return [fact for fact in facts if fact.value]
 
 
+_MOVES = {"skip": "days off are skipped", "next": "on the next business day", "previous": "on the business day before"}
+_PASSED_OVER = 10
+"""Lines for what is passed over before the fires that are shown."""
+
+
+def _bounds(schedule: Schedule) -> str:
+    """The instants before and after which nothing fires."""
+    bounds = (("from", schedule.start), ("until", schedule.end))
+    return ", ".join(f"{word} {fmt.stamp(at, UTC)}" for word, at in bounds if at)
+
+
 def schedule(job: JobView, preview: SchedulePreview, now: datetime, zone: tzinfo) -> list[Fact]:
     """What the schedule means, and the coming fires."""
     found = preview_facts(preview, job.spec.schedule.zone, now, zone)
@@ -84,8 +100,15 @@ def preview_facts(preview: SchedulePreview, own_zone: str, now: datetime, zone: 
     facts = [Fact("means", preview.words, "title")]
     facts += [Fact("careful", warning, "late") for warning in preview.warnings]
     facts += fires(preview.fires, own_zone, now, zone)
+    passed = "\n".join(_passed_over(each, zone) for each in preview.passed_over[:_PASSED_OVER])
     notes = "\n".join(note.text for note in preview.clock_changes)
-    return facts + ([Fact("clocks", notes, "late")] if notes else [])
+    return facts + [Fact(name, text, "late") for name, text in (("not", passed), ("clocks", notes)) if text]
+
+
+def _passed_over(passed: PassedOver, zone: tzinfo) -> str:
+    """What a calendar or a blackout does to a fire."""
+    moved = f" to {fmt.stamp(passed.moved_to, zone)}" if passed.moved_to else ""
+    return f"{passed.at.astimezone(zone):%a} {fmt.stamp(passed.at, zone)}: {passed.reason}{moved}"
 
 
 def fires(instants: Sequence[datetime], own_zone: str, now: datetime, zone: tzinfo) -> list[Fact]:

@@ -1,0 +1,36 @@
+"""What a job's facts say of calendars, blackouts, bounds and jitter."""
+
+from datetime import UTC, datetime
+
+from chronos_tui.screens import jobfacts
+from scheduler_daemon.contract.jobs import JobSpec, PassedOver, SchedulePreview
+from scheduler_daemon.contract.schedule import Schedule
+from tests.cli.conftest import NOON, job_view
+
+
+def test_a_job_shows_what_keeps_its_fires_from_their_instants() -> None:
+    end = datetime(2026, 6, 1, tzinfo=UTC)
+    schedule = Schedule(
+        expressions=("0 9 * * *",), calendars=("german:next",), blackouts=("sat",), jitter_s=5, end=end
+    )  # fmt: skip
+    job = job_view(spec=JobSpec(name="a", command="b", schedule=schedule))
+
+    facts = {fact.name: fact.value for fact in jobfacts.configuration(job)}
+
+    assert {name: facts[name] for name in ("from, until", "calendars", "blackouts", "jitter")} == {
+        "from, until": "until 2026-06-01 00:00:00 UTC",
+        "calendars": "german: on the next business day",
+        "blackouts": "sat",
+        "jitter": "up to 5 s",
+    }
+
+
+def test_a_preview_tells_what_is_passed_over_and_why() -> None:
+    passed = PassedOver(at=NOON, reason="moved by calendar german (Monday)", moved_to=NOON.replace(day=3))
+    preview = SchedulePreview(words="w", fires=(), warnings=(), passed_over=(passed,))
+
+    facts = jobfacts.preview_facts(preview, "UTC", NOON, UTC)
+
+    assert facts[-1] == jobfacts.Fact(
+        "not", "Mon 2026-03-02 12:00:00 UTC: moved by calendar german (Monday) to 2026-03-03 12:00:00 UTC", "late"
+    )
