@@ -50,7 +50,7 @@ FAILING_COLUMNS = (
 TILES = {
     "jobs": ("Jobs", "jobs", ""),
     "active": ("Running", "executions", "status:running,starting,queued"),
-    "failed": ("Failed, 24 h", "executions", "status:failed since:1d"),
+    "failed": ("Failed, 24 h", "executions", "status:failed,unknown since:1d"),
     "ok": ("Succeeded, 24 h", "executions", "status:succeeded since:1d"),
     "missed": ("Missed, 24 h", "executions", "status:missed since:1d"),
     "p95": ("p95 of latest", "executions", ""),

@@ -88,7 +88,6 @@ class LineTable(ScrollView, can_focus=True):
         paint: Paint = tuple,
         *,
         marks: bool = False,
-        zebra: bool = False,
         **kwargs: Any,
     ) -> None:
         """`paint` makes a row's cells, one for each column, from its data; it is called for visible rows only.
@@ -99,7 +98,6 @@ class LineTable(ScrollView, can_focus=True):
         self._columns = list(columns)
         self._paint = paint
         self._marking = marks
-        self._zebra = zebra
         self._rows = Rows()
         self._placed: list[Placed] = []
         self._painted: dict[Key, Sequence[Cell]] = {}
@@ -148,11 +146,6 @@ class LineTable(ScrollView, can_focus=True):
             for row in rows:
                 self._painted.pop(row.key, None)
 
-    def ask_again(self) -> None:
-        """Ask anew for what is missing in view: earlier answers will not come."""
-        self._rows.ask_again()
-        self._ask_for_windows()
-
     def update_rows(self, changed: Mapping[Key, Any]) -> None:
         """Take new data by key and repaint the visible cells that differ. A key not shown is kept for `order`."""
         self._repaint([key for key, data in changed.items() if self._rows.put(key, data)])
@@ -174,13 +167,6 @@ class LineTable(ScrollView, can_focus=True):
             for key in gone:
                 self._painted.pop(key, None)
         self._mark_only(self._marks - gone)
-
-    def set_columns(self, columns: Sequence[Column], paint: Paint) -> None:
-        """Show other columns, made by another `paint`."""
-        self._columns, self._paint = list(columns), paint
-        self._painted.clear()
-        self._arrange()
-        self.refresh()
 
     def show_sort(self, column: str, *, reverse: bool = False) -> None:
         """Show in the header by which column the rows are ordered."""
@@ -231,7 +217,7 @@ class LineTable(ScrollView, can_focus=True):
     def _ground(self, position: int) -> str:
         if position == self._cursor:
             return "cursor" if self.has_focus else "cursor-idle"
-        return "surface" if self._zebra and position % 2 else ""
+        return ""
 
     def _cells(self, key: Key) -> Sequence[Cell]:
         made = self._painted.get(key)

@@ -108,15 +108,6 @@ class LogView(ScrollView, can_focus=True):
             self._scroll_top(self.scroll_offset.y + rows)
             self.refresh()
 
-    def replace(self, lines: Iterable[LogLine]) -> None:
-        """Hold these lines and no others."""
-        self._lines.clear()
-        self._lines.append(lines)
-        self._left = 0
-        self._resize_content()
-        self._scroll_top(self.max_scroll_y if self.following else 0)
-        self.refresh()
-
     @property
     def held(self) -> int:
         """How many lines there are."""

@@ -117,7 +117,3 @@ class Rows:
         windows = sorted({at // WINDOW for at in range(first, end) if self._keys[at] is None} - self._asked)
         self._asked.update(windows)
         return [(w * WINDOW, min((w + 1) * WINDOW, self.total) - 1) for w in windows]
-
-    def ask_again(self) -> None:
-        """Forget what was asked for: the answers will not come."""
-        self._asked.clear()

@@ -9,6 +9,8 @@ import signal
 from chronos_tui.board import Dirty
 from chronos_tui.screens.executions import ExecutionsScreen
 from chronos_tui.screens.jobs import JobsScreen
+from chronos_tui.screens.overview import TILES
+from chronos_tui.screens.query import parse_run_filter
 from chronos_tui.screens.runlist import RunTable
 from tests.support.daemon import DaemonHandle
 from tests.tui.conftest import Driven, driving
@@ -155,3 +157,8 @@ async def _run(driven: Driven, times: int) -> None:
     for begun in range(0, times, 30):
         client = driven.app.desk.client
         await asyncio.gather(*(client.run_job("many") for _ in range(min(30, times - begun))))
+
+
+def test_the_tile_of_failures_opens_a_list_of_all_that_it_counts() -> None:
+    """The server counts runs whose end nobody saw among the failures."""
+    assert parse_run_filter(TILES["failed"][2]).state == "failed,unknown"
