@@ -131,7 +131,7 @@ async def test_a_frozen_picture_stays_as_it_is_and_says_so_on_every_screen(
     assert held
 
 
-async def test_a_question_open_when_its_job_goes_does_nothing_to_it(
+async def test_a_question_stays_open_when_its_job_goes_and_a_yes_to_it_counts(
     shared_daemon: DaemonHandle, driven: Driven
 ) -> None:
     job = add(shared_daemon, "asked-about", "sleep 60")
@@ -143,6 +143,7 @@ async def test_a_question_open_when_its_job_goes_does_nothing_to_it(
 
     shared_daemon.chronos("job", "delete", "asked-about")
     await driven.until(lambda: driven.app.desk.board.is_gone(job["id"]))
+    await asyncio.sleep(0.3)
     still = isinstance(driven.app.screen, Confirm)
     await driven.press("y")
 
