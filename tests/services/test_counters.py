@@ -52,7 +52,7 @@ class World(RuleBasedStateMachine):
         self.now += SECOND
         return self.now
 
-    @rule(target=made, concurrency=st.sampled_from(["forbid", "allow"]))
+    @rule(target=made, concurrency=st.sampled_from(["forbid", "allow", "replace", "queue_one", "queue_all"]))
     def make(self, concurrency: str) -> str:
         self.names += 1
         now = self.tick()
