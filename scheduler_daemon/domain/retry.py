@@ -131,13 +131,19 @@ def _holds(ranges: Iterable[str], code: int) -> bool:
     return False
 
 
-def _limit_passed(policy: Retry, tried: Tried, at: datetime, next_fire: datetime | None) -> str:
-    """Name the limit that an attempt beginning at `at` would pass; "" if none."""
-    until = None if policy.until_ms is None else tried.fire_at + policy.until_ms * _MILLISECOND
+def limit_passed(policy: Retry, fire_at: datetime, run_ends_at: datetime | None, at: datetime) -> str:
+    """Name the limit of its own run that an attempt beginning at `at` would pass; "" if none."""
+    until = None if policy.until_ms is None else fire_at + policy.until_ms * _MILLISECOND
     if until is not None and at > until:
-        return f"and the job retries until {_utc(until)}"
-    if tried.run_ends_at is not None and at >= tried.run_ends_at:
-        return f"and the whole run had to be over by {_utc(tried.run_ends_at)}"
+        return f"the job retries until {_utc(until)}"
+    if run_ends_at is not None and at >= run_ends_at:
+        return f"the whole run had to be over by {_utc(run_ends_at)}"
+    return ""
+
+
+def _limit_passed(policy: Retry, tried: Tried, at: datetime, next_fire: datetime | None) -> str:
+    if own := limit_passed(policy, tried.fire_at, tried.run_ends_at, at):
+        return f"and {own}"
     if next_fire is not None and at >= next_fire:
         return f"and the job fires at {_utc(next_fire)}"
     return ""

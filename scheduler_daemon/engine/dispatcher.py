@@ -217,8 +217,9 @@ class Dispatcher:
 
     def _start_waiting(self, db: Connection, free: int) -> tuple[list[Start], bool]:
         """Claim what may start; tell whether more waits."""
-        starts = runs.start_waiting(db, now=self._now(), holder=self._holder, free=free)
-        return starts, executions.any_queued(db)
+        now = self._now()
+        starts = runs.start_waiting(db, now=now, holder=self._holder, free=free)
+        return starts, executions.any_queued(db, now)
 
     async def _wait(self) -> None:
         """Wait until there may be room for what waits."""

@@ -85,7 +85,7 @@ class Supervisor:
         again: Callable[[Sequence[datetime]], None] | None = None,
     ) -> None:
         """`again` hears when runs that have failed are tried again."""
-        self._again = again or (lambda instants: None)
+        self._again = again or _nobody
         self._database = database
         self._runner = runner
         self._sink = sink
@@ -290,6 +290,10 @@ class Supervisor:
                 log.error("%s; the rest of some logs is kept later", error.message)
                 await asyncio.sleep(RETRY)
                 self._to_finish.set()
+
+
+def _nobody(_: Sequence[datetime]) -> None:
+    """Hear nothing."""
 
 
 def _remove(folders: Iterable[Path]) -> None:

@@ -18,7 +18,7 @@ from scheduler_daemon.contract.executions import Outcome, State
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain import concurrency
-from scheduler_daemon.domain.retry import Decision, Tried, decide, run_limit
+from scheduler_daemon.domain.retry import Decision, Tried, decide, limit_passed, run_limit
 from scheduler_daemon.services import record, views
 from scheduler_daemon.storage import attempts, executions, jobs
 
@@ -105,28 +105,47 @@ def over(ended: Sequence[SimpleNamespace], following: Sequence[SimpleNamespace])
 
 def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> Counter[str]:
     """End the attempts of these jobs that wait for their time, for the jobs fire; return how many of each."""
-    why = "gave way to the job's next fire, which came before it could begin"
-    return _end(db, job_ids, State.SKIPPED, Outcome.SUPERSEDED, why, now)
+    found = _open(attempts.waiting(db, job_ids)) if job_ids else []
+    for row in found:
+        row.reason = "gave way to the job's next fire, which came before it could begin"
+    _end(db, found, State.SKIPPED, Outcome.SUPERSEDED, now)
+    return Counter(row.job_id for row in found)
 
 
 def drop(db: Connection, job_id: str, now: datetime) -> None:
     """End the attempts of a deleted job that wait for their time."""
-    _end(db, [job_id], State.CANCELLED, Outcome.DELETED, "the job was deleted before this attempt began", now)
-
-
-def _end(
-    db: Connection, job_ids: Collection[str], state: State, outcome: Outcome, why: str, now: datetime
-) -> Counter[str]:
-    """End waiting attempts. What the job shows as its last run is the attempt before, which has run."""
-    found = [SimpleNamespace(**row._asdict()) for row in attempts.waiting(db, job_ids)] if job_ids else []
+    found = _open(attempts.waiting(db, [job_id]))
     for row in found:
-        row.state, row.outcome, row.reason, row.ended_at = state, outcome, why, now
+        row.reason = "the job was deleted before this attempt began"
+    _end(db, found, State.CANCELLED, Outcome.DELETED, now)
+
+
+def give_up(db: Connection, now: datetime) -> None:
+    """End the attempts that could not begin within the limits of their runs: nobody was there, or there was no room."""
+    found = _open(attempts.late(db, now))
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in found}) if found else {}
+    for row in found:
+        policy = Retry.model_validate(specs[row.job_id, row.job_version]["retry"])
+        row.reason = limit_passed(policy, row.fire_at, row.run_ends_at, now)
+    passed = [row for row in found if row.reason]
+    for row in passed:
+        row.reason = f"could not begin in time: {row.reason}"
+    _end(db, passed, State.MISSED, Outcome.MISFIRE, now)
+
+
+def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:
+    return [SimpleNamespace(**row._asdict()) for row in rows]
+
+
+def _end(db: Connection, found: Sequence[SimpleNamespace], state: State, outcome: Outcome, now: datetime) -> None:
+    """End waiting attempts. What the job shows as its last run is the attempt before, which has run."""
+    for row in found:
+        row.state, row.outcome, row.ended_at = state, outcome, now
     executions.transition(db, [vars(row) for row in found])
     for row in found:
         row.version += 1
     record.executions_changed(db, found, {row.job_id: (row.job, row.owner_id) for row in found}, now)
     jobs.record_last(db, [last(_before(db, row)) for row in found])
-    return Counter(row.job_id for row in found)
 
 
 def _before(db: Connection, row: Any) -> Any:
@@ -135,7 +154,7 @@ def _before(db: Connection, row: Any) -> Any:
 
 def set_back(db: Connection, now: datetime, least: timedelta) -> None:
     """Let attempts that the clock, set back, left in the future wait no longer from now than they were to."""
-    found = [SimpleNamespace(**row._asdict()) for row in attempts.from_the_future(db, now + least)]
+    found = _open(attempts.from_the_future(db, now + least))
     for row in found:
         row.start_after, row.queued_at = now + (row.start_after - row.queued_at), now
         attempts.put_off(db, row.id, row.queued_at, row.start_after)

@@ -301,6 +301,7 @@ def request(
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
     """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
+    retries.give_up(db, now)
     starts: list[Start] = []
     while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
         taken = _open(waiting)

@@ -38,6 +38,12 @@ def waiting(db: Connection, job_ids: Collection[str]) -> list[Record]:
     return list(db.execute(wanted.with_for_update(of=EXECUTIONS)))
 
 
+def late(db: Connection, now: datetime) -> list[Record]:
+    """Return the attempts whose time has come and that still wait, locked, oldest first."""
+    wanted = executions.VIEW.where(*_TIMED, EXECUTIONS.c.start_after <= now).order_by(EXECUTIONS.c.id)
+    return list(db.execute(wanted.with_for_update(of=EXECUTIONS, skip_locked=True)))
+
+
 def next_start(db: Connection, after: datetime) -> datetime | None:
     """Return the earliest instant later than `after` that an attempt waits for."""
     query = select(func.min(EXECUTIONS.c.start_after)).where(*_TIMED, EXECUTIONS.c.start_after > after)

@@ -149,7 +149,7 @@ def queued(
     begun = running().subquery()
     query = VIEW.outerjoin(begun, begun.c.job_id == EXECUTIONS.c.job_id).where(
         _IN_TURN,
-        or_(EXECUTIONS.c.start_after.is_(None), EXECUTIONS.c.start_after <= now),
+        _its_time(now),
         or_(EXECUTIONS.c.slots.is_(None), func.coalesce(begun.c.begun, 0) < EXECUTIONS.c.slots),
     )
     if full_pools:
@@ -160,9 +160,13 @@ def queued(
     return list(db.execute(query.with_for_update(skip_locked=True, of=EXECUTIONS) if lock else query))
 
 
-def any_queued(db: Connection) -> bool:
-    """Tell whether any run waits."""
-    return db.execute(select(EXECUTIONS.c.id).where(_WAITS).limit(1)).first() is not None
+def any_queued(db: Connection, now: datetime) -> bool:
+    """Tell whether any run waits that might start now if there were room."""
+    return db.execute(select(EXECUTIONS.c.id).where(_WAITS, _its_time(now)).limit(1)).first() is not None
+
+
+def _its_time(now: datetime) -> ColumnElement[bool]:
+    return or_(EXECUTIONS.c.start_after.is_(None), EXECUTIONS.c.start_after <= now)
 
 
 def ahead_in_pool(db: Connection, row: Any) -> int:

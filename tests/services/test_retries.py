@@ -307,6 +307,25 @@ async def test_a_run_whose_end_nobody_saw_is_retried_only_if_the_job_says_so(dat
     assert [len(instants) for instants in planned] == [0, 1]
 
 
+@pytest.mark.parametrize("limit", [{"retry": RETRY | {"until_ms": 60_000}}, {"run_timeout_ms": 60_000}])
+async def test_an_attempt_that_could_not_begin_within_its_limits_never_does(
+    database: Database, admin: Actor, limit: dict[str, Any]
+) -> None:
+    _, first = await failed_run(database, admin, **limit)
+
+    no_room = await claim(database, FAILED_AT + 10 * SECOND, free=0)
+    too_late = await claim(database, FAILED_AT + MINUTE)
+
+    tried, waiting = await table(database)
+    shown = await database.read(lambda db: jobs.show(db, admin, "job"))
+    assert no_room == too_late == []
+    assert (waiting.state, waiting.outcome) == ("missed", "misfire")
+    assert waiting.reason.startswith("could not begin in time: the ")
+    assert shown.last is not None
+    assert (shown.active, shown.last.id, tried.id) == (0, first, first)
+    assert await database.read(recount) == []
+
+
 async def test_an_attempt_left_in_the_future_by_the_clock_waits_its_time_from_now(
     database: Database, admin: Actor
 ) -> None:
