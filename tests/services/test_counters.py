@@ -19,9 +19,12 @@ from scheduler_daemon.storage.session import open_database
 from tests.support.databases import Databases
 from tests.support.world import HOLDER, NOON, SECOND, add_actor, add_job, end, fire, recount, rows
 
+POLICIES = ["forbid", "allow", "replace", "queue_one", "queue_all"]
+RETRIES = [None, {"attempts": 2, "delay_ms": 0}, {"attempts": 3, "delay_ms": 2000, "until_ms": 5000}]
+
 
 class World(RuleBasedStateMachine):
-    """Jobs fire, are run by hand, start, end twice, are cancelled, edited, paused and deleted."""
+    """Jobs fire, are run by hand, start, end twice, are tried again, cancelled, edited, paused and deleted."""
 
     directory: Path
     databases: Databases
@@ -52,13 +55,13 @@ class World(RuleBasedStateMachine):
         self.now += SECOND
         return self.now
 
-    @rule(target=made, concurrency=st.sampled_from(["forbid", "allow", "replace", "queue_one", "queue_all"]))
-    def make(self, concurrency: str) -> str:
+    @rule(target=made, concurrency=st.sampled_from(POLICIES), retry=st.sampled_from(RETRIES))
+    def make(self, concurrency: str, retry: dict[str, object] | None) -> str:
         self.names += 1
         now = self.tick()
         job = self.write(
             lambda db: add_job(
-                db, self.admin, f"j{self.names}", now=now, schedule="* * * * * *", concurrency=concurrency
+                db, self.admin, f"j{self.names}", now=now, schedule="* * * * * *", concurrency=concurrency, retry=retry
             )
         )
         return job.id
@@ -118,6 +121,10 @@ class World(RuleBasedStateMachine):
         if not hasattr(self, "database"):
             return
         assert self.write(recount) == []
+        found = self.write(lambda db: rows(db, "executions"))
+        open_runs = [(row.job_id, row.fire_at) for row in found if row.ended_at is None]
+        assert len(open_runs) == len(set(open_runs))
+        assert all(row.attempt < row.attempts for row in found)
         views, events = self.write(lambda db: ([*map(jobs.views.job_view, job_rows.living(db))], rows(db, "events")))
         for view in views:
             assert view.revision >= self.revisions.get(view.id, 0)
