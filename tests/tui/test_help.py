@@ -10,8 +10,6 @@ from tests.support.daemon import DaemonHandle
 from tests.tui.conftest import Driven
 from tests.tui.test_app import add
 
-LETTERS_OF_LISTS = {"row.pause", "row.edit", "row.clone", "row.delete"}
-
 
 @pytest.mark.parametrize("name", list(keymap.SCREENS))
 async def test_every_key_in_the_help_is_bound_here_and_does_something(
