@@ -38,6 +38,7 @@ VERBS = {
     "runs": Verb("runs", "list_app", "List and show runs."),
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
+    "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
     "calendar": Verb("calendars", "app", "List, show, set, import, delete, preview calendars."),
     "next": Verb("times", "next_app", "Say when an expression fires next."),
     "explain": Verb("times", "explain_app", "Say why a job did or did not run."),

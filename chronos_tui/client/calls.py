@@ -112,6 +112,10 @@ def resume_job(ref: Ref) -> Call:
     return _send("POST", _path("jobs", ref, "resume"))
 
 
+def snooze_job(ref: Ref, snooze: Json) -> Call:
+    return _send("POST", _path("jobs", ref, "snooze"), snooze)
+
+
 def run_job(ref: Ref, *, reason: str = "", key: str | None = None) -> Call:
     return _send("POST", _path("jobs", ref, "run"), {"reason": reason}, key)
 
@@ -133,6 +137,18 @@ def series(ref: Ref, metric: str, *, since_s: int | None = None, buckets: int | 
 
 
 # Calendars
+def pools() -> Call:
+    return _get("pools")
+
+
+def put_pool(name: str, request: Json) -> Call:
+    return _send("PUT", _path("pools", name), request)
+
+
+def delete_pool(name: str) -> Call:
+    return _send("DELETE", _path("pools", name))
+
+
 def calendars() -> Call:
     return _get("calendars")
 

@@ -31,7 +31,7 @@ FIELDS = (
     Field("description", "About"),
     Field("tags", "Tags", "parted by blanks"),
     Field("timeout_ms", "Timeout", "90s, 5m, 2h; empty: none"),
-    Field("concurrency", "Overlap", "forbid or allow"),
+    Field("concurrency", "Overlap", "forbid, allow, replace, queue_one or queue_all"),
     Field("misfire", "Misfire", "skip, run_once or run_all"),
     Field("cwd", "Directory", "empty: the home directory"),
     Field("user", "User", "empty: the server's account"),

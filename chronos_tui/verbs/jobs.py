@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from chronos_tui.client import calls
+from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs import output, retry, spec
-from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect
+from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
 app = typer.Typer(help="See, make, change, pause and delete jobs.", rich_markup_mode=None, add_completion=False)
@@ -86,6 +87,10 @@ def add(
     shell: spec.Shell = None,
     stdin: spec.Stdin = None,
     concurrency: spec.Concurrency = None,
+    concurrency_limit: spec.ConcurrencyLimit = None,
+    queue_limit: spec.QueueLimit = None,
+    pool: spec.Pool = None,
+    priority: spec.Priority = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -111,7 +116,8 @@ def add(
     given = spec.fields(
         schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end,
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
-        stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
+        pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
     )  # fmt: skip
     given |= retry.fields(
@@ -151,6 +157,10 @@ def edit(
     shell: spec.Shell = None,
     stdin: spec.Stdin = None,
     concurrency: spec.Concurrency = None,
+    concurrency_limit: spec.ConcurrencyLimit = None,
+    queue_limit: spec.QueueLimit = None,
+    pool: spec.Pool = None,
+    priority: spec.Priority = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -179,7 +189,8 @@ def edit(
     given = spec.fields(
         schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end,
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
-        stdin=stdin, concurrency=concurrency, misfire=misfire, misfire_grace=misfire_grace,
+        stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
+        pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
         description=description, command=command,
     )  # fmt: skip
     given |= retry.fields(
@@ -256,6 +267,35 @@ def resume(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> N
 
 
 @app.command()
+def snooze(
+    context: typer.Context,
+    job: JobRef,
+    *,
+    until: Annotated[str | None, typer.Option(metavar="ISO", help="Skip what fires before this instant.")] = None,
+    span: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Skip for so long, such as 2h.")] = None,
+    fires: Annotated[int | None, typer.Option("--next", min=1, help="Skip the next N fires.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Skip a job's fires for a while; it goes on by itself."""
+    wanted: dict[str, Any] = {
+        "until": iso_instant("--until", until),
+        "for_s": None if span is None else _seconds("--for", span),
+        "fires": fires,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if len(given) != 1:
+        raise wrong_use("say one of --until, --for and --next")
+    _print(connect(context).json(calls.snooze_job(job, given)), as_json=as_json)
+
+
+def _seconds(flag: str, text: str) -> int:
+    try:
+        return max(1, parse_duration_ms(text) // 1000)
+    except ValueError:
+        raise wrong_use(f"{flag} {text!r} is not a duration; write it as 90s, 30m, 2h or 1d") from None
+
+
+@app.command()
 def delete(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
     """Delete a job; its history stays, its active runs go on."""
     client = connect(context)
@@ -316,7 +356,9 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("timeout", output.took(fields["timeout_ms"])),
             ("run timeout", output.took(fields.get("run_timeout_ms"))),
             ("retries", retry.words(fields.get("retry"))),
-            ("overlap", fields["concurrency"]),
+            ("overlap", fields["concurrency"].replace("_", " ")),
+            ("at once", str(fields["concurrency_limit"] or "")),
+            ("pool", f"{fields['pool']}, priority {fields['priority']}" if fields["pool"] else ""),
             ("policy", fields["policy"]),
             ("owner", job["owner"]),
             ("source", job["source"] or ""),

@@ -49,7 +49,16 @@ User = Annotated[str | None, typer.Option(help="The account the job runs as.")]
 Cwd = Annotated[str | None, typer.Option(metavar="DIR", help="Where the command starts; the home directory if absent.")]
 Shell = Annotated[str | None, typer.Option(metavar="PATH", help="Called as `PATH -c COMMAND`; /bin/sh if absent.")]
 Stdin = Annotated[str | None, typer.Option(metavar="FILE|-", help="What the command reads on its standard input.")]
-Concurrency = Annotated[str | None, typer.Option(help="forbid or allow a run while another is active.")]
+Concurrency = Annotated[
+    str | None,
+    typer.Option(help="While another run is active: forbid, allow, replace, queue_one or queue_all."),
+]
+ConcurrencyLimit = Annotated[
+    str | None, typer.Option(metavar="N", help="Runs at once, of allow, queue_one and queue_all; `none`.")
+]
+QueueLimit = Annotated[int | None, typer.Option(metavar="N", help="Runs that queue_all lets wait; 100 if absent.")]
+Pool = Annotated[str | None, typer.Option(metavar="NAME", help="Whose slots its runs need; `none` for no pool.")]
+Priority = Annotated[int | None, typer.Option(metavar="0-9", help="Of runs that wait, 9 is first; 5 if absent.")]
 Misfire = Annotated[str | None, typer.Option(help="skip, run_once or run_all fires that nobody could start.")]
 MisfireGrace = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="Fires later than this are recorded as missed.")
@@ -80,6 +89,10 @@ def fields(
     shell: str | None,
     stdin: str | None,
     concurrency: str | None,
+    concurrency_limit: str | None,
+    queue_limit: int | None,
+    pool: str | None,
+    priority: int | None,
     misfire: str | None,
     misfire_grace: str | None,
     description: str | None,
@@ -95,6 +108,8 @@ def fields(
         "cwd": cwd,
         "shell": shell,
         "concurrency": concurrency,
+        "queue_limit": queue_limit,
+        "priority": priority,
         "misfire": misfire,
         "description": description,
     }
@@ -104,6 +119,7 @@ def fields(
     )
     if moments:
         given["schedule"] = moments
+    given |= _limits(concurrency_limit, pool)
     if timeout is not None:
         given["timeout_ms"] = None if timeout == "none" else _length("--timeout", timeout)
     if grace is not None:
@@ -185,6 +201,21 @@ def read_bytes(flag: str, name: str) -> bytes:
         raise wrong_use(
             f"{flag} {name}: {why.lower()}; name a file that you may read, or - for standard input"
         ) from None
+
+
+def _limits(at_once: str | None, pool: str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if at_once is not None:
+        given["concurrency_limit"] = None if at_once == "none" else _count(at_once)
+    if pool is not None:
+        given["pool"] = None if pool == "none" else pool
+    return given
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise wrong_use(f"--concurrency-limit {text!r} is no number of runs; write one such as 3, or none")
+    return int(text)
 
 
 def _length(flag: str, text: str) -> int:
