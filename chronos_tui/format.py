@@ -5,8 +5,9 @@ Pure: callers pass `now` and the zone. Colours are named by token; `theme` says 
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
 
@@ -195,6 +196,26 @@ def _thin_marks(text: str) -> str:
 def cells(text: str) -> int:
     """Return how many terminal cells printable `text` takes."""
     return len(text) if text.isascii() else cell_len(text)
+
+
+def retries(policy: Mapping[str, Any] | None) -> str:
+    """Say in a line how failed runs are begun again; "" for never. The policy is as the API spells it."""
+    if not policy or not policy["attempts"]:
+        return ""
+    waits = duration(policy["delay_ms"])
+    if policy["factor"] != 1:
+        waits += f", each {policy['factor']:g} times the last, at most {duration(policy['cap_ms'])}"
+    parts = [f"{policy['attempts']} times after {waits}", f"on {', '.join(policy['on'])}".replace("_", " ")]
+    if policy["jitter"] != "none":
+        parts.append(f"{policy['jitter']} jitter")
+    for name, what in (("exit_codes", "exit codes"), ("signals", "signals")):
+        if policy[name] is not None:
+            parts.append(f"only {what} {', '.join(policy[name])}")
+        if policy[f"not_{name}"]:
+            parts.append(f"not {what} {', '.join(policy[f'not_{name}'])}")
+    if policy["until_ms"] is not None:
+        parts.append(f"until {duration(policy['until_ms'])} after the fire")
+    return "; ".join(parts)
 
 
 def shorten(text: str, width: int, ellipsis: str = ELLIPSIS) -> str:

@@ -121,7 +121,8 @@ class RunScreen(RowVerbs):
             Fact("state", f"{state.text}, {for_long}" if length else state.text, state.tone),
             Fact("why", ", ".join(filter(None, (outcome(run), run.reason))), "text"),
             Fact("due", f"{fmt.stamp(run.fire_at, zone)}  ({fmt.relative(run.fire_at, now)})"),
-            Fact("asked by", f"{run.actor}, {str(run.trigger).replace('_', ' ')}, attempt {run.attempt + 1}"),
+            Fact("asked by", f"{run.actor}, {str(run.trigger).replace('_', ' ')}"),
+            Fact("attempt", _attempt(run)),
         ]
         if run.started_at is not None:
             late = max((run.started_at - run.fire_at).total_seconds() * 1000, 0)
@@ -137,6 +138,14 @@ class RunScreen(RowVerbs):
     def action_choose(self) -> None:
         if (run := self.run_meant()) is not None:
             self.post_message(OpenJob(run.job_id))
+
+
+def _attempt(run: ExecutionView) -> str:
+    """Return which attempt of a run this is; "" for the only one."""
+    if run.attempts == 1:
+        return ""
+    first = f"; the first is run {run.first_id}" if run.attempt else ""
+    return f"{run.attempt + 1} of at most {run.attempts}{first}"
 
 
 def outcome(run: ExecutionView) -> str:

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from chronos_tui import format as fmt
 from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs.failure import wrong_use
 
 Retries = Annotated[int | None, typer.Option(metavar="N", help="Begin a failed run again so often; 0 for never.")]
 Delay = Annotated[str | None, typer.Option("--retry-delay", metavar="LENGTH", help="Before the first retry; 10s.")]
-Factor = Annotated[float | None, typer.Option("--retry-factor", help="Each wait is so many times the one before; 2.")]
+Factor = Annotated[
+    str | None, typer.Option("--retry-factor", metavar="X", help="Each wait is so many times the one before; 2.")
+]
 Cap = Annotated[str | None, typer.Option("--retry-cap", metavar="LENGTH", help="The longest wait; 1h.")]
 Jitter = Annotated[
     str | None, typer.Option("--retry-jitter", help="none, full or equal: what chance takes off a wait.")
@@ -38,7 +39,7 @@ def fields(
     *,
     retries: int | None,
     delay: str | None,
-    factor: float | None,
+    factor: str | None,
     cap: str | None,
     jitter: str | None,
     on: Sequence[str] | None,
@@ -56,7 +57,7 @@ def fields(
     said: dict[str, Any] = {
         "attempts": retries,
         "delay_ms": _length("--retry-delay", delay),
-        "factor": factor,
+        "factor": _number("--retry-factor", factor),
         "cap_ms": _length("--retry-cap", cap),
         "jitter": jitter,
         "on": list(on) if on else None,
@@ -82,28 +83,15 @@ def over(kept: Mapping[str, Any] | None, said: Mapping[str, Any] | None) -> dict
     return None if said is None else {**(kept or {}), **said}
 
 
-def words(policy: Mapping[str, Any] | None) -> str:
-    """Say a policy in a line; "" for none."""
-    if not policy or not policy["attempts"]:
-        return ""
-    waits = fmt.duration(policy["delay_ms"])
-    if policy["factor"] != 1:
-        waits += f", each {policy['factor']:g} times the last, at most {fmt.duration(policy['cap_ms'])}"
-    parts = [f"{policy['attempts']} times after {waits}", f"on {', '.join(policy['on'])}".replace("_", " ")]
-    if policy["jitter"] != "none":
-        parts.append(f"{policy['jitter']} jitter")
-    for name, what in (("exit_codes", "exit codes"), ("signals", "signals")):
-        if policy[name] is not None:
-            parts.append(f"only {what} {', '.join(policy[name])}")
-        if policy[f"not_{name}"]:
-            parts.append(f"not {what} {', '.join(policy[f'not_{name}'])}")
-    if policy["until_ms"] is not None:
-        parts.append(f"until {fmt.duration(policy['until_ms'])} after the fire")
-    return "; ".join(parts)
-
-
 def _list(text: str | None) -> list[str] | None:
     return None if text is None else [part for part in text.replace(",", " ").split() if part]
+
+
+def _number(flag: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise wrong_use(f"{flag} {text!r} is no number; write one such as 1.5") from None
 
 
 def _length(flag: str, text: str | None) -> int | None:
