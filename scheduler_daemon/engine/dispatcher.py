@@ -225,7 +225,8 @@ class Dispatcher:
         """Wait until there may be room for what waits."""
         shared = self._waiting and self._database.dialect != "sqlite"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._room.wait(), LOOK_AGAIN if shared else None)
+            async with asyncio.timeout(LOOK_AGAIN if shared else None):  # wait_for may lose a cancellation
+                await self._room.wait()
         self._room.clear()
 
     async def run(self) -> None:
