@@ -191,6 +191,10 @@ def execution(run: Ref) -> Call:
     return _get("executions", run)
 
 
+def attempts(run: Ref) -> Call:
+    return _get("executions", run, "attempts")
+
+
 def cancel(run: Ref, *, reason: str = "") -> Call:
     return _send("POST", _path("executions", run, "cancel"), {"reason": reason})
 

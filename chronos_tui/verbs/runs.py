@@ -61,8 +61,8 @@ def _following(client: Client, execution: dict[str, Any]) -> dict[str, Any]:
     """Return the last attempt that followed one that has ended; itself if none did."""
     if execution["attempt"] + 1 >= execution["attempts"] or execution["state"] == "succeeded":
         return execution
-    latest = client.json(calls.executions(job=execution["job_id"], limit=100))["items"]
-    return next((run for run in latest if run["first_id"] == execution["first_id"]), execution)
+    latest: dict[str, Any] = client.json(calls.attempts(execution["id"]))["items"][-1]
+    return latest
 
 
 def _announce(execution: dict[str, Any], *, as_json: bool) -> None:
@@ -92,10 +92,12 @@ def _ending(execution: dict[str, Any]) -> str:
 @show_app.command("show")
 def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None:
     """Show one run in full."""
-    execution = connect(context).json(calls.execution(run))
+    client = connect(context)
+    execution = client.json(calls.execution(run))
     if as_json:
         output.document(execution)
         return
+    tried = client.json(calls.attempts(run))["items"] if execution["attempts"] > 1 else []
     usage = execution["usage"]
     output.pairs(
         [
@@ -109,6 +111,7 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("ended", output.when(execution["ended_at"])),
             ("took", output.took(execution["duration_ms"])),
             ("attempt", _attempt(execution)),
+            ("others", ", ".join(_other(each) for each in tried if each["id"] != execution["id"])),
             ("not before", output.when(execution.get("start_after")) if execution["state"] == "queued" else ""),
             ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
             ("host", execution["host"]),
@@ -122,10 +125,11 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
 
 def _attempt(execution: dict[str, Any]) -> str:
     """Say which attempt of a run this is; "" for the only one."""
-    if execution["attempts"] == 1:
-        return ""
-    first = f", the first is run {execution['first_id']}" if execution["attempt"] else ""
-    return f"{execution['attempt'] + 1} of at most {execution['attempts']}{first}"
+    return "" if execution["attempts"] == 1 else f"{execution['attempt'] + 1} of at most {execution['attempts']}"
+
+
+def _other(execution: dict[str, Any]) -> str:
+    return f"{execution['attempt'] + 1}: run {execution['id']}, {execution['state']}"
 
 
 def _which(execution: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.executions import Outcome, State
+from scheduler_daemon.contract.executions import ExecutionView, Outcome, State
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain import concurrency
@@ -173,6 +173,11 @@ def last(row: Any) -> dict[str, Any]:
         "last_ended_at": row.ended_at,
         "last_duration_ms": views.duration_ms(row.started_at, row.ended_at),
     }
+
+
+def attempts_of(db: Connection, row: Any) -> list[ExecutionView]:
+    """Return all attempts of the run that one belongs to, the first one first."""
+    return [views.execution_view(each) for each in attempts.of_run(db, row.job_id, row.fire_at)]
 
 
 def going_on(db: Connection, row: Any) -> Any:

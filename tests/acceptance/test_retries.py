@@ -42,6 +42,9 @@ def test_a_run_fails_twice_and_succeeds_over_a_daemon_killed_while_it_waits(
     for run in found[1:]:
         assert _instant(run["started_at"]) >= _instant(run["start_after"])
     assert api.output(done[0]["id"]) == b"try 3\n"
+    assert [run["id"] for run in api.ask(calls.attempts(done[0]["id"]))["items"]] == [run["id"] for run in found]
+    examined = daemon.chronosd("doctor")
+    assert examined.returncode == 0, examined.stdout
     job = api.ask(calls.job("flaky"))
     assert (job["active"], job["last"]["id"], job["last"]["state"]) == (0, done[0]["id"], "succeeded")
 
@@ -60,7 +63,7 @@ def test_the_command_line_makes_waits_for_shows_and_explains_a_run_that_is_retri
     explained = daemon.chronos("explain", "flaky", "--at", last["fire_at"]).stdout
 
     assert (waited.returncode, last["state"], last["attempt"], first < last["id"]) == (1, "failed", 2, True)
-    assert f"3 of at most 3, the first is run {first}" in " ".join(shown.split())
+    assert f"3 of at most 3 others 1: run {first}, failed, 2: run" in " ".join(shown.split())
     assert "all 2 retries are used up" in " ".join(shown.split())
     assert [number in listed for number in ("1/3", "2/3", "3/3")] == [True] * 3
     assert "attempt 1 of 3: failed" in " ".join(explained.split())

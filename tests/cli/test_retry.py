@@ -82,7 +82,7 @@ def test_waiting_for_a_run_is_waiting_for_its_last_attempt(chronos: Chronos, can
     second = execution(**first, id=13, attempt=1, state="succeeded", outcome="ok", exit_code=0)
     canned.answer("POST", "/v1/jobs/backup/run", execution(**first), 202)
     canned.answer("GET", "/v1/executions/12", failed)
-    canned.answer("GET", "/v1/executions", Page(items=[second, failed]))
+    canned.answer("GET", "/v1/executions/12/attempts", Page(items=[failed, second]))
 
     done = chronos("run", "backup", "--wait")
 

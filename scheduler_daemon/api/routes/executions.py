@@ -12,7 +12,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import listing, runs, views
+from scheduler_daemon.services import listing, retries, runs, views
 from scheduler_daemon.storage import executions, logs
 
 router = APIRouter(prefix="/v1", tags=["runs"])
@@ -93,6 +93,13 @@ def _cursor(cursor: str | None) -> int | None:
 async def show_execution(ask: Asked, execution_id: RunId) -> ExecutionView:
     """Show a run."""
     return await ask.read(lambda db, actor: views.execution_view(runs.get(db, actor, execution_id)))
+
+
+@router.get("/executions/{execution_id}/attempts")
+async def list_attempts(ask: Asked, execution_id: RunId) -> Page[ExecutionView]:
+    """Show every attempt of a run, named by any of them, the first one first."""
+    found = await ask.read(lambda db, actor: retries.attempts_of(db, runs.get(db, actor, execution_id)))
+    return Page(items=found)
 
 
 @router.post("/executions/{execution_id}/cancel", status_code=202)
