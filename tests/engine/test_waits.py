@@ -9,10 +9,11 @@ import pytest
 
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.lifecycle import Report
+from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.waits import LONGEST_SLEEP, Waits
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Ended
+from scheduler_daemon.services.runs import Ended, Holder
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig
@@ -20,13 +21,12 @@ from tests.support.world import MINUTE, NOON, SECOND, add_job, fire, states
 
 FAILED_AT = NOON + MINUTE
 WAIT = 20 * SECOND
+RETRY = {"attempts": 3, "delay_ms": 20_000}
 
 
 async def failed(database: Database, admin: Actor, rig: Rig, **spec: Any) -> int:
     """Let an attempt fail at FAILED_AT, and the clock be there; return the id of the one that waits."""
-    job = await database.write(
-        lambda db: add_job(db, admin, schedule=None, retry={"attempts": 3, "delay_ms": 20_000}, **spec)
-    )
+    job = await database.write(lambda db: add_job(db, admin, **{"schedule": None, "retry": RETRY, **spec}))
     fired = await database.write(lambda db: fire(db, job, NOON + SECOND))
     run = fired.starts[0].execution_id
     await database.write(lambda db: _no_more_fires(db, job.id))
@@ -139,3 +139,22 @@ async def test_an_attempt_is_given_what_is_left_of_the_runs_time(
     await rig.dispatcher.step()
 
     assert noted.allowed == [timedelta(seconds=allowed)]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_of_two_daemons_one_starts_each_attempt(database: Database, admin: Actor, rig: Rig) -> None:
+    waiting = [await failed(database, admin, rig, name=f"job{number}") for number in range(20)]
+    rig.clock.forward(seconds=20)
+    neighbour = Dispatcher(
+        database,
+        rig.launches,
+        rig.launches,
+        holder=Holder(host="there", fence="second"),
+        max_active=100,
+        recorded=lambda: None,
+        now=rig.clock,
+    )
+
+    await asyncio.gather(*(one.step() for one in (rig.dispatcher, neighbour) * 3))
+
+    assert sorted(rig.launches.started) == waiting
