@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chronos_tui import format as fmt
 from chronos_tui.screens.facts import Fact
-from chronos_tui.screens.rows import job_state
+from chronos_tui.screens.rows import is_snoozed, job_state
 from chronos_tui.widgets.braille import Value
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def summary(job: JobView, now: datetime, zone: tzinfo) -> list[Fact]:
         facts.append(Fact("last", f"run {job.last.id}, {fmt.relative(ended, now)}{took}"))
     if job.paused:
         facts.append(Fact("next", "paused: what comes due is skipped (p goes on)", "paused"))
+    elif job.snoozed_until is not None and is_snoozed(job, now):
+        facts.append(
+            Fact("next", f"snoozed until {fmt.stamp(job.snoozed_until, zone)}: fires before it are skipped", "paused")
+        )
     elif job.next_fire_at is not None:
         facts.append(Fact("next", f"{fmt.relative(job.next_fire_at, now)}, {fmt.stamp(job.next_fire_at, zone)}"))
     facts.append(Fact("schedule", f"{job.words}  ({job.schedule})" if job.schedule else "only when someone asks"))
@@ -68,6 +72,8 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("stdin", _short(spec.stdin) if spec.stdin else ""),
         Fact("policy", spec.policy),
         Fact("timeout", fmt.duration(spec.timeout_ms) if spec.timeout_ms else "none"),
+        Fact("run timeout", f"{fmt.duration(spec.run_timeout_ms)} for all attempts" if spec.run_timeout_ms else ""),
+        Fact("retries", fmt.retries(spec.retry.model_dump(mode="json")) if spec.retry else ""),
         Fact("grace", f"{fmt.duration(spec.grace_ms)} from TERM to KILL"),
         Fact("concurrency", f"{spec.concurrency.replace('_', ' ')} while another run is active"),
         Fact("at once", str(spec.concurrency_limit or "")),

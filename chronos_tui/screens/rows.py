@@ -76,13 +76,18 @@ def past_of(runs: Sequence[ExecutionView]) -> Past:
     )
 
 
+def is_snoozed(job: JobView, now: datetime) -> bool:
+    """Tell whether fires of a job are skipped for a while."""
+    return job.snoozed_until is not None and now < job.snoozed_until
+
+
 def job_state(job: JobView, now: datetime) -> str:
     """Return the one word for how a job stands."""
     if job.active and job.last is not None and job.last.state in {"running", "starting", "queued"}:
         return job.last.state
     if job.active:
         return "running"
-    if job.paused:
+    if job.paused or is_snoozed(job, now):
         return "paused"
     if job.next_fire_at is not None and job.next_fire_at < now - LATE:
         return "late"

@@ -3,10 +3,12 @@
 import json
 import os
 import secrets
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from chronos_tui import format as fmt
 from chronos_tui.client import calls
 from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs import output, retry, spec
@@ -327,6 +329,12 @@ def history(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> 
     output.table(("version", "saved", "by", "why", "command"), rows, right=(0,))
 
 
+def _snoozed(job: dict[str, Any]) -> str:
+    """Say until when fires are skipped; "" where that is over."""
+    until = job.get("snoozed_until")
+    return f"until {output.when(until)}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
+
+
 def _print(job: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.document(job)
@@ -339,6 +347,7 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("name", output.Cell(job["name"], "title")),
             ("id", job["id"]),
             ("state", _state(job)),
+            ("snoozed", _snoozed(job)),
             ("command", fields["command"]),
             ("schedule", "; ".join(schedule["expressions"]) or "only when asked"),
             ("means", job["words"]),
@@ -355,7 +364,7 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
             ("timeout", output.took(fields["timeout_ms"])),
             ("run timeout", output.took(fields.get("run_timeout_ms"))),
-            ("retries", retry.words(fields.get("retry"))),
+            ("retries", fmt.retries(fields.get("retry"))),
             ("overlap", fields["concurrency"].replace("_", " ")),
             ("at once", str(fields["concurrency_limit"] or "")),
             ("pool", f"{fields['pool']}, priority {fields['priority']}" if fields["pool"] else ""),

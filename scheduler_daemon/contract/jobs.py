@@ -184,6 +184,8 @@ class JobView(BaseModel, frozen=True):
     name: str
     spec: JobSpec
     paused: bool
+    snoozed_until: datetime | None = None
+    """Fires before it are skipped; it may have passed."""
     owner: str
     source: str | None
     """Where an import found it, such as `crontab:root`; None for a job made here."""
@@ -216,6 +218,20 @@ class JobCreate(BaseModel, frozen=True, extra="forbid"):
     source: Annotated[str, Field(max_length=200)] | None = None
     source_key: Annotated[str, Field(max_length=200)] | None = None
     """What an importer knows the entry by; a second import finds the job through it."""
+
+
+class Snooze(BaseModel, frozen=True, extra="forbid"):
+    """How long fires of a job are to be skipped: until an instant, for some time, or over the next few of them."""
+
+    until: Instant | None = None
+    for_s: Annotated[int, Field(ge=1, le=366 * 86_400)] | None = None
+    fires: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if sum(value is not None for value in (self.until, self.for_s, self.fires)) != 1:
+            raise ValueError("say one of `until`, `for_s` and `fires`")
+        return self
 
 
 class JobPatch(BaseModel, frozen=True, extra="forbid"):

@@ -63,6 +63,8 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
     ]
     if row.paused:
         verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
+    elif upcoming is not None and _is_snoozed(row, upcoming):
+        verdict = f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
     elif upcoming is None:
         verdict = "has no coming fire" if schedule.expressions else "runs only when someone asks"
     else:
@@ -176,9 +178,7 @@ def _without_record(
         passed_over = _passed_over(times, schedule, at, now)
         return passed_over or "the schedule does not fire at this instant", _neighbours(times, schedule.zone, at)
     if at > now:
-        if row.paused:
-            return "will not run while the job is paused", []
-        return f"will run at {_both(at, schedule.zone)}", []
+        return _still_to_come(row, schedule, at), []
     if row.created_at > at:
         return "did not run: the job did not exist yet", []
     if _paused_at(db, row.id, at):
@@ -188,6 +188,14 @@ def _without_record(
     if at <= saved_at:
         return "did not run: the schedule was saved at this instant, and an edit runs nothing from before it", []
     return "did not run, and the record does not say why: the fires were more than are recorded after an outage", []
+
+
+def _still_to_come(row: Any, schedule: Schedule, at: datetime) -> str:
+    if row.paused:
+        return "will not run while the job is paused"
+    if _is_snoozed(row, at):
+        return f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
+    return f"will run at {_both(at, schedule.zone)}"
 
 
 def _passed_over(times: Times, schedule: Schedule, at: datetime, now: datetime) -> str:
@@ -200,6 +208,10 @@ def _passed_over(times: Times, schedule: Schedule, at: datetime, now: datetime) 
     if occasion is None or instant(occasion.at) != at:
         return ""
     return f"{'did' if at <= now else 'will'} not run: suppressed by {occasion.reason}"
+
+
+def _is_snoozed(row: Any, at: datetime) -> bool:
+    return row.snoozed_until is not None and at < row.snoozed_until
 
 
 def _neighbours(compiled: Times, zone: str, at: datetime) -> list[str]:

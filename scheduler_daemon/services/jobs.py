@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec, JobVersion, JobView
+from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec, JobVersion, JobView, Snooze
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
@@ -129,19 +129,44 @@ def save_imported(db: Connection, actor: Actor, row: Any, spec: JobSpec, now: da
 
 
 def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused: bool) -> JobView:
-    """Pause or resume. Fires that come due during a pause are skipped for good; a resumed job goes on from now."""
+    """Pause or resume. Fires that come due during a pause are skipped; a resumed job goes on from now."""
     row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
-    if row.paused == paused:
+    if row.paused == paused and not row.snoozed_until:
         return views.job_view(row)
     schedule = views.spec_of(row).schedule
     upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused)
-    jobs.save(db, row.id, row.version, {"paused": paused, "updated_at": now})
-    jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
+    snoozed = now if row.paused else None  # what came due before it and is not recorded yet is skipped all the same
+    jobs.save(db, row.id, row.version, {"paused": paused, "snoozed_until": snoozed, "updated_at": now})
+    jobs.set_state(db, row.id, next_fire_at=upcoming)
     verb = "pause" if paused else "resume"
     record.act(db, actor, f"job.{verb}", [(row.id, {"name": row.name})], now)
     record.jobs_changed(db, verb, [(row.id, row.whole_revision + 2, row.owner_id, row.name)], now)
     return views.job_view(jobs.find(db, row.id))
+
+
+def snooze(db: Connection, actor: Actor, ref: str, request: Snooze, now: datetime) -> JobView:
+    """Skip a job's fires for a while; it goes on by itself. Raises Invalid for a time that is over or never comes."""
+    row = get(db, actor, ref, lock=True)
+    access.require(actor, Verb.EDIT, row.owner_id)
+    until = _snoozed_until(request, calendars.times_of(db, views.spec_of(row).schedule, row.id), now)
+    jobs.save(db, row.id, row.version, {"snoozed_until": until, "updated_at": now})
+    record.act(db, actor, "job.snooze", [(row.id, {"name": row.name, "until": until.isoformat()})], now)
+    record.jobs_changed(db, "snooze", [(row.id, row.whole_revision + 1, row.owner_id, row.name)], now)
+    return views.job_view(jobs.find(db, row.id))
+
+
+def _snoozed_until(request: Snooze, times: Times, now: datetime) -> datetime:
+    if request.until is not None:
+        if request.until <= now:
+            raise Invalid(f"{request.until.isoformat()} is over; name an instant to come", field="until")
+        return request.until
+    if request.for_s is not None:
+        return now + timedelta(seconds=request.for_s)
+    fires = list(times.fires(now, limit=request.fires))
+    if not fires:
+        raise Invalid("the job has no coming fire to skip", field="fires")
+    return fires[-1] + timedelta(seconds=1)
 
 
 def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:

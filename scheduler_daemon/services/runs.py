@@ -126,8 +126,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     """Record every due instant and move the cursors, in one transaction; return what is to be started.
 
     `free` is how many runs of all jobs may start now; the others wait as queued. An instant that another daemon has
-    recorded already is left to it, and one from before a resume or an edit of the schedule never runs. A due that is
-    `ahead` is recorded only if it may start, and its start waits for the instant.
+    recorded already is left to it, one from before a resume is skipped, and one from before an edit of the schedule is
+    let go. A due that is `ahead` is recorded only if it may start, and its start waits for the instant.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
     given_way = retries.give_way(db, _fired_anew(dues, facts), now)
@@ -138,15 +138,18 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     undecided: list[str] = []
     for due in dues:
         job = facts.get(due.job_id)
-        if job is None or job.version != due.version or job.paused or job.last_handled > due.handled:
-            continue  # deleted, edited, paused or resumed since the ticker looked
-        if due.ahead and admissions.look(due.job_id) != START:
+        if job is None or job.version != due.version or job.last_handled > due.handled:
+            continue  # deleted or edited since the ticker looked
+        if due.ahead and (_rests(job, due.handled) or admissions.look(due.job_id) != START):
             undecided.append(due.job_id)
             continue
         moves.append(due)
-        rows.extend(_lost(due, instant, now, holder) for instant in due.missed if instant > job.last_handled)
+        rows.extend(
+            _resting(due, job, instant, now, holder) for instant in _fresh(due.missed + due.run, job, rests=True)
+        )
+        rows.extend(_lost(due, instant, now, holder) for instant in _fresh(due.missed, job, rests=False))
         rows.extend(_suppressed(due, each, now, holder) for each in due.suppressed if each.instant > job.last_handled)
-        runs = [instant for instant in due.run if instant > job.last_handled]
+        runs = _fresh(due.run, job, rests=False)
         rows.extend(admissions.admit(_row(due, instant, now, holder)) for instant in runs)
     for row in rows:
         if row["ended_at"] is None:
@@ -170,11 +173,21 @@ def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
     found = []
     for due in dues:
         job = facts.get(due.job_id)
-        if job is None or not job.active or job.paused or due.ahead or due.concurrency is Concurrency.ALLOW:
+        if job is None or not job.active or due.ahead or due.concurrency is Concurrency.ALLOW:
             continue
-        if any(instant > job.last_handled for instant in due.run):
+        if _fresh(due.run, job, rests=False):
             found.append(due.job_id)
     return found
+
+
+def _rests(job: Any, instant: datetime) -> bool:
+    """Tell whether a job is paused, or its fire at this instant snoozed or from before its resume."""
+    return job.paused or (job.snoozed_until is not None and instant < job.snoozed_until)
+
+
+def _fresh(instants: Sequence[datetime], job: Any, *, rests: bool) -> list[datetime]:
+    """Return those that are not recorded yet and at which the job does, or does not, rest."""
+    return [instant for instant in instants if instant > job.last_handled and _rests(job, instant) is rests]
 
 
 def _not_before(due: Due, spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, datetime], datetime]]:
@@ -238,6 +251,16 @@ def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str
 
 
 _TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}
+
+
+def _resting(due: Due, job: Any, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
+    is_snoozed = not job.paused and job.snoozed_until > now
+    return _row(due, instant, now, holder) | {
+        "state": State.SKIPPED,
+        "outcome": Outcome.PAUSED,
+        "reason": f"snoozed until {job.snoozed_until:%Y-%m-%d %H:%M:%S} UTC" if is_snoozed else "the job was paused",
+        "ended_at": now,
+    }
 
 
 def _lost(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def job_saved(row: Any) -> dict[str, Any]:
         "name": row.name,
         "spec": spec,
         "paused": row.paused,
+        "snoozed_until": iso(row.snoozed_until),
         "owner": row.owner,
         "source": row.source,
         "words": _words(pydantic_core.to_json(spec["schedule"])),

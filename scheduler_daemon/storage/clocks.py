@@ -26,15 +26,15 @@ _CLOCKS = (
         STATES.c.last_handled,
     )
     .join(STATES, STATES.c.job_id == JOBS.c.id)
-    .where(JOBS.c.deleted_at.is_(None), JOBS.c.paused.is_(False))
+    .where(JOBS.c.deleted_at.is_(None))
 )
 
 
 def after(db: Connection, job_id: str, limit: int) -> list[Record]:
-    """Return the next jobs behind an id that are not paused, in the order of ids; "" is before the first."""
+    """Return the next jobs behind an id in the order of ids; "" is before the first."""
     return list(db.execute(_CLOCKS.where(JOBS.c.id > job_id).order_by(JOBS.c.id).limit(limit)).all())
 
 
 def of(db: Connection, ids: Collection[str]) -> list[Record]:
-    """Return those of these jobs that are there and not paused, in no order."""
+    """Return those of these jobs that are there, in no order."""
     return list(db.execute(_CLOCKS.where(among(db, JOBS.c.id, ids))).all())

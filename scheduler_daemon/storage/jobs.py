@@ -292,8 +292,11 @@ def next_fires(db: Connection, limit: int, owner_id: int | None = None) -> list[
 
 
 def launch_facts(db: Connection, ids: Collection[str]) -> list[Record]:
-    """Return id, name, owner_id, version, spec, paused, last_handled and active of living jobs, locked, by id."""
-    columns = (JOBS.c.id, JOBS.c.name, JOBS.c.owner_id, JOBS.c.version, JOBS.c.spec, JOBS.c.paused)
+    """Return id, name, owner_id, version, spec, paused, snoozed_until, last_handled and active of living jobs.
+
+    They are locked, in the order of ids.
+    """
+    columns = tuple(JOBS.c[name] for name in ("id", "name", "owner_id", "version", "spec", "paused", "snoozed_until"))
     query = select(*columns, STATES.c.last_handled, STATES.c.active).join(STATES, STATES.c.job_id == JOBS.c.id)
     wanted = query.where(_LIVING, among(db, JOBS.c.id, ids)).order_by(JOBS.c.id)
     return list(db.execute(wanted.with_for_update(of=(JOBS, STATES))).all())

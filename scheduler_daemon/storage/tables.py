@@ -60,6 +60,8 @@ class JobRow(Row, table=True):
     name: str = Field(max_length=80)
     spec: dict[str, Any] = Field(sa_type=Json)
     paused: bool
+    snoozed_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """Fires before it are skipped."""
     owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
     source: str | None = Field(default=None, max_length=200)
     source_key: str | None = Field(default=None, max_length=200)

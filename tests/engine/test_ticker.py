@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler_daemon.contract.jobs import JobCreate, JobPatch
+from scheduler_daemon.contract.jobs import JobCreate, JobPatch, Snooze
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.schedule import compile_schedule
@@ -159,7 +159,7 @@ async def test_an_edit_that_the_ticker_has_not_heard_of_is_found_at_the_fire(rig
     assert await fires(database) == [(2, "starting", "schedule"), (4, "starting", "schedule")]
 
 
-async def test_a_paused_job_is_silent_and_a_resumed_one_goes_on_from_now(rig, database: Database, admin) -> None:
+async def test_a_paused_job_skips_its_fires_and_a_resumed_one_goes_on_from_now(rig, database: Database, admin) -> None:
     made = await loaded(rig, admin)
 
     for paused, minutes in ((True, 3), (False, 2)):
@@ -167,7 +167,41 @@ async def test_a_paused_job_is_silent_and_a_resumed_one_goes_on_from_now(rig, da
         await rig.ticker.refresh([made.id])
         await rig.until(rig.clock() + minutes * MINUTE)
 
-    assert [minute for minute, _, _ in await fires(database)] == [4, 5]
+    assert [(minute, state) for minute, state, _ in await fires(database)] == [
+        *((minute, "skipped") for minute in (1, 2, 3)),
+        *((minute, "starting") for minute in (4, 5)),
+    ]
+    assert await database.read(recount) == []
+
+
+@pytest.mark.parametrize("lead", [timedelta(), timedelta(seconds=0.5)])
+async def test_a_snoozed_job_skips_its_fires_and_goes_on_by_itself(database: Database, admin, lead) -> None:
+    early = Rig(database, max_active=10, lead=lead)
+    made = await loaded(early, admin)
+    await database.write(lambda db: jobs.snooze(db, admin, made.id, Snooze(fires=2), NOON))
+    await early.ticker.refresh([made.id])
+
+    await early.until(NOON + 4 * MINUTE)
+
+    assert [(minute, state) for minute, state, _ in await fires(database)] == [
+        (1, "skipped"), (2, "skipped"), (3, "starting"), (4, "starting"),
+    ]  # fmt: skip
+    (first, *_) = sorted(await database.read(lambda db: rows(db, "executions")), key=lambda row: row.fire_at)
+    assert (first.outcome, first.reason) == ("paused", "snoozed until 2026-05-04 12:02:01 UTC")
+
+
+async def test_what_came_due_in_a_pause_and_was_not_seen_is_skipped_after_the_resume(
+    rig, database: Database, admin
+) -> None:
+    made = await loaded(rig, admin, misfire="run_all")
+    await database.write(lambda db: jobs.set_paused(db, admin, made.id, NOON, paused=True))
+    rig.clock.forward(minutes=3, seconds=30)
+    await database.write(lambda db: jobs.set_paused(db, admin, made.id, rig.clock(), paused=False))
+    await rig.ticker.load()
+
+    await rig.until(NOON + 4 * MINUTE)
+
+    assert [state for _, state, _ in await fires(database)] == ["skipped"] * 3 + ["starting"]
 
 
 async def test_a_deleted_job_fires_no_more(rig, database: Database, admin) -> None:

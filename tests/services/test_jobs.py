@@ -1,8 +1,11 @@
 """Jobs are made, changed, paused and deleted by their owners; every save is a version, and names are taken once."""
 
-import pytest
+from datetime import datetime
 
-from scheduler_daemon.contract.jobs import JobCreate, JobPatch
+import pytest
+from pydantic import ValidationError
+
+from scheduler_daemon.contract.jobs import JobCreate, JobPatch, Snooze
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
@@ -147,8 +150,48 @@ async def test_a_pause_hides_the_next_fire_and_a_resume_goes_on_from_now(databas
     (state,) = await database.read(lambda db: rows(db, "job_states"))
     assert (paused.paused, paused.next_fire_at) == (True, None)
     assert (resumed.paused, resumed.next_fire_at) == (False, NOON + 6 * MINUTE)
-    assert state.last_handled == NOON + 5 * MINUTE
+    assert state.last_handled == NOON
     assert resumed.revision > paused.revision
+
+
+@pytest.mark.parametrize(
+    ("request_", "until"),
+    [
+        (Snooze(until=NOON + 3 * MINUTE), NOON + 3 * MINUTE),
+        (Snooze(for_s=90), NOON + 90 * SECOND),
+        (Snooze(fires=2), NOON + 2 * MINUTE + SECOND),
+    ],
+)
+async def test_a_snooze_lasts_until_an_instant_for_some_time_or_over_some_fires(
+    database: Database, admin: Actor, request_: Snooze, until: datetime
+) -> None:
+    made = await database.write(lambda db: add_job(db, admin))
+
+    snoozed = await database.write(lambda db: jobs.snooze(db, admin, "job", request_, NOON))
+    woken = await database.write(lambda db: jobs.set_paused(db, admin, "job", NOON, paused=False))
+
+    assert (snoozed.snoozed_until, snoozed.paused) == (until, False)
+    assert woken.snoozed_until is None
+    assert snoozed.revision > made.revision
+    assert [act.verb for act in await database.read(lambda db: people.acts(db, made.id))][:2] == [
+        "job.resume",
+        "job.snooze",
+    ]
+
+
+async def test_a_snooze_that_is_over_or_has_nothing_to_skip_is_refused(database: Database, admin: Actor) -> None:
+    await database.write(lambda db: add_job(db, admin, schedule=None))
+
+    with pytest.raises(Invalid, match="is over"):
+        await database.write(lambda db: jobs.snooze(db, admin, "job", Snooze(until=NOON), NOON))
+    with pytest.raises(Invalid, match="no coming fire"):
+        await database.write(lambda db: jobs.snooze(db, admin, "job", Snooze(fires=1), NOON))
+
+
+@pytest.mark.parametrize("given", [{}, {"for_s": 60, "fires": 1}, {"for_s": 0}, {"until": "2026-05-04T12:00:00"}])
+def test_a_snooze_says_one_thing_that_can_be(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Snooze.model_validate(given)
 
 
 async def test_pausing_twice_is_no_second_act(database: Database, admin: Actor) -> None:

@@ -20,6 +20,7 @@ def execution_values(number: int, job_id: str = "job") -> dict[str, Any]:
         "version": 1,
         "fire_at": fire_at,
         "attempt": 0,
+        "attempts": 1,
         "trigger": "schedule",
         "state": "queued",
         "reason": "",

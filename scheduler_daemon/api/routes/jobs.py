@@ -16,6 +16,7 @@ from scheduler_daemon.contract.jobs import (
     JobView,
     SchedulePreview,
     SchedulePreviewRequest,
+    Snooze,
 )
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
@@ -136,6 +137,16 @@ async def pause_job(ask: Asked, job: str) -> JobView:
 async def resume_job(ask: Asked, job: str) -> JobView:
     """Resume a job from now on."""
     return await _set_paused(ask, job, paused=False)
+
+
+@router.post("/jobs/{job:path}/snooze")
+async def snooze_job(ask: Asked, job: str, request: Snooze) -> JobView:
+    """Skip a job's fires until an instant, for some time, or over the next few; it goes on by itself."""
+    async with ask.context.engine.editing():
+        now = ask.context.now()
+        view = await ask.write(lambda db, actor: job_services.snooze(db, actor, job, request, now))
+        await ask.context.engine.jobs_changed([view.id])
+    return view
 
 
 async def _set_paused(ask: Ask, job: str, *, paused: bool) -> JobView:
