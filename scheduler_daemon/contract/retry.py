@@ -14,6 +14,8 @@ _MONTH_MS = 31 * 86_400_000
 _YEAR_MS = 366 * 86_400_000
 _CODES = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?\Z", re.ASCII)
 _LAST_SIGNAL = 64
+_SHOWN = 40
+"""Characters of what cannot be read that are repeated."""
 
 
 class Jitter(StrEnum):
@@ -31,25 +33,26 @@ RetryOn = Literal["exit_code", "signal", "timed_out", "spawn_failed", "lost"]
 
 
 def _codes(given: Any) -> Any:
-    found = _CODES.match(str(given).strip())
+    text = str(given).strip()
+    found = _CODES.match(text)
     if found is None:
-        raise ValueError(f"{given!r} is no exit code; write one such as 75, or a range such as 1-5")
+        raise ValueError(f"{text[:_SHOWN]!r} is no exit code; write one such as 75, or a range such as 1-5")
     first, last = int(found[1]), int(found[2] or found[1])
     if not 1 <= first <= last <= 255:
-        raise ValueError(f"{given!r} holds no codes of a failure, which are 1 to 255, the lower first")
+        raise ValueError(f"{text!r} holds no codes of a failure, which are 1 to 255, the lower first")
     return str(first) if first == last else f"{first}-{last}"
 
 
 def _signal(given: Any) -> Any:
     text = str(given).strip().upper()
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < _SHOWN:
         number = int(text)
         if not 1 <= number <= _LAST_SIGNAL:
-            raise ValueError(f"there is no signal {given}; they are 1 to {_LAST_SIGNAL}")
+            raise ValueError(f"there is no signal {number}; they are 1 to {_LAST_SIGNAL}")
         return signal.Signals(number).name if number in set(signal.Signals) else str(number)
     name = text if text.startswith("SIG") else f"SIG{text}"
     if name not in signal.Signals.__members__:
-        raise ValueError(f"there is no signal {given!r}; write one such as KILL, SIGSEGV or 9")
+        raise ValueError(f"there is no signal {text[:_SHOWN]!r}; write one such as KILL, SIGSEGV or 9")
     return signal.Signals[name].name
 
 
