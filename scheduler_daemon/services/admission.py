@@ -177,16 +177,15 @@ def next_in_turn(db: Connection, now: datetime, free: int) -> list[Any]:
     if db.dialect.name != "sqlite" and found:
         full = [room.name for room in rooms.values() if not room.free]
         found = executions.queued(db, free, now, full_pools=full, of_jobs={row.job_id for row in found}, lock=True)
-    bound = {row.job_id for row in found if row.slots is not None}
     waiters = (Waiter(row.id, row.job_id, row.slots, row.pool) for row in found)
-    chosen = set(choose(waiters, executions.running_of(db, bound) if bound else {}, rooms, free))
+    chosen = set(choose(waiters, {row.job_id: row.begun for row in found}, rooms, free))
     return [row for row in found if row.id in chosen]
 
 
 def _full_pools(db: Connection) -> list[str]:
-    counts = pools.counts(db)
-    slots = pools.slots(db, counts) if counts else {}
-    return [name for name, (running, _) in counts.items() if name in slots and running >= slots[name]]
+    slots = pools.slots(db)
+    taken = pools.taken(db) if slots else {}
+    return [name for name, wanted in slots.items() if taken.get(name, 0) >= wanted]
 
 
 def why_it_waits(db: Connection, row: Any, policy: Policy) -> str:

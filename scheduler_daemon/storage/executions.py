@@ -144,13 +144,16 @@ def queued(
 ) -> list[Record]:
     """Return runs that wait and that neither their time, nor their jobs, nor full pools hold back, in turn.
 
-    Of one job there may be more than it may still run. Locked ones are those that nobody else has locked.
+    Each tells in `begun` how many runs of its job have begun: of one job there may be more than it may still run.
+    Locked ones are those that nobody else has locked.
     """
-    begun = running().subquery()
-    query = VIEW.outerjoin(begun, begun.c.job_id == EXECUTIONS.c.job_id).where(
+    began = running().subquery()
+    of_job = func.coalesce(began.c.begun, 0)
+    found = VIEW.add_columns(of_job.label("begun")).outerjoin(began, began.c.job_id == EXECUTIONS.c.job_id)
+    query = found.where(
         _IN_TURN,
         _its_time(now),
-        or_(EXECUTIONS.c.slots.is_(None), func.coalesce(begun.c.begun, 0) < EXECUTIONS.c.slots),
+        or_(EXECUTIONS.c.slots.is_(None), of_job < EXECUTIONS.c.slots),
     )
     if full_pools:
         query = query.where(or_(EXECUTIONS.c.pool.is_(None), EXECUTIONS.c.pool.not_in(sorted(full_pools))))
@@ -178,11 +181,6 @@ def ahead_in_pool(db: Connection, row: Any) -> int:
 def running() -> Select[Any]:
     """Ask how many runs of each job have begun and not ended, as `begun`."""
     return select(EXECUTIONS.c.job_id, func.count().label("begun")).where(_BEGUN).group_by(EXECUTIONS.c.job_id)
-
-
-def running_of(db: Connection, job_ids: Collection[str]) -> dict[str, int]:
-    """Return how many runs of these jobs have begun and not ended."""
-    return {row.job_id: row.begun for row in db.execute(running().where(_one_of(db, job_ids)))}
 
 
 def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:

@@ -15,6 +15,7 @@ POOLS = metadata.tables["pools"]
 Record = Row[*tuple[Any, ...]]
 
 _VIEW = select(POOLS, USERS.c.name.label("owner")).join(USERS, USERS.c.id == POOLS.c.owner_id)
+_BEGUN = text("executions.ended_at IS NULL AND executions.state IN ('starting', 'running')")
 _ACTIVE = text("executions.ended_at IS NULL AND executions.state IN ('queued', 'starting', 'running')")
 """As literals, so that the partial index is seen to hold them all."""
 
@@ -30,12 +31,16 @@ def find(db: Connection, name: str, *, lock: bool = False) -> Record | None:
     return db.execute(query.with_for_update(of=POOLS) if lock else query).one_or_none()
 
 
-def slots(db: Connection, names: Collection[str], *, lock: bool = False, hold: bool = False) -> dict[str, int]:
-    """Return the slots of those of these pools that exist.
+def slots(
+    db: Connection, names: Collection[str] | None = None, *, lock: bool = False, hold: bool = False
+) -> dict[str, int]:
+    """Return the slots of every pool, or of those of these that exist.
 
     Of locked ones nobody else takes a slot, and those on hold nobody deletes, before we are done.
     """
-    query = select(POOLS.c.name, POOLS.c.slots).where(POOLS.c.name.in_(sorted(names))).order_by(POOLS.c.name)
+    query = select(POOLS.c.name, POOLS.c.slots).order_by(POOLS.c.name)
+    if names is not None:
+        query = query.where(POOLS.c.name.in_(sorted(names)))
     if lock or hold:
         query = query.with_for_update(read=hold)
     return {row.name: row.slots for row in db.execute(query)}
@@ -48,6 +53,12 @@ def counts(db: Connection, names: Collection[str] | None = None) -> dict[str, tu
     query = select(EXECUTIONS.c.pool, func.sum(waits.cast(EXECUTIONS.c.attempt.type)), func.count())
     rows = db.execute(query.where(_ACTIVE, wanted).group_by(EXECUTIONS.c.pool))
     return {name: (total - waiting, waiting) for name, waiting, total in rows}
+
+
+def taken(db: Connection) -> dict[str, int]:
+    """Return how many slots of each pool are taken, where any are."""
+    query = select(EXECUTIONS.c.pool, func.count().label("taken")).where(_BEGUN, EXECUTIONS.c.pool.is_not(None))
+    return {row.pool: row.taken for row in db.execute(query.group_by(EXECUTIONS.c.pool))}
 
 
 def insert(db: Connection, values: Mapping[str, Any]) -> None:

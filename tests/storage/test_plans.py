@@ -14,7 +14,7 @@ HOT: dict[str, Callable[[Connection], Any]] = {
     "the events to show": lambda db: events.pending(db, 500),
     "the runs that wait": lambda db: executions.queued(db, 10, NOON),
     "the active runs of jobs": lambda db: executions.standing(db, ["x"]),
-    "how many runs of jobs have begun": lambda db: executions.running_of(db, ["x"]),
+    "which slots are taken": pools.taken,
     "how full pools are": lambda db: pools.counts(db, ["x"]),
     "whether any run waits": lambda db: executions.any_queued(db, NOON),
     "the attempts whose time has come": lambda db: attempts.late(db, NOON),
