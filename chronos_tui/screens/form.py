@@ -228,11 +228,7 @@ class JobForm(ModalScreen[None]):
             patch = JobPatch(version=self._job.version, changes=jobdraft.changes(self._job.spec, values))
             return await self._desk.client.patch_job(self._job.id, patch) if patch.changes else self._job
         if self._base is not None:
-            values = {
-                **self._base.model_dump(mode="json"),
-                **values,
-                "schedule": self._kept_schedule() | values["schedule"],
-            }
+            values = jobdraft.over(self._base.model_dump(mode="json"), values)
         request = JobCreate(spec=JobSpec.model_validate(values), paused=self._paused)
         return await self._desk.client.create_job(request, key=secrets.token_hex(16))
 

@@ -16,7 +16,7 @@ class Field(NamedTuple):
     """One line of the form."""
 
     id: str
-    """As the spec names it; `schedule.` fields belong to its schedule."""
+    """As the spec names it; `schedule.` fields belong to its schedule, and so on."""
     label: str
     hint: str = ""
 
@@ -31,6 +31,7 @@ FIELDS = (
     Field("description", "About"),
     Field("tags", "Tags", "parted by blanks"),
     Field("timeout_ms", "Timeout", "90s, 5m, 2h; empty: none"),
+    Field("retry.attempts", "Retries", "how many more times a failed run is tried; empty: never"),
     Field("concurrency", "Overlap", "forbid, allow, replace, queue_one or queue_all"),
     Field("misfire", "Misfire", "skip, run_once or run_all"),
     Field("cwd", "Directory", "empty: the home directory"),
@@ -49,6 +50,7 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "description": spec.description.replace("\n", " ⏎ "),
         "tags": " ".join(spec.tags),
         "timeout_ms": "" if spec.timeout_ms is None else length_text(spec.timeout_ms),
+        "retry.attempts": "" if spec.retry is None else str(spec.retry.attempts),
         "concurrency": str(spec.concurrency),
         "misfire": str(spec.misfire),
         "cwd": spec.cwd or "",
@@ -78,6 +80,7 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
         "user": texts["user"].strip() or None,
         "schedule": schedule_of(texts),
         "timeout_ms": None,
+        "retry": _retry_of(texts["retry.attempts"].strip(), problems),
     }
     if texts["timeout_ms"].strip():
         try:
@@ -95,6 +98,14 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
     return values
 
 
+def _retry_of(text: str, problems: dict[str, str]) -> dict[str, int] | None:
+    """Return the field of a policy of retries that a form shows; None for no policy."""
+    if text and not (text.isascii() and text.isdigit()):
+        problems["retry.attempts"] = f"{text!r} is no number; write how many times, such as 3"
+        return None
+    return {"attempts": int(text)} if text else None
+
+
 def schedule_of(texts: Mapping[str, str]) -> dict[str, Any]:
     """Return the schedule's fields that a form shows."""
     expressions = [part.strip() for part in texts["schedule.expressions"].split("|")]
@@ -102,7 +113,13 @@ def schedule_of(texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def changes(before: JobSpec, after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that differ, whole. The schedule keeps what the form does not show."""
+    """Return the fields that differ, whole."""
     old = before.model_dump(mode="json")
-    whole = {**after, "schedule": {**old["schedule"], **after["schedule"]}}
-    return {name: value for name, value in whole.items() if old.get(name) != value}
+    whole = over(old, after)
+    return {name: whole[name] for name in after if old.get(name) != whole[name]}
+
+
+def over(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what a form says over a spec; the schedule and the retries keep what the form does not show."""
+    retry = after["retry"] and {**(before.get("retry") or {}), **after["retry"]}
+    return {**before, **after, "schedule": {**before["schedule"], **after["schedule"]}, "retry": retry}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chronos_tui.screens import jobdraft
 from chronos_tui.screens.query import RunFilter, parse_run_filter
 from scheduler_daemon.contract.jobs import JobSpec
+from scheduler_daemon.contract.retry import Retry
 
 TEXTS = {field.id: "" for field in jobdraft.FIELDS} | {
     "name": "a", "command": "true", "concurrency": "forbid", "misfire": "run_once", "schedule.zone": "UTC",
@@ -22,6 +23,7 @@ TEXTS = {field.id: "" for field in jobdraft.FIELDS} | {
         command=st.sampled_from(["true", "a && b | c", "for x in 1 2; do\n  echo $x\ndone"]),
         tags=st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), max_size=3).map(tuple),
         timeout_ms=st.one_of(st.none(), st.integers(1, 10**8)),
+        retry=st.one_of(st.none(), st.builds(Retry, attempts=st.integers(0, 100), cap_ms=st.just(20_000))),
         env=st.dictionaries(
             st.from_regex(r"[A-Z]{1,5}", fullmatch=True), st.sampled_from(["", "x y", "it's", '"']), max_size=3
         ),
@@ -47,9 +49,24 @@ def test_a_changed_schedule_keeps_what_the_form_does_not_show() -> None:
     assert changed["schedule"]["gap"] == "skip"
 
 
+@pytest.mark.parametrize(("text", "kept"), [("5", {"attempts": 5, "delay_ms": 7}), ("", None)])
+def test_a_changed_number_of_retries_keeps_the_rest_of_their_policy(text: str, kept: dict[str, int] | None) -> None:
+    spec = JobSpec.model_validate({"name": "a", "command": "b", "retry": {"attempts": 2, "delay_ms": 7}})
+
+    changed = jobdraft.changes(spec, jobdraft.values_of(jobdraft.texts_of(spec) | {"retry.attempts": text}, {}))
+
+    assert changed.keys() == {"retry"}
+    assert (changed["retry"] and {name: changed["retry"][name] for name in kept or ()}) == kept
+
+
 @pytest.mark.parametrize(
     ("field", "text", "said"),
-    [("timeout_ms", "soon", "length of time"), ("env", "x", "no assignment"), ("env", "A='", "close what is quoted")],
+    [
+        ("timeout_ms", "soon", "length of time"),
+        ("env", "x", "no assignment"),
+        ("retry.attempts", "x", "no number"),
+        ("env", "A='", "close what is quoted"),
+    ],
 )
 def test_what_cannot_be_read_is_said_beside_its_field(field: str, text: str, said: str) -> None:
     problems: dict[str, str] = {}
