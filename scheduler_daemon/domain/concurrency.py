@@ -66,14 +66,15 @@ class Decision(NamedTuple):
 
 
 START = Decision(Admission.START)
-_SINGLE = frozenset({Concurrency.FORBID, Concurrency.REPLACE})
+SINGLE = frozenset({Concurrency.FORBID, Concurrency.REPLACE})
+"""Policies that let one run of a job be active, whatever else it says."""
 
 
 def policy_of(spec: Mapping[str, Any]) -> Policy:
     """Return what a stored spec says, one from before there was a choice too."""
     kind = Concurrency(spec["concurrency"])
     limit = spec.get("concurrency_limit")
-    if kind in _SINGLE or (limit is None and kind is not Concurrency.ALLOW):
+    if kind in SINGLE or (limit is None and kind is not Concurrency.ALLOW):
         limit = 1
     queue = {
         Concurrency.QUEUE_ONE: 1,

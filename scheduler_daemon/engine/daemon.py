@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.zones import tzdata_version
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
@@ -22,6 +23,7 @@ from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.runners.process import ProcessRunner
+from scheduler_daemon.services import tzdata
 from scheduler_daemon.services.runs import Holder
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
@@ -125,6 +127,8 @@ class Daemon:
     async def start(self) -> None:
         """Take up where the last start ended: runs first, then the clock."""
         await self.supervisor.recover()
+        if moved := await self.database.write(lambda db: tzdata.take_up(db, tzdata_version(), self._now())):
+            log.warning("the time zone data changed, and with it the next fire of %d jobs", moved)
         await self.ticker.load()
         boot = _boot_id()
         seen = await self.database.write(lambda db: _swap_boot(db, self._holder.node, boot))
@@ -187,7 +191,8 @@ class Daemon:
             self._troubles.pop("disk", None)
 
     async def stop_all_jobs(self) -> None:
-        """Cancel every run and wait until all have ended, but not for ever."""
+        """Cancel every run and wait until all have ended, but not for ever; nothing starts in their place."""
+        self.dispatcher.rest()
         for execution_id in self.dispatcher.active_ids:
             await self.supervisor.stop(execution_id, "the daemon was stopped together with its jobs")
         loop = asyncio.get_running_loop()

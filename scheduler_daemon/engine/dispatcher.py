@@ -96,6 +96,10 @@ class Dispatcher:
         """The runs counted by `active`."""
         return tuple(self._active)
 
+    def rest(self) -> None:
+        """Start nothing more: what comes up waits for the next daemon."""
+        self._max_active = 0
+
     def _free(self) -> int:
         return max(0, self._max_active - len(self._active))
 

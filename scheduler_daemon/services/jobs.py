@@ -13,6 +13,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import calendars, pools, record, retries, views
@@ -216,11 +217,16 @@ def _patched(spec: dict[str, Any], changes: dict[str, Any]) -> JobSpec:
     if unknown:
         raise Invalid(f"a job has no field {', '.join(map(repr, unknown))}", field=f"changes.{unknown[0]}")
     try:
-        return JobSpec.model_validate({**spec, **changes})
+        return JobSpec.model_validate({**spec, **_without_limit(changes), **changes})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, ("changes", *first["loc"])))
         raise Invalid(f"{field} {first['msg'].removeprefix('Value error, ')}", field=field) from None
+
+
+def _without_limit(changes: dict[str, Any]) -> dict[str, Any]:
+    """A policy that lets one run takes the limit of the one before out."""
+    return {"concurrency_limit": None} if changes.get("concurrency") in SINGLE else {}
 
 
 def _anchored(spec: JobSpec, now: datetime) -> JobSpec:

@@ -119,6 +119,19 @@ async def test_what_waits_starts_at_each_end_and_the_dispatcher_rests_in_between
     assert await rig.database.read(recount) == []
 
 
+async def test_a_dispatcher_at_rest_starts_nothing_in_the_place_of_what_ends(rig, admin) -> None:
+    await loaded(rig, admin, concurrency="queue_one")
+    await rig.until(NOON + 2 * MINUTE)
+
+    rig.dispatcher.rest()
+    await over(rig, 1)
+    await rig.dispatcher.step()
+    await rig.until(NOON + 4 * MINUTE)
+
+    assert rig.launches.started == [1]
+    assert [state for state, _ in await rig.database.read(states)] == ["succeeded", "queued", "skipped", "skipped"]
+
+
 async def test_more_slots_are_noticed_at_once(rig, admin) -> None:
     await rig.database.write(lambda db: pools.put(db, admin, "db", PoolPut(slots=0), NOON))
     await loaded(rig, admin, pool="db")

@@ -356,6 +356,15 @@ async def test_a_limit_that_a_policy_cannot_mean_is_refused(database, admin) -> 
         await database.write(lambda db: jobs.edit(db, admin, job.id, patch, NOON))
 
 
+async def test_a_policy_that_lets_one_run_takes_the_limit_of_the_one_before_out(database, admin) -> None:
+    job = await made(database, admin, concurrency="queue_all", concurrency_limit=3)
+
+    patch = JobPatch(version=1, changes={"concurrency": "replace"})
+    edited = await database.write(lambda db: jobs.edit(db, admin, job.id, patch, NOON))
+
+    assert (edited.spec.concurrency, edited.spec.concurrency_limit) == ("replace", None)
+
+
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_daemons_that_serve_at_once_start_each_run_once_and_keep_every_bound(database, admin) -> None:
     await put(database, admin, "db", 3)
