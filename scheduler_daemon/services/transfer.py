@@ -200,10 +200,11 @@ def _entries(row: Any, account: str) -> list[CrontabJob]:
 
 
 def _unknown_to_cron(rows: Sequence[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the names of jobs whose schedules say more than when, and what."""
+    """Yield the names of jobs that say more than when and what to run, and what."""
     words = {"calendars": "calendars", "blackouts": "blackouts", "jitter_s": "jitter", "start": "start", "end": "end"}
     for row in rows:
         found = [word for key, word in words.items() if row.spec["schedule"].get(key)]
+        found += ["retries"] * bool(row.spec.get("retry"))
         if found and not row.paused and row.spec["schedule"]["expressions"]:
             yield row.name, " and ".join(found)
 

@@ -134,13 +134,13 @@ async def test_rubbish_makes_no_job_and_no_fault(database: Database, admin: Acto
     assert (taken.report.created, taken.changed) == (0, ())
 
 
-async def test_a_crontab_says_what_of_a_schedule_it_cannot_hold(database: Database, admin: Actor) -> None:
+async def test_a_crontab_says_what_of_a_job_it_cannot_hold(database: Database, admin: Actor) -> None:
     schedule = Schedule(expressions=("0 9 * * *",), blackouts=("sat",), jitter_s=5)
-    await database.write(lambda db: add_job(db, admin, schedule=schedule))
+    await database.write(lambda db: add_job(db, admin, schedule=schedule, retry={"attempts": 3}))
 
     written = await database.read(lambda db: transfer.export(db, admin, "crontab"))
 
-    assert "# job fires in cron without its blackouts and jitter.\n" in written
+    assert "# job fires in cron without its blackouts and jitter and retries.\n" in written
 
 
 async def test_a_crontab_survives_export_and_import(database: Database, admin: Actor) -> None:
