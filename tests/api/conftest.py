@@ -50,7 +50,7 @@ class Engine:
     async def run_now(self, work: Callable[[Any, int], tuple[Any, Any]]) -> Any:
         answer, start = await self.database.write(lambda db: work(db, 100))
         if start:
-            self.started.append(start.execution_id)
+            self.started += [one.execution_id for one in start.starts]
         return answer
 
     async def stop(self, execution_id: int, reason: str) -> None:  # noqa: ARG002  # as the port has it

@@ -18,17 +18,20 @@ async def test_a_job_is_made_shown_changed_paused_run_and_deleted(served) -> Non
     path = "/v1/jobs/a%2Fb%20c"
 
     shown = await served.http.get(path)
+    snoozed = await served.http.post(f"{path}/snooze", json={"fires": 1})
     paused = await served.http.post(f"{path}/pause")
     resumed = await served.http.post(f"{path}/resume")
     run = await served.http.post(f"{path}/run", json={"reason": "now"})
     deleted = await served.http.delete(path)
 
     assert (shown.json(), shown.headers["etag"]) == (made, '"1"')
+    assert snoozed.json()["snoozed_until"]
     assert (paused.json()["paused"], resumed.json()["paused"]) == (True, False)
     assert (run.status_code, run.json()["state"], run.json()["reason"]) == (202, "starting", "now")
     assert served.engine.started == [run.json()["id"]]
     assert (deleted.status_code, (await served.http.get(path)).status_code) == (204, 404)
-    assert served.engine.changed == [made["id"]] * 4
+    assert served.engine.changed == [made["id"]] * 5
+    assert served.engine.edits == 4
 
 
 async def test_a_change_needs_the_version_it_was_made_to(served) -> None:

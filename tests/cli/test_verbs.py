@@ -20,6 +20,7 @@ def test_a_job_lives_from_add_to_delete(shared_daemon: DaemonHandle) -> None:
     at_nine = ("--schedule", "0 9 * * 1-5", "--zone", "Europe/Berlin", "--timeout", "5m", "--env", "A=1", "--tag", "db")
     made = shared_daemon.json("job", "add", "life/of é", *at_nine, "--", "echo", "two words")
     edited = shared_daemon.json("job", "edit", "life/of é", "--timeout", "10m", "--env", "B=2", "-m", "slower")
+    snoozed = shared_daemon.json("job", "snooze", "life/of é", "--for", "2h")
     paused = shared_daemon.json("job", "pause", "life/of é")
     resumed = shared_daemon.json("job", "resume", made["id"])
     copied = shared_daemon.json("job", "clone", "life/of é", "life's copy", "--paused")
@@ -31,6 +32,7 @@ def test_a_job_lives_from_add_to_delete(shared_daemon: DaemonHandle) -> None:
     assert (made["spec"]["schedule"]["zone"], made["next_fire_at"] is not None) == ("Europe/Berlin", True)
     assert (edited["version"], edited["spec"]["timeout_ms"]) == (2, 600_000)
     assert edited["spec"]["env"] == {"A": "1", "B": "2"}
+    assert snoozed["snoozed_until"] > made["created_at"]
     assert (paused["paused"], paused["next_fire_at"]) == (True, None)
     assert (resumed["paused"], resumed["next_fire_at"]) == (False, made["next_fire_at"])
     assert (copied["paused"], copied["spec"]) == (True, {**edited["spec"], "name": "life's copy"})
