@@ -366,11 +366,11 @@ async def test_a_policy_that_lets_one_run_takes_the_limit_of_the_one_before_out(
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_daemons_that_serve_at_once_start_each_run_once_and_keep_every_bound(database, admin) -> None:
+@pytest.mark.parametrize("pool", [None, "db"])
+async def test_daemons_that_serve_at_once_start_each_run_once_and_keep_every_bound(database, admin, pool) -> None:
     await put(database, admin, "db", 3)
-    queues = [await made(database, admin, f"q{number}", concurrency="queue_all") for number in range(4)]
-    pooled = [await made(database, admin, f"p{number}", concurrency="allow", pool="db") for number in range(4)]
-    for job in (*queues, *pooled):
+    queues = [await made(database, admin, f"q{number}", concurrency="queue_all", pool=pool) for number in range(8)]
+    for job in queues:
         await fired(database, job, *range(1, 6), free=0)
 
     started: list[int] = []
@@ -387,6 +387,16 @@ async def test_daemons_that_serve_at_once_start_each_run_once_and_keep_every_bou
 
     assert sorted(started) == list(range(1, 41))
     assert await database.read(recount) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_daemons_that_fire_at_once_share_the_slots_of_a_pool(database, admin) -> None:
+    await put(database, admin, "db", 3)
+    eight = [await made(database, admin, f"p{number}", pool="db") for number in range(8)]
+
+    await asyncio.gather(*(fired(database, job, 1) for job in eight))
+
+    assert sorted(state for state, _ in await database.read(states)) == ["queued"] * 5 + ["starting"] * 3
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
