@@ -101,6 +101,15 @@ class JobVersionRow(Row, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
+class DependencyRow(Row, table=True):
+    """One job runs after another, as the downstream's spec says."""
+
+    __tablename__ = "dependencies"
+    __table_args__ = (Index("ix_dependencies_downstream_id", "downstream_id"),)
+    upstream_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
+    downstream_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), primary_key=True))
+
+
 class ExecutionRow(Row, table=True):
     """One attempt of a run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds, manual runs never
     are. Attempts of one run share the fire.

@@ -19,7 +19,7 @@ from scheduler_daemon.storage.tables import UserRow, metadata
 from tests.support.databases import PostgresServer
 from tests.support.rows import add_execution
 
-HEAD = "0006"
+HEAD = "0007"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
