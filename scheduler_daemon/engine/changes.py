@@ -40,27 +40,33 @@ class Told:
         """Return the changes these events tell of, oldest first, the jobs last."""
         changes: list[Change | Spelled] = []
         touched: set[str] = set()
+        ran: set[str] = set()
         for row in _newest(rows):
             if row.kind == "execution":
                 text = row.text.encode()
                 doc = from_json(text)
-                touched.add(doc["job_id"])
+                ran.add(doc["job_id"])
                 changes.append(spell_run(row.subject, row.version, row.at, text, doc, _audience(row.owner_id)))
             elif row.kind == "job":
                 touched.add(row.subject)
             else:
                 changes.append(_change(row.kind, row.subject, row.version, row.at, None, row.owner_id))
-        return [*changes, *await self._touched(touched)]
+        return [*changes, *await self._touched(touched | ran, ran)]
 
-    async def _touched(self, ids: set[str]) -> list[Spelled]:
+    async def _touched(self, ids: set[str], ran: set[str]) -> list[Spelled]:
+        """Spell jobs as they are now. Those that ran are remembered, for they will run again."""
         if not ids:
             return []
         known = self._known
         moves, saved = await self._database.read(lambda db: _moved(db, ids, known))
         if len(known) + len(saved) > JOBS_KNOWN:
             known = self._known = {row.id: known[row.id] for row in moves if row.id in known}
-        known.update({row.id: (row.revision, _speller(row)) for row in saved})
-        return [known[row.id][1].spell(row.whole_revision, views.job_moves(row, views.as_instant)) for row in moves]
+        spellers = {row.id: (row.revision, _speller(row)) for row in saved}
+        known.update({job_id: spellers[job_id] for job_id in spellers.keys() & ran})
+        return [
+            (spellers.get(row.id) or known[row.id])[1].spell(row.whole_revision, views.job_moves(row, views.as_instant))
+            for row in moves
+        ]
 
 
 def _moved(db: Connection, ids: set[str], known: Mapping[str, tuple[int, JobSpeller]]) -> tuple[list[Any], list[Any]]:

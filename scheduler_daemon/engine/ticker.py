@@ -100,6 +100,7 @@ class Ticker:
         while page := await self._database.read(lambda db, last=last: _page(db, last)):  # type: ignore[misc]  # mypy cannot type the default
             self._take(*page)
             last = page[0][-1].id
+        _schedule.cache_clear()
 
     async def refresh(self, ids: Iterable[str]) -> None:
         """Read these jobs anew: they were made, changed, paused or deleted."""
