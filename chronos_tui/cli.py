@@ -36,6 +36,7 @@ VERBS = {
     "job": Verb("jobs", "app", "List, show, add, edit, clone, pause, resume, delete; history."),
     "run": Verb("runs", "run_app", "Run a job now; `run show RUN` shows a run."),
     "runs": Verb("runs", "list_app", "List and show runs."),
+    "backfill": Verb("backfill", "app", "Run the past fires of a job that did not run."),
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
     "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
@@ -46,6 +47,7 @@ VERBS = {
     "doctor": Verb("server", "doctor_app", "Say which parts of the server work."),
     "whoami": Verb("server", "whoami_app", "Say who the server takes you for."),
 }
+BACKFILL_CANCEL = Verb("backfill", "cancel_app", "Withdraw the backfilled runs of a job.")
 RUN_SHOW = Verb("runs", "show_app", "Show one run in full.")
 
 
@@ -59,9 +61,14 @@ class Verbs(TyperGroup):
         return _load(VERBS[cmd_name]) if cmd_name in VERBS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Read `run show RUN` as a verb of two words. A job named show is run by `run -- show` or by its id."""
+        """Read `run show RUN` and `backfill cancel JOB` as verbs of two words.
+
+        A job named show is run by `run -- show` or by its id.
+        """
         if args[:2] == ["run", "show"]:
             return "run show", _load(RUN_SHOW), args[2:]
+        if args[:2] == ["backfill", "cancel"]:
+            return "backfill cancel", _load(BACKFILL_CANCEL), args[2:]
         self.commands = cast("Any", VERBS)  # only its keys are read, to suggest one
         return super().resolve_command(ctx, args)
 

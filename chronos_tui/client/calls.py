@@ -120,6 +120,14 @@ def run_job(ref: Ref, *, reason: str = "", key: str | None = None) -> Call:
     return _send("POST", _path("jobs", ref, "run"), {"reason": reason}, key)
 
 
+def backfill(ref: Ref, request: Json, *, key: str | None = None) -> Call:
+    return _send("POST", _path("jobs", ref, "backfill"), request, key)
+
+
+def cancel_backfill(ref: Ref, *, reason: str = "") -> Call:
+    return _send("POST", _path("jobs", ref, "backfill", "cancel"), {"reason": reason})
+
+
 def job_versions(ref: Ref) -> Call:
     return _get("jobs", ref, "versions")
 

@@ -57,6 +57,7 @@ class Trigger(StrEnum):
     CATCH_UP = "catch_up"
     REBOOT = "reboot"
     MANUAL = "manual"
+    BACKFILL = "backfill"
 
 
 class PolicyInForce(BaseModel, frozen=True):

@@ -3,7 +3,7 @@
 import os
 import pwd
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from scheduler_daemon.domain.retry import attempt_timeout
@@ -29,11 +29,17 @@ def forget_accounts() -> None:
 
 
 def request_for(start: Start, now: datetime) -> LaunchRequest:
-    """Return what the launcher is told now. The environment is cron's, then the job's own; LOGNAME cannot be set."""
+    """Return what the launcher is told now.
+
+    The environment is cron's, then the job's own. LOGNAME cannot be set, nor CHRONOS_FIRE_AT, which tells a run the
+    instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it.
+    """
     spec = start.spec
     name, home = _home(spec["user"])
     shell = spec["shell"]
     env = _environment(name, home, shell, spec["env"])
+    if start.fire_at is not None:
+        env["CHRONOS_FIRE_AT"] = f"{start.fire_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     timeout = attempt_timeout(spec["timeout_ms"], spec.get("run_timeout_ms"), start.run_ends_at, now)
     return LaunchRequest(
         execution_id=start.execution_id,

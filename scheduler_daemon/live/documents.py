@@ -91,7 +91,7 @@ def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int]] | None:
     measured = {
         "duration_ms": doc.get("duration_ms"),
         "ok": None if doc.get("state") == "cancelled" else int(doc.get("state") == "succeeded"),
-        "delay_ms": None if due is None else max(0, started - due),
+        "delay_ms": None if due is None or doc.get("trigger") == "backfill" else max(0, started - due),
         **{name: usage.get(name) for name in ("cpu_ms", "max_rss_bytes", "output_bytes")},
     }
     return ended, {name: int(value) for name in METRICS if (value := measured[name]) is not None}

@@ -26,7 +26,7 @@ from scheduler_daemon.domain.concurrency import (
     waits_for,
     with_wait,
 )
-from scheduler_daemon.storage import executions, job_states, pools
+from scheduler_daemon.storage import backfills, executions, job_states, pools
 
 _TOLD_APART = frozenset({Concurrency.REPLACE, Concurrency.QUEUE_ONE, Concurrency.QUEUE_ALL})
 """Policies that ask how many of the active runs have begun."""
@@ -63,11 +63,16 @@ class Admissions:
         self._free = free
         self._jobs: dict[str, _Job] = {}
         apart: list[str] = []
+        bound: list[str] = []
         for row in jobs:
             policy = _policy(*map(row.spec.get, ("concurrency", "concurrency_limit", "queue_limit")))
             self._jobs[row.id] = _Job(policy, row.spec.get("pool"), row.spec.get("priority"), active[row.id], 0)
+            if active[row.id] and policy.slots is not None:
+                bound.append(row.id)
             if active[row.id] and policy.kind in _TOLD_APART:
                 apart.append(row.id)
+        for job_id, aside in backfills.aside(db, bound).items() if bound else ():
+            self._jobs[job_id].running -= aside
         self._pools = pool_rooms(db, {job.pool for job in self._jobs.values() if job.pool}, lock=True)
         self._older: dict[str, list[int]] = {}
         """The active runs of jobs, by id, where they are told apart."""

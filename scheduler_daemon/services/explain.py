@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.executions import ExecutionView, State
+from scheduler_daemon.contract.executions import ExecutionView, State, Trigger
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.people import Actor
@@ -127,7 +127,7 @@ def _run_reasons(view: ExecutionView) -> list[str]:
     reasons = [f"run {view.id} was made by {view.actor} ({view.trigger}) at {_utc(view.queued_at)}"]
     if view.attempts > 1:
         reasons.append(f"it is attempt {view.attempt + 1} of at most {view.attempts}")
-    if view.started_at and not view.attempt:
+    if view.started_at and not view.attempt and view.trigger is not Trigger.BACKFILL:
         late = (view.started_at - view.fire_at) / timedelta(milliseconds=1)
         reasons.append(f"its process started {late:,.0f} ms after the fire")
     if view.reason:

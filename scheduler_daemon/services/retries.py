@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.executions import ExecutionView, Outcome, State
+from scheduler_daemon.contract.executions import ExecutionView, Outcome, State, Trigger
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain import concurrency
 from scheduler_daemon.domain.retry import Decision, Tried, decide, limit_passed, run_limit
 from scheduler_daemon.services import record, views
-from scheduler_daemon.storage import attempts, executions, jobs
+from scheduler_daemon.storage import attempts, backfills, executions, jobs
 
 _FAILED = frozenset({State.FAILED, State.UNKNOWN})
 _LEFT_OUT = ("started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes", "outcome")
@@ -72,7 +72,7 @@ def _decided(row: Any, spec: Mapping[str, Any], job: Any, limit: datetime | None
         ended_at=row.ended_at,
         run_ends_at=limit,
     )
-    alone = not job.paused and job.spec["concurrency"] != Concurrency.ALLOW
+    alone = not job.paused and job.spec["concurrency"] != Concurrency.ALLOW and row.trigger != Trigger.BACKFILL
     policy = Retry.model_validate(spec["retry"])
     return decide(policy, tried, now=now, next_fire=job.next_fire_at if alone else None)
 
@@ -91,9 +91,10 @@ def _next(
         "queued_at": now,
         "start_after": decided.at,
         "run_ends_at": limit,
-        "slots": concurrency.policy_of(spec).slots,
-        "turn": concurrency.turn(decided.at, spec.get("priority")),
     }
+    if row.trigger != Trigger.BACKFILL:  # which waits on as it did, behind the others
+        fields["slots"] = concurrency.policy_of(spec).slots
+        fields["turn"] = concurrency.turn(decided.at, spec.get("priority"))
     return SimpleNamespace(**fields)
 
 
@@ -105,7 +106,8 @@ def over(ended: Sequence[SimpleNamespace], following: Sequence[SimpleNamespace])
 
 def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> Counter[str]:
     """End the attempts of these jobs that wait for their time, for the jobs fire; return how many of each."""
-    found = _open(attempts.waiting(db, job_ids)) if job_ids else []
+    waiting = attempts.waiting(db, job_ids) if job_ids else []
+    found = _open([row for row in waiting if row.trigger != Trigger.BACKFILL])
     for row in found:
         row.reason = "gave way to the job's next fire, which came before it could begin"
     _end(db, found, State.SKIPPED, Outcome.SUPERSEDED, now)
@@ -113,10 +115,10 @@ def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> Counter
 
 
 def drop(db: Connection, job_id: str, now: datetime) -> None:
-    """End the attempts of a deleted job that wait for their time."""
-    found = _open(attempts.waiting(db, [job_id]))
+    """End the attempts of a deleted job that wait for their time, and its backfilled runs that have not begun."""
+    found = _open([*attempts.waiting(db, [job_id]), *backfills.not_begun(db, job_id)])
     for row in found:
-        row.reason = "the job was deleted before this attempt began"
+        row.reason = f"the job was deleted before this {'attempt' if row.attempt else 'run'} began"
     _end(db, found, State.CANCELLED, Outcome.DELETED, now)
 
 
@@ -149,6 +151,8 @@ def _end(db: Connection, found: Sequence[SimpleNamespace], state: State, outcome
 
 
 def _before(db: Connection, row: Any) -> Any:
+    if not row.attempt:
+        return row
     return next(tried for tried in attempts.of_run(db, row.job_id, row.fire_at) if tried.attempt == row.attempt - 1)
 
 

@@ -77,6 +77,8 @@ class Start:
     """The instant of its schedule, which may be still to come."""
     run_ends_at: datetime | None = None
     """By when the run it tries again is to be over; None for a first attempt."""
+    fire_at: datetime | None = None
+    """What its process is told of when it was due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +156,19 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     for row in rows:
         if row["ended_at"] is None:
             row["attempts"] = retries.most(facts[row["job_id"]].spec)
-    won = _insert(db, rows)
+    won = insert_new(db, rows)
     added = Counter(row.job_id for row in won if row.ended_at is None)
     jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
     record.executions_changed(db, won, {row.id: (row.name, row.owner_id) for row in facts.values()}, now)
     not_before = dict(moment for due in moves for moment in _not_before(due, facts[due.job_id].spec))
     starts = [
-        Start(row.id, row.job_id, facts[row.job_id].spec, not_before.get((row.job_id, row.fire_at)))
+        Start(
+            row.id,
+            row.job_id,
+            facts[row.job_id].spec,
+            not_before.get((row.job_id, row.fire_at)),
+            fire_at=row.fire_at,
+        )
         for row in won
         if row.state is State.STARTING
     ]
@@ -211,7 +219,7 @@ def _move(due: Due, added: int) -> dict[str, Any]:
     return {"job_id": due.job_id, "last_handled": due.handled, "next_fire_at": due.upcoming, "added": added}
 
 
-def _insert(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
+def insert_new(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
     """Insert runs; return those that were ours to insert, as they now are."""
     won = executions.insert(db, rows)
     made = ((won.get((row["job_id"], row["fire_at"])), row) for row in rows)
@@ -248,6 +256,12 @@ def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str
         "slots": None,
         "turn": None,
     }
+
+
+def asked_for(job: Any, trigger: Trigger, actor: str, now: datetime, holder: Holder) -> dict[str, Any]:
+    """Return a run of a job as it is before anything is decided on it, for somebody who asks."""
+    due = Due(job.id, job.version, Concurrency(job.spec["concurrency"]), (), (), trigger, now, None)
+    return _row(due, now, now, holder) | {"actor": actor, "attempts": retries.most(job.spec)}
 
 
 _TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}
@@ -303,22 +317,19 @@ def request(
     """Make a run that someone asks for, and say what is to be done for it. Raises NotFound, NotAllowed, Conflict."""
     job = job_services.get(db, actor, ref, lock=True)
     access.require(actor, Verb.RUN, job.owner_id)
-    concurrency = Concurrency(job.spec["concurrency"])
     admissions = Admissions(db, [job], free, {job.id: job.active})
     decision = admissions.look(job.id)
     if decision.admission is Admission.SKIP:
         raise Conflict(f"{job.name!r} cannot run now: {decision.why}; wait for an end, or cancel a run")
-    due = Due(job.id, job.version, concurrency, (), (), Trigger.MANUAL, job.last_handled, job.next_fire_at)
-    row = admissions.admit(_row(due, now, now, holder) | {"actor": actor.name, "reason": reason})
-    row["attempts"] = retries.most(job.spec)
+    row = admissions.admit(asked_for(job, Trigger.MANUAL, actor.name, now, holder) | {"reason": reason})
     row["fire_at"] = now if now.microsecond else now + _MICROSECOND  # a whole second belongs to the schedule
-    while not (won := _insert(db, [row])):
+    while not (won := insert_new(db, [row])):
         row["fire_at"] += _MICROSECOND  # another request came in the same microsecond
     jobs.add_active(db, job.id)
     record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason})], now)
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
-    starts = [Start(view.id, job.id, job.spec)] if view.state is State.STARTING else []
+    starts = [Start(view.id, job.id, job.spec, fire_at=view.fire_at)] if view.state is State.STARTING else []
     return view, Begun(starts, _give_way(db, admissions.replaced(won), now), not starts)
 
 
@@ -358,7 +369,9 @@ def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
     starts = ((row, specs[row.job_id, row.job_version]) for row in rows)
-    return [Start(row.id, row.job_id, spec, _jittered(db, row, spec), row.run_ends_at) for row, spec in starts]
+    return [
+        Start(row.id, row.job_id, spec, _jittered(db, row, spec), row.run_ends_at, row.fire_at) for row, spec in starts
+    ]
 
 
 def _jittered(db: Connection, row: Any, spec: Mapping[str, Any]) -> datetime | None:

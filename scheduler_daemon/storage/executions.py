@@ -184,9 +184,12 @@ def running() -> Select[Any]:
 
 
 def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:
-    """Return id, job_id and state of the active runs of these jobs, oldest first."""
+    """Return id, job_id and state of the active runs of these jobs, oldest first; not backfilled ones that wait.
+
+    Those stand aside whenever it is decided on other runs of their job.
+    """
     query = select(EXECUTIONS.c.id, EXECUTIONS.c.job_id, EXECUTIONS.c.state)
-    active = or_(_BEGUN, _WAITS).self_group()
+    active = or_(_BEGUN, and_(_WAITS, EXECUTIONS.c.trigger != "backfill")).self_group()
     return list(db.execute(query.where(active, _one_of(db, job_ids)).order_by(EXECUTIONS.c.id)))
 
 

@@ -111,8 +111,8 @@ class DependencyRow(Row, table=True):
 
 
 class ExecutionRow(Row, table=True):
-    """One attempt of a run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds, manual runs never
-    are. Attempts of one run share the fire.
+    """One attempt of a run. Who inserts (job_id, fire_at, attempt), runs it; fires are whole seconds; manual and
+    backfilled runs never are. Attempts of one run share the fire.
     """
 
     __tablename__ = "executions"
