@@ -48,6 +48,10 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     DELETED = "deleted"
     LOST = "lost"
+    UPSTREAM_FAILED = "upstream_failed"
+    """With state `blocked`: a job before it failed, and its trigger rule asks for success."""
+    TRIGGER_RULE = "trigger_rule"
+    """With state `skipped`: the jobs before it did not end as its trigger rule asks."""
 
 
 class Trigger(StrEnum):
@@ -57,6 +61,7 @@ class Trigger(StrEnum):
     CATCH_UP = "catch_up"
     REBOOT = "reboot"
     MANUAL = "manual"
+    DEPENDENCY = "dependency"
     BACKFILL = "backfill"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
 from scheduler_daemon.contract.instants import Instant
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
@@ -118,6 +119,10 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     description: Annotated[str, Field(max_length=4000), AfterValidator(_speakable)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
 
+    after: Annotated[tuple[Name, ...], Field(max_length=MAX_UPSTREAMS)] = ()
+    """The jobs it runs after, by id or name; kept by id. It has no schedule of its own then."""
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+
     shell: AbsolutePath = "/bin/sh"
     """Called as `shell -c command`."""
     stdin: Annotated[str, AfterValidator(_stdin)] | None = None
@@ -160,6 +165,15 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 f"concurrency_limit says how many may run at once, and {self.concurrency} lets one; "
                 "take it out, or choose allow, queue_one or queue_all"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_thing_starts_it(self) -> Self:
+        if self.after and self.schedule.expressions:
+            raise ValueError(
+                "a job that runs after others comes up when they do, so it has no schedule of its own; "
+                "take out `after` or the expressions"
             )
         return self
 

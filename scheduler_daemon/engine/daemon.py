@@ -99,6 +99,7 @@ class Daemon:
     def room_changed(self) -> None:
         """Look whether runs that wait may start now."""
         self.dispatcher.look()
+        self.supervisor.look()
 
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop the process of a run that somebody has cancelled."""

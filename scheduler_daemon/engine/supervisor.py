@@ -93,6 +93,7 @@ class Supervisor:
         self._starting = starts or Starts()
         self._spool = spool
         self._holder = holder
+        self._wishes = asyncio.Event()
         self._told: set[int] = set()
         """Runs that were stopped because somebody wanted it, and have not ended."""
         # A file has one daemon, and its runs are ours even where it was moved to another state directory.
@@ -187,6 +188,9 @@ class Supervisor:
             return
         self._recorded()
         self._again(again)
+        if any(instant <= now for instant in again):
+            self._dispatcher.look()
+            self.look()
         self._sink.begin(starts)
         if ends:
             self._dispatcher.ended([end.execution_id for end in ends])
@@ -246,13 +250,20 @@ class Supervisor:
             await self._runner.cancel(execution_id, reason, timedelta(milliseconds=start.spec["grace_ms"]))
 
     async def run_wishes(self) -> None:
-        """Stop runs of ours that somebody wants stopped at another daemon, for ever."""
-        if self._database.dialect == "sqlite":
-            await asyncio.Event().wait()  # nobody else can
+        """Stop runs of ours that another daemon, or what became of other runs, wants stopped, for ever."""
+        alone = self._database.dialect == "sqlite"
         while True:
-            await asyncio.sleep(WISHES)
+            if alone:
+                await self._wishes.wait()
+                self._wishes.clear()
+            else:
+                await asyncio.sleep(WISHES)
             if self._dispatcher.active:
                 await self.obey()
+
+    def look(self) -> None:
+        """Runs that came up behind others may replace some of ours."""
+        self._wishes.set()
 
     async def obey(self) -> None:
         """Stop the runs of ours that are wanted stopped, each once."""

@@ -16,7 +16,7 @@ from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, pools, record, retries, views
+from scheduler_daemon.services import calendars, dependencies, pools, record, retries, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -55,9 +55,11 @@ def create_many(
     ready = calendars.known(db, [request.spec.schedule for request in requests], hold=True)
     ids: list[str] = []
     rows, states, versions = [], [], []
+    after: dict[str, tuple[str, ...]] = {}
     for request in requests:
         job_id = new_id()
-        spec = _anchored(request.spec, now)
+        spec = dependencies.resolved(db, actor, _anchored(request.spec, now))
+        after[job_id] = spec.after
         upcoming = first_fire(timetable(spec.schedule, job_id, ready), spec.schedule, now, lenient=request.paused)
         kept = as_json(spec)  # once for both its places
         rows.append(
@@ -79,6 +81,7 @@ def create_many(
         versions.append(_version(job_id, 1, kept, actor, "created", now))
         ids.append(job_id)
     jobs.insert(db, rows, states, versions)
+    dependencies.keep(db, after)
     named = [(job_id, 1, actor.id, request.spec.name) for job_id, request in zip(ids, requests, strict=True)]
     record.act(db, actor, "job.create", [(job_id, {"name": name}) for job_id, _, _, name in named], now)
     record.jobs_changed(db, "create", named, now)
@@ -105,6 +108,7 @@ def _save(
 ) -> JobView:
     access.require_account(actor, spec.user)
     pools.require(db, [spec.pool])
+    spec = dependencies.resolved(db, actor, spec)
     kept = spec.model_dump(mode="json")
     if kept == row.spec:
         return views.job_view(row)
@@ -115,6 +119,7 @@ def _save(
     if not jobs.save(db, row.id, row.version, {"version": version, "name": spec.name, "spec": kept, "updated_at": now}):
         raise Conflict(f"{row.name!r} was changed by someone else at this moment; read it again")
     jobs.add_version(db, _version(row.id, version, kept, actor, message, now))
+    dependencies.change(db, row.id, spec.name, row.spec.get("after", ()), spec.after)
     if rescheduled:
         jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
     changed = sorted(key for key in kept if kept[key] != row.spec.get(key))
@@ -173,10 +178,11 @@ def _snoozed_until(request: Snooze, times: Times, now: datetime) -> datetime:
 def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:
     """Delete a job softly and return its id: its history stays, its name is free, its runs go on to their ends.
 
-    None of them is tried again.
+    None of them is tried again. Raises Conflict while other jobs run after it.
     """
     row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
+    dependencies.drop(db, row.id, row.name)
     jobs.save(db, row.id, row.version, {"deleted_at": now, "updated_at": now})
     retries.drop(db, row.id, now)
     record.act(db, actor, "job.delete", [(row.id, {"name": row.name})], now)

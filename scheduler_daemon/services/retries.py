@@ -6,7 +6,6 @@ there is a next attempt is domain.retry's decision. A paused job's run is tried 
 runs; of a deleted job nothing new begins. A waiting attempt gives way to the job's next fire.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -104,14 +103,14 @@ def over(ended: Sequence[SimpleNamespace], following: Sequence[SimpleNamespace])
     return [row for row in ended if (row.job_id, row.fire_at) not in going_on]
 
 
-def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> Counter[str]:
-    """End the attempts of these jobs that wait for their time, for the jobs fire; return how many of each."""
+def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> list[SimpleNamespace]:
+    """End the attempts of these jobs that wait for their time, for the jobs fire; return them."""
     waiting = attempts.waiting(db, job_ids) if job_ids else []
     found = _open([row for row in waiting if row.trigger != Trigger.BACKFILL])
     for row in found:
         row.reason = "gave way to the job's next fire, which came before it could begin"
     _end(db, found, State.SKIPPED, Outcome.SUPERSEDED, now)
-    return Counter(row.job_id for row in found)
+    return found
 
 
 def drop(db: Connection, job_id: str, now: datetime) -> None:
@@ -122,8 +121,11 @@ def drop(db: Connection, job_id: str, now: datetime) -> None:
     _end(db, found, State.CANCELLED, Outcome.DELETED, now)
 
 
-def give_up(db: Connection, now: datetime) -> None:
-    """End the attempts that could not begin within the limits of their runs: nobody was there, or there was no room."""
+def give_up(db: Connection, now: datetime) -> list[SimpleNamespace]:
+    """End the attempts that could not begin within the limits of their runs, and return them.
+
+    Nobody was there, or there was no room.
+    """
     found = _open(attempts.late(db, now))
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in found}) if found else {}
     for row in found:
@@ -133,6 +135,7 @@ def give_up(db: Connection, now: datetime) -> None:
     for row in passed:
         row.reason = f"could not begin in time: {row.reason}"
     _end(db, passed, State.MISSED, Outcome.MISFIRE, now)
+    return passed
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -20,7 +20,7 @@ from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.domain.occasions import Occasion, Why
-from scheduler_daemon.services import calendars, record, retries, views
+from scheduler_daemon.services import calendars, dependencies, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.storage import executions, jobs
@@ -132,7 +132,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     let go. A due that is `ahead` is recorded only if it may start, and its start waits for the instant.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
-    given_way = retries.give_way(db, _fired_anew(dues, facts), now)
+    over = retries.give_way(db, _fired_anew(dues, facts), now)
+    given_way = Counter(row.job_id for row in over)
     admissions = Admissions(db, facts.values(), free, {key: row.active - given_way[key] for key, row in facts.items()})
     stale = [due.job_id for due in dues if due.job_id not in facts or facts[due.job_id].version != due.version]
     moves: list[Due] = []
@@ -173,7 +174,15 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         if row.state is State.STARTING
     ]
     stops = _give_way(db, admissions.replaced(won), now)
-    return Fired(starts, stops, any(row.state is State.QUEUED for row in won), stale, undecided)
+    waits, more_stops = _settle(db, [*over, *won], now)
+    waits = waits or any(row.state is State.QUEUED for row in won)
+    return Fired(starts, stops + more_stops, waits, stale, undecided)
+
+
+def _settle(db: Connection, news: Sequence[Any], now: datetime) -> tuple[bool, list[Stop]]:
+    """See to the jobs that run after these runs; tell whether runs wait now, and which are to be stopped."""
+    settled = dependencies.settle(db, news, now)
+    return settled.waits, _give_way(db, settled.replaced, now)
 
 
 def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
@@ -330,12 +339,14 @@ def request(
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
     starts = [Start(view.id, job.id, job.spec, fire_at=view.fire_at)] if view.state is State.STARTING else []
-    return view, Begun(starts, _give_way(db, admissions.replaced(won), now), not starts)
+    stops = _give_way(db, admissions.replaced(won), now)
+    waits, more_stops = _settle(db, won, now)
+    return view, Begun(starts, stops + more_stops, waits or not starts)
 
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
     """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
-    retries.give_up(db, now)
+    _settle(db, retries.give_up(db, now), now)
     starts: list[Start] = []
     while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
         taken = _open(waiting)
@@ -370,12 +381,16 @@ def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
     starts = ((row, specs[row.job_id, row.job_version]) for row in rows)
     return [
-        Start(row.id, row.job_id, spec, _jittered(db, row, spec), row.run_ends_at, row.fire_at) for row, spec in starts
+        Start(row.id, row.job_id, spec, _held_until(db, row, spec), row.run_ends_at, row.fire_at)
+        for row, spec in starts
     ]
 
 
-def _jittered(db: Connection, row: Any, spec: Mapping[str, Any]) -> datetime | None:
-    """Return until when jitter holds the start of a run; None where there is none."""
+def _held_until(db: Connection, row: Any, spec: Mapping[str, Any]) -> datetime | None:
+    """Return until when the start of a run is held: by jitter, or because those before it were prepared ahead."""
+    if row.trigger == Trigger.DEPENDENCY and row.fire_at > row.queued_at:
+        ahead: datetime = row.fire_at
+        return ahead
     window = _jitter_window(spec)
     if window is None or row.trigger not in _TIMED:
         return None
@@ -401,7 +416,10 @@ _NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 
 
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime]:
-    """Note how runs ended, and return when those that are tried again begin. One that has ended before stays."""
+    """Note how runs ended, and return when what follows begins: attempts that try again, and the jobs behind, now.
+
+    One that has ended before stays.
+    """
     found = executions.by_ids(db, [end.execution_id for end in ends], lock=True)
     rows = {row.id: row for row in _open(found)}
     changed = []
@@ -419,8 +437,10 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
     following = retries.follow(db, changed, now)
     _transition(db, changed, now)
     _announce(db, following, now)
-    jobs.record_last(db, [retries.last(row) for row in retries.over(changed, following)])
-    return [row.start_after for row in following]
+    over = retries.over(changed, following)
+    jobs.record_last(db, [retries.last(row) for row in over])
+    waits, _ = _settle(db, over, now)  # whom to stop stands in the database too
+    return [*(row.start_after for row in following), *([now] * waits)]
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -237,9 +237,9 @@ def set_state(db: Connection, job_id: str, **values: Any) -> None:
     db.execute(update(STATES).where(STATES.c.job_id == job_id).values(**values, revision=STATES.c.revision + 1))
 
 
-def add_active(db: Connection, job_id: str) -> None:
-    """Count a run that is not the clock's."""
-    set_state(db, job_id, active=STATES.c.active + 1)
+def add_active(db: Connection, job_id: str, added: int = 1) -> None:
+    """Count runs that are not the clock's."""
+    set_state(db, job_id, active=STATES.c.active + added)
 
 
 _ADVANCE = ForEach(

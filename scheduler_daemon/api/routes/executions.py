@@ -108,7 +108,9 @@ async def cancel_execution(ask: Asked, execution_id: RunId, request: CancelReque
     reason = request.reason if request else ""
     now = ask.context.now()
     view = await ask.write(lambda db, actor: runs.cancel(db, actor, execution_id, reason, now))
-    if not view.state.final:
+    if view.state.final:
+        ask.context.engine.room_changed()  # jobs that run after it may come up
+    else:
         await ask.context.engine.stop(view.id, reason)
     return view
 

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import Connection
 
 from scheduler_daemon.api.deps import Ask, Asked, Limit, OnlyOnce, instant
+from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.jobs import (
     JobCreate,
@@ -23,9 +24,9 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import Series
 from scheduler_daemon.domain.errors import Invalid, Unavailable
 from scheduler_daemon.domain.filters import parse_filter
+from scheduler_daemon.services import dependencies, listing, schedules
 from scheduler_daemon.services import explain as explain_services
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import listing, schedules
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
@@ -108,6 +109,12 @@ async def explain_job(ask: Asked, job: str, at: str | None = None) -> Explanatio
     """Say why a job did, did not, will or will not run at an instant; without one, why it stands as it does."""
     moment = instant(at, "at")
     return await ask.read(lambda db, actor: explain_services.explain(db, actor, job, moment, ask.context.now()))
+
+
+@router.get("/jobs/{job:path}/graph")
+async def job_graph(ask: Asked, job: str) -> JobGraph:
+    """Show all jobs that are tied to a job by what runs after what."""
+    return await ask.read(lambda db, actor: dependencies.graph(db, actor, job_services.get(db, actor, job).id))
 
 
 @router.get("/jobs/{job:path}/series")
