@@ -152,7 +152,7 @@ def _assert_fires_went_on(api: Api) -> None:
     api.ask(calls.pause_job("each-second"))
     runs = wait_until(lambda: _all_ended(api.executions("each-second")))
     _assert_every_second_has_one_run(runs)
-    assert {run["state"] for run in runs} <= {"succeeded", "missed"}
+    assert {run["state"] for run in runs if run["outcome"] != "paused"} <= {"succeeded", "missed"}
 
 
 def _all_ended(runs: list[Doc]) -> list[Doc]:

@@ -76,7 +76,7 @@ def test_every_due_instant_runs_once_when_the_daemon_is_killed_around_it(
         assert sorted(seconds) == [min(seconds) + n for n in range(len(seconds))]
         succeeded = Counter(str(run["id"]) for run in runs if run["state"] == "succeeded")
         assert Counter(mark.partition("-")[0] for mark in fired[name].read_text().split()) == succeeded
-        assert {run["state"] for run in runs} <= {"succeeded", "missed"}
+        assert {run["state"] for run in runs if run["outcome"] != "paused"} <= {"succeeded", "missed"}
 
 
 def _wait_for_moment_before_the_second(seconds: float) -> None:
