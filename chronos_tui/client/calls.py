@@ -136,6 +136,10 @@ def job_fires(ref: Ref, *, count: int | None = None, after: str | None = None) -
     return _get("jobs", ref, "fires", count=count, after=after)
 
 
+def job_graph(ref: Ref) -> Call:
+    return _get("jobs", ref, "graph")
+
+
 def explain(ref: Ref, *, at: str | None = None) -> Call:
     return _get("jobs", ref, "explain", at=at)
 

@@ -93,6 +93,8 @@ def add(
     queue_limit: spec.QueueLimit = None,
     pool: spec.Pool = None,
     priority: spec.Priority = None,
+    after: spec.After = None,
+    trigger_rule: spec.TriggerRule = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -120,6 +122,7 @@ def add(
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
         stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
         pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
+        after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip
     given |= retry.fields(
@@ -163,6 +166,8 @@ def edit(
     queue_limit: spec.QueueLimit = None,
     pool: spec.Pool = None,
     priority: spec.Priority = None,
+    after: spec.After = None,
+    trigger_rule: spec.TriggerRule = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -193,6 +198,7 @@ def edit(
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
         stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
         pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
+        after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip
     given |= retry.fields(
@@ -329,6 +335,48 @@ def history(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> 
     output.table(("version", "saved", "by", "why", "command"), rows, right=(0,))
 
 
+@app.command()
+def graph(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Show what runs after what, of all jobs tied to one: each is indented below a job that it runs after."""
+    found = connect(context).json(calls.job_graph(job))
+    if as_json:
+        output.document(found)
+        return
+    for text in _tree(found):
+        output.line(text)
+
+
+def _tree(graph: dict[str, Any]) -> list[str]:
+    """Return a line for each job below each that it runs after; what stands below it is told once."""
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    behind: dict[str, list[str]] = {}
+    for edge in graph["edges"]:
+        behind.setdefault(edge["upstream"], []).append(edge["downstream"])
+    later = {edge["downstream"] for edge in graph["edges"]}
+    told: set[str] = set()
+    lines: list[str] = []
+    open_ones = [(key, 0) for key in reversed(list(nodes)) if key not in later]
+    while open_ones:
+        key, depth = open_ones.pop()
+        again = key in told and key in behind
+        lines.append(f"{'  ' * depth}{_node(nodes[key], is_root=not depth)}{', as above' if again else ''}")
+        if key not in told:
+            open_ones += [(each, depth + 1) for each in reversed(behind.get(key, []))]
+        told.add(key)
+    return lines
+
+
+def _node(node: dict[str, Any], *, is_root: bool) -> str:
+    state = "paused" if node["paused"] else "running" if node["active"] else node["state"] or "never"
+    return f"{node['name']}  {state}" + ("" if is_root else f"  {node['trigger_rule']}")
+
+
+def _rule(job: dict[str, Any]) -> str:
+    """Say by which rule a job runs after others; "" where it does not."""
+    fields = job["spec"]
+    return f"{fields['trigger_rule']}; see `chronos job graph {job['name']}`" if fields.get("after") else ""
+
+
 def _snoozed(job: dict[str, Any]) -> str:
     """Say until when fires are skipped; "" where that is over."""
     until = job.get("snoozed_until")
@@ -349,7 +397,8 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("state", _state(job)),
             ("snoozed", _snoozed(job)),
             ("command", fields["command"]),
-            ("schedule", "; ".join(schedule["expressions"]) or "only when asked"),
+            ("schedule", "; ".join(schedule["expressions"]) or ("" if fields.get("after") else "only when asked")),
+            ("rule", _rule(job)),
             ("means", job["words"]),
             ("zone", schedule["zone"] if schedule["expressions"] else ""),
             ("next fire", output.when(job["next_fire_at"])),

@@ -59,6 +59,17 @@ ConcurrencyLimit = Annotated[
 QueueLimit = Annotated[int | None, typer.Option(metavar="N", help="Runs that queue_all lets wait; 100 if absent.")]
 Pool = Annotated[str | None, typer.Option(metavar="NAME", help="Whose slots its runs need; `none` for no pool.")]
 Priority = Annotated[int | None, typer.Option(metavar="0-9", help="Of runs that wait, 9 is first; 5 if absent.")]
+After = Annotated[
+    list[str] | None,
+    typer.Option("--after", metavar="JOB", help="Run when this job has run; repeatable. '' for no others any more."),
+]
+TriggerRule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="How those before must have ended: all_success, one_success, all_done, none_failed, always...",
+    ),
+]
 Misfire = Annotated[str | None, typer.Option(help="skip, run_once or run_all fires that nobody could start.")]
 MisfireGrace = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="Fires later than this are recorded as missed.")
@@ -93,6 +104,8 @@ def fields(
     queue_limit: int | None,
     pool: str | None,
     priority: int | None,
+    after: Sequence[str] | None,
+    trigger_rule: str | None,
     misfire: str | None,
     misfire_grace: str | None,
     description: str | None,
@@ -110,6 +123,7 @@ def fields(
         "concurrency": concurrency,
         "queue_limit": queue_limit,
         "priority": priority,
+        "trigger_rule": trigger_rule,
         "misfire": misfire,
         "description": description,
     }
@@ -128,6 +142,8 @@ def fields(
         given["misfire_grace_ms"] = _length("--misfire-grace", misfire_grace)
     if env:
         given["env"] = dict(_assignment(text) for text in env)
+    if after:
+        given["after"] = [text for text in after if text]
     if tag:
         given["tags"] = [text for text in tag if text]
     if stdin is not None:

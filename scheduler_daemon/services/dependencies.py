@@ -226,6 +226,16 @@ def in_set(db: Connection, spec: JobSpec, instant: datetime) -> Decision:
     )
 
 
+def latest_set(db: Connection, spec: JobSpec) -> datetime | None:
+    """Return the instant of the last set in which a job before this one has a run."""
+    return storage.latest_instant(db, spec.after)
+
+
+def has_begun(db: Connection, spec: JobSpec, instant: datetime) -> bool:
+    """Tell whether any job before this one has a run in a set."""
+    return bool(storage.standing(db, spec.after, [instant]))
+
+
 def names(db: Connection, spec: JobSpec) -> list[str]:
     """Return the names of the jobs that one runs after."""
     found = storage.names(db, spec.after)

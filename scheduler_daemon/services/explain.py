@@ -14,10 +14,11 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.calendar_days import Calendar
 from scheduler_daemon.domain.concurrency import policy_of
+from scheduler_daemon.domain.dependencies import Answer
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
-from scheduler_daemon.services import calendars, views
+from scheduler_daemon.services import calendars, dependencies, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import why_it_waits
 from scheduler_daemon.storage import attempts, executions, jobs, people
@@ -37,6 +38,7 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
     reasons = [
         *_version_reason(row, spec, at),
         *_rule_reasons(spec.schedule),
+        *_upstream_reasons(db, spec),
         *_limits(spec),
         *_way_here(times, spec.schedule, row.id, at),
     ]
@@ -47,6 +49,8 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
         return Explanation(
             job=row.name, at=at, verdict=_told(view, _waits(db, ran)), reasons=(*reasons, *tried), execution=view
         )
+    if spec.after:
+        return Explanation(job=row.name, at=at, verdict=_in_set(db, row, spec, at), reasons=tuple(reasons))
     verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now)
     return Explanation(job=row.name, at=at, verdict=verdict, reasons=(*reasons, *more))
 
@@ -58,6 +62,7 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
     upcoming = times.next_fire(now)
     reasons = [
         *_rule_reasons(schedule),
+        *_upstream_reasons(db, spec),
         *_limits(spec),
         *(_way_here(times, schedule, row.id, upcoming) if upcoming else ()),
     ]
@@ -65,6 +70,9 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
         verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
     elif upcoming is not None and _is_snoozed(row, upcoming):
         verdict = f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
+    elif spec.after:
+        latest = dependencies.latest_set(db, spec)
+        verdict = _in_set(db, row, spec, latest) if latest else "comes up when a job before it has run"
     elif upcoming is None:
         verdict = "has no coming fire" if schedule.expressions else "runs only when someone asks"
     else:
@@ -154,6 +162,25 @@ def _limits(spec: JobSpec) -> list[str]:
     return found
 
 
+def _upstream_reasons(db: Connection, spec: JobSpec) -> list[str]:
+    if not spec.after:
+        return []
+    return [f"runs after {', '.join(dependencies.names(db, spec))} (rule {spec.trigger_rule})"]
+
+
+def _in_set(db: Connection, row: Any, spec: JobSpec, instant: datetime) -> str:
+    """Say how a job that runs after others stands in a run set."""
+    ran = executions.at_instant(db, row.id, instant)
+    if ran is not None:
+        return f"of the run set of {_utc(instant)}: {_told(views.execution_view(ran), _waits(db, ran))}"
+    if not dependencies.has_begun(db, spec, instant):
+        return "no job before it has a run for this instant"
+    decision = dependencies.in_set(db, spec, instant)
+    if decision.answer is Answer.WAIT:
+        return f"{decision.why} of the run set of {_utc(instant)}"
+    return "did not come up: it did not run after these jobs, or not by this rule, when they ended"
+
+
 def _told(view: ExecutionView, waits: str) -> str:
     which = f" at attempt {view.attempt + 1} of {view.attempts}" if view.attempt else ""
     if view.state is State.QUEUED and view.start_after is not None:
@@ -162,6 +189,7 @@ def _told(view: ExecutionView, waits: str) -> str:
         State.SKIPPED: f"skipped: {view.reason}",
         State.MISSED: f"did not run: {view.reason}",
         State.SUPPRESSED: f"did not run: {view.reason}",
+        State.BLOCKED: f"did not run: {view.reason}",
         State.QUEUED: waits,
         State.STARTING: "is being started",
         State.CANCELLED: f"{'was stopped' if view.started_at else 'did not run'}{which}: {view.reason}",

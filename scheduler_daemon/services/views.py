@@ -92,7 +92,7 @@ def job_saved(row: Any) -> dict[str, Any]:
         "snoozed_until": iso(row.snoozed_until),
         "owner": row.owner,
         "source": row.source,
-        "words": _words(pydantic_core.to_json(spec["schedule"])),
+        "words": _after(spec) or _words(pydantic_core.to_json(spec["schedule"])),
         "schedule": " | ".join(spec["schedule"]["expressions"]),
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
@@ -130,6 +130,11 @@ def _last(row: Any, instant: Callable[[datetime | None], Any]) -> dict[str, Any]
         "ended_at": instant(row.last_ended_at),
         "duration_ms": row.last_duration_ms,
     }
+
+
+def _after(spec: dict[str, Any]) -> str:
+    upstreams = len(spec.get("after", ()))
+    return f"after {upstreams} other job{'s' * (upstreams > 1)}" if upstreams else ""
 
 
 @lru_cache(maxsize=4096)

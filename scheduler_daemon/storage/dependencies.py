@@ -67,6 +67,13 @@ def standing(
     }
 
 
+def latest_instant(db: Connection, job_ids: Collection[str]) -> datetime | None:
+    """Return the instant of the latest run of any of these jobs."""
+    query = select(EXECUTIONS.c.fire_at).where(among(db, EXECUTIONS.c.job_id, job_ids))
+    found: datetime | None = db.execute(query.order_by(EXECUTIONS.c.fire_at.desc()).limit(1)).scalar()
+    return found
+
+
 def nodes(db: Connection, job_ids: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
     """Return living jobs with what is shown of them in a graph, by name."""
     columns = (JOBS.c[name] for name in ("id", "name", "owner_id", "paused", "spec"))

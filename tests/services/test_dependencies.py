@@ -1,5 +1,6 @@
 """Jobs that run after others, on both databases: what comes up, what is skipped or blocked, what is refused."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain.errors import Conflict, Invalid
 from scheduler_daemon.domain.lifecycle import Report
-from scheduler_daemon.services import dependencies, jobs, runs
+from scheduler_daemon.services import dependencies, explain, jobs, runs
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, job_spec, recount, rows
 
@@ -321,3 +322,52 @@ async def test_a_run_that_comes_up_may_replace_the_one_before(database: Database
         ("queued", None, FIRE),
     ]
     assert await database.read(recount) == []
+
+
+async def test_explain_tells_what_a_job_waits_for_and_why_it_did_not_run(database: Database, admin: Actor) -> None:
+    def work(db: Connection) -> list[str]:
+        def verdict(name: str) -> str:
+            return explain.explain(db, admin, name, FIRE, LATER).verdict
+
+        def latest(name: str) -> str:
+            return explain.explain(db, admin, name, None, LATER).verdict
+
+        diamond(db, admin)
+        finish(db, "a")
+        finish(db, "b")
+        seen = [verdict("d"), latest("d")]
+        finish(db, "c", code=1)
+        return [*seen, verdict("d"), latest("d"), *explain.explain(db, admin, "d", FIRE, LATER).reasons]
+
+    found = await database.write(work)
+
+    assert found[:4] == [
+        "waits for c of the run set of 2026-05-04 12:01:00 UTC",
+        "waits for c of the run set of 2026-05-04 12:01:00 UTC",
+        "did not run: upstream c failed",
+        "of the run set of 2026-05-04 12:01:00 UTC: did not run: upstream c failed",
+    ]
+    assert "runs after b, c (rule all_success)" in found
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_of_two_ends_written_at_once_the_second_brings_the_job_up(database: Database, admin: Actor) -> None:
+    def begin(db: Connection, minute: int) -> tuple[int, int]:
+        for name in "ab":
+            fire(db, jobs.show(db, admin, name), FIRE + minute * MINUTE)
+        return number(db, "a"), number(db, "b")
+
+    def make(db: Connection) -> None:
+        add_job(db, admin, "a")
+        add_job(db, admin, "b")
+        after(db, admin, "c", "a", "b", concurrency="allow")
+
+    await database.write(make)
+    for minute in range(20):
+        both = await database.write(lambda db, minute=minute: begin(db, minute))  # type: ignore[misc]  # mypy cannot type the default
+        await asyncio.gather(*(database.write(lambda db, one=one: end(db, one)) for one in both))  # type: ignore[misc]  # the same
+
+    made = await database.read(
+        lambda db: [row.fire_at for row in rows(db, "executions") if row.trigger == "dependency"]
+    )
+    assert made == [FIRE + minute * MINUTE for minute in range(20)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from scheduler_daemon.storage import attempts, events, executions, jobs, pools
+from scheduler_daemon.storage import attempts, dependencies, events, executions, jobs, pools
 from scheduler_daemon.storage.session import Database
 from tests.support.rows import NOON
 
@@ -31,6 +31,9 @@ HOT: dict[str, Callable[[Connection], Any]] = {
     "specs of runs": lambda db: jobs.specs(db, [("x", 1)]),
     "runs by their ids": lambda db: executions.by_ids(db, [1]),
     "the next fires": lambda db: jobs.next_fires(db, 10),
+    "what runs after jobs": lambda db: dependencies.behind(db, ["x"]),
+    "how upstream jobs stand in a run set": lambda db: dependencies.standing(db, ["x"], [NOON]),
+    "the last run set": lambda db: dependencies.latest_instant(db, ["x"]),
     "jobs of an import": lambda db: jobs.by_source(db, "crontab:root"),
 }
 
