@@ -66,3 +66,28 @@ def test_a_failure_blocks_what_is_behind_it_and_says_so(daemon: DaemonHandle, ap
     assert (found["d"]["outcome"], found["d"]["reason"]) == ("upstream_failed", "upstream b failed")
     assert (tmp_path / "notes").read_text().count("d") == 0
     assert re.search("a -> [bc] -> d -> a", " ".join(refused.stderr.split()))
+
+
+def test_a_run_that_comes_up_behind_another_stops_the_one_it_replaces(daemon: DaemonHandle, api: Api) -> None:
+    daemon.json("job", "add", "first", "--", "true")
+    daemon.json("job", "add", "second", "--after", "first", "--concurrency", "replace", "--", "sleep 60")
+
+    daemon.chronos("run", "first")
+    wait_until(lambda: [run["state"] for run in api.executions("second")] == ["running"])
+    daemon.chronos("run", "first")
+
+    wait_until(lambda: "running" in {run["state"] for run in api.executions("second")[1:]})
+    old, _ = api.executions("second")
+    assert (old["state"], old["outcome"]) == ("cancelled", "superseded")
+
+
+def test_what_is_behind_a_run_that_is_withdrawn_before_it_began_comes_up(daemon: DaemonHandle, api: Api) -> None:
+    daemon.json("pool", "set", "closed", "0")
+    daemon.json("job", "add", "first", "--pool", "closed", "--", "true")
+    daemon.json("job", "add", "cleanup", "--after", "first", "--trigger-rule", "all_done", "--", "true")
+    waiting = daemon.json("run", "first")
+
+    daemon.json("cancel", str(waiting["id"]))
+
+    wait_until(lambda: [run["state"] for run in api.executions("cleanup")] == ["succeeded"])
+    assert [run["state"] for run in api.executions("first")] == ["cancelled"]

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
+from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.jobs import JobPatch, JobView
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.retry import Retry
@@ -371,3 +372,40 @@ async def test_of_two_ends_written_at_once_the_second_brings_the_job_up(database
         lambda db: [row.fire_at for row in rows(db, "executions") if row.trigger == "dependency"]
     )
     assert made == [FIRE + minute * MINUTE for minute in range(20)]
+
+
+async def test_a_graph_shows_all_that_is_tied_and_nothing_of_others(
+    database: Database, ada: Actor, admin: Actor
+) -> None:
+    def work(db: Connection) -> str:
+        diamond(db, admin)
+        finish(db, "a", code=1)
+        add_job(db, ada, "mine", user="ada")
+        after(db, admin, "theirs", "mine")
+        return jobs.show(db, ada, "mine").id
+
+    mine = await database.write(work)
+    whole = await database.read(lambda db: dependencies.graph(db, admin, jobs.show(db, admin, "c").id))
+    seen = await database.read(lambda db: dependencies.graph(db, ada, mine))
+
+    assert [node.name for node in whole.nodes] == ["a", "b", "c", "d"]
+    assert [node.state for node in whole.nodes] == ["failed", None, None, None]
+    assert len(whole.edges) == 4
+    assert ([node.name for node in seen.nodes], seen.edges) == (["mine"], ())
+
+
+async def test_what_starts_with_an_upstream_prepared_ahead_is_held_until_the_instant(
+    database: Database, admin: Actor
+) -> None:
+    early = FIRE - SECOND / 2
+
+    def work(db: Connection) -> list[runs.Start]:
+        job = add_job(db, admin, "a")
+        after(db, admin, "b", "a", trigger_rule="always")
+        due = runs.Due(job.id, 1, job.spec.concurrency, (FIRE,), (), Trigger.SCHEDULE, FIRE, None, ahead=True)
+        runs.fire(db, [due], now=early, holder=HOLDER, free=9)
+        return runs.start_waiting(db, now=early, holder=HOLDER, free=9)
+
+    (start,) = await database.write(work)
+
+    assert (start.spec["name"], start.not_before) == ("b", FIRE)
