@@ -12,7 +12,7 @@ run: $(STAMP)
 test: $(STAMP)
 	scripts/setup.sh test-tools
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,6 +8,15 @@ import pytest
 from scheduler_daemon.storage.session import Database, open_database
 from tests.support.databases import Databases, PostgresServer, postgres_server
 
+SHARED = Path(__file__).parents[2] / "shared"
+"""Reference collections, which not every checkout has beside it."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is left out; here, for in a run of several processes only this file is read by the one that reports."""
+    if not SHARED.is_dir():
+        terminalreporter.write_line(f"tests/reference is left out: there are no reference collections at {SHARED}")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:

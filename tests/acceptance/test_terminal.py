@@ -56,21 +56,26 @@ def _sees_a_fire_within_its_second(app: Terminal) -> None:
     app.until("runs", "clockwork")
 
     # A busy machine may hold up one fire or another: the middle one of five tells.
-    assert sorted(_delay_of_next_fire(app) for _ in range(5))[2] < 1.5
+    delays = sorted(_delay_of_next_fire(app) for _ in range(5))
+    assert delays[2] < 1.5
+    assert delays[-1] < 60  # none before its second
 
     app.press("2")
     app.until("jobs 5", "ticker")
 
 
 def _delay_of_next_fire(app: Terminal) -> float:
-    before = {line.split()[2] for line in app.lines if "clockwork" in line}
-    fresh = wait_until(
-        lambda: {line.split()[2]: line for line in app.lines if "clockwork" in line and line.split()[2] not in before},
-        every=0.02,
-    )
+    before = _begun(app)
+    fresh = wait_until(lambda: {run: line for run, line in _begun(app).items() if run not in before}, every=0.02)
     seen, due = time.time(), next(iter(fresh.values())).split()[4]
     hours, minutes, seconds = map(int, due.split(":"))
     return (seen - (hours * 3600 + minutes * 60 + seconds)) % 86_400
+
+
+def _begun(app: Terminal) -> dict[str, str]:
+    """Return the lines of runs that are more than prepared, by the number of the run."""
+    lines = [line for line in app.lines if "clockwork" in line and "starting" not in line and "queued" not in line]
+    return {line.split()[2]: line for line in lines}
 
 
 def _reads_a_log_while_it_streams(app: Terminal) -> None:
