@@ -162,6 +162,18 @@ class Ticker:
         ids = self._due(self._punctual, moment, BATCH)
         ids += self._due(self._heap, moment + lead, BATCH - len(ids))
         entries = {job_id: self._entries[job_id] for job_id in ids}
+        try:
+            await self._fire_due(entries, now)
+        except Exception:
+            self._try_again(entries, now)  # whatever failed, no fire is forgotten
+            raise
+        return self._upcoming(lead)
+
+    async def _fire_due(self, entries: dict[str, Entry], now: datetime) -> None:
+        moment = now.timestamp()
+        early = [entry.fires_at for entry in entries.values() if entry.fires_at and entry.fires_at > moment]
+        if early:  # before anything is awaited: who edits from now on waits for them
+            self._ahead_until = max(self._ahead_until, datetime.fromtimestamp(max(early), UTC))
         await self._refresh_outdated(entries, now)
         ahead = {job_id: entry for job_id, entry in entries.items() if (entry.fires_at or 0) > moment}
         present = {job_id: entry for job_id, entry in entries.items() if job_id not in ahead}
@@ -169,10 +181,7 @@ class Ticker:
             dues = [due for job_id, entry in present.items() for due in self._owed(job_id, entry, now)]
             await self._fire(present, now, dues)
         if ahead:
-            dues = [_due_ahead(job_id, entry) for job_id, entry in ahead.items()]
-            self._ahead_until = max(self._ahead_until, *(due.handled for due in dues))
-            await self._fire(ahead, now, dues)
-        return self._upcoming(lead)
+            await self._fire(ahead, now, [_due_ahead(job_id, entry) for job_id, entry in ahead.items()])
 
     async def _refresh_outdated(self, entries: dict[str, Entry], now: datetime) -> None:
         """Leave out the jobs whose calendars another daemon has changed, and read them anew."""
@@ -212,9 +221,6 @@ class Ticker:
             log.error("%s; %d due jobs are tried again in %g s", error.message, len(entries), RETRY)
             self._try_again(entries, now)
             return
-        except Exception:
-            self._try_again(entries, now)  # whatever failed, no fire is forgotten
-            raise
         undecided = set(untaken.undecided)
         for due in dues:
             entry = entries[due.job_id]

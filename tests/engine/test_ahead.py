@@ -1,5 +1,6 @@
 """Fires are prepared ahead of their instant: recorded and handed over early, started at the instant, never twice."""
 
+import asyncio
 import random
 import time
 from datetime import datetime, timedelta
@@ -10,9 +11,9 @@ from scheduler_daemon.contract.jobs import JobPatch
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.schedule import compile_schedule
 from scheduler_daemon.services import jobs, runs
-from scheduler_daemon.storage.session import Database
+from scheduler_daemon.storage.session import Database, SQLiteDatabase
 from tests.support.rig import Rig
-from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, recount, rows
+from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_actor, add_job, end, recount, rows
 
 HALF = timedelta(seconds=0.5)
 
@@ -124,6 +125,55 @@ async def test_an_edit_waits_for_what_has_been_prepared_and_nothing_is_prepared_
     assert handed_over == 1
     versions = [row.job_version for row in await database.read(lambda db: rows(db, "executions"))]
     assert versions == [1, 2]
+
+
+async def test_an_edit_also_waits_for_what_is_about_to_be_prepared(admin, database) -> None:
+    early = Rig(database, max_active=10, lead=SECOND)
+    await database.write(lambda db: add_job(db, admin, "due", schedule="1 * * * * *"))
+    await loaded(early, admin, name="soon", schedule="2 * * * * *")
+    early.clock.now = NOON + SECOND + HALF
+    step = asyncio.create_task(early.ticker.step())
+    await asyncio.sleep(0)  # the one that is due is being recorded
+    begun = time.monotonic()
+
+    async with early.ticker.editing():
+        waited = time.monotonic() - begun
+    await step
+
+    assert await recorded(database) == [(NOON + SECOND, "starting"), (NOON + 2 * SECOND, "starting")]
+    assert waited >= 0.49
+
+
+async def test_a_fault_with_some_fires_loses_none_of_those_that_were_to_be_prepared(databases, tmp_path) -> None:
+    databases.sqlite(tmp_path / "chronos.db")
+    database = FaultyDatabase(tmp_path / "chronos.db")
+    try:
+        admin = await database.write(lambda db: add_actor(db, "root", "admin"))
+        early = Rig(database, max_active=10, lead=SECOND)
+        await database.write(lambda db: add_job(db, admin, "due", schedule="1 * * * * *"))
+        await loaded(early, admin, name="soon", schedule="2 * * * * *")
+        early.clock.now = NOON + SECOND + HALF
+
+        database.faults = 1
+        with pytest.raises(ZeroDivisionError):
+            await early.ticker.step()
+        await early.until(NOON + 3 * SECOND)
+
+        assert await recorded(database) == [(NOON + SECOND, "starting"), (NOON + 2 * SECOND, "starting")]
+    finally:
+        await database.close()
+
+
+class FaultyDatabase(SQLiteDatabase):
+    """A real database whose next writes fail by a fault of ours."""
+
+    faults = 0
+
+    async def write(self, work):
+        if self.faults:
+            self.faults -= 1
+            raise ZeroDivisionError
+        return await super().write(work)
 
 
 async def test_what_was_claimed_ahead_is_handed_over_again_for_its_instant(early_rig, database, admin) -> None:
