@@ -138,11 +138,12 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
     """Pause or resume. Fires that come due during a pause are skipped; a resumed job goes on from now."""
     row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
-    if row.paused == paused and not row.snoozed_until:
+    asleep = row.snoozed_until is not None and row.snoozed_until > now
+    if row.paused == paused and not asleep:
         return views.job_view(row)
     schedule = views.spec_of(row).schedule
     upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused)
-    snoozed = now if row.paused else None  # what came due before it and is not recorded yet is skipped all the same
+    snoozed = None if paused else now  # what came due before it and is not recorded yet is skipped all the same
     jobs.save(db, row.id, row.version, {"paused": paused, "snoozed_until": snoozed, "updated_at": now})
     jobs.set_state(db, row.id, next_fire_at=upcoming)
     verb = "pause" if paused else "resume"

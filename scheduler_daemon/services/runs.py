@@ -277,11 +277,15 @@ _TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}
 
 
 def _resting(due: Due, job: Any, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    is_snoozed = not job.paused and job.snoozed_until > now
+    if job.paused:
+        reason = "the job was paused"
+    else:
+        was = "snoozed" if job.snoozed_until > now else "paused or snoozed"
+        reason = f"{was} until {job.snoozed_until:%Y-%m-%d %H:%M:%S} UTC"
     return _row(due, instant, now, holder) | {
         "state": State.SKIPPED,
         "outcome": Outcome.PAUSED,
-        "reason": f"snoozed until {job.snoozed_until:%Y-%m-%d %H:%M:%S} UTC" if is_snoozed else "the job was paused",
+        "reason": reason,
         "ended_at": now,
     }
 

@@ -204,6 +204,22 @@ async def test_what_came_due_in_a_pause_and_was_not_seen_is_skipped_after_the_re
     assert [state for _, state, _ in await fires(database)] == ["skipped"] * 3 + ["starting"]
 
 
+async def test_what_came_due_in_a_snooze_and_was_not_seen_is_skipped_after_the_resume(
+    rig, database: Database, admin
+) -> None:
+    made = await loaded(rig, admin, misfire="run_all")
+    await database.write(lambda db: jobs.snooze(db, admin, made.id, Snooze(for_s=3600), NOON))
+    rig.clock.forward(minutes=3, seconds=30)
+    await database.write(lambda db: jobs.set_paused(db, admin, made.id, rig.clock(), paused=False))
+    await rig.ticker.load()
+
+    await rig.until(NOON + 4 * MINUTE)
+
+    assert [state for _, state, _ in await fires(database)] == ["skipped"] * 3 + ["starting"]
+    found = await database.read(lambda db: rows(db, "executions"))
+    assert {row.reason for row in found} == {"paused or snoozed until 2026-05-04 12:03:30 UTC", ""}
+
+
 async def test_a_deleted_job_fires_no_more(rig, database: Database, admin) -> None:
     made = await loaded(rig, admin)
     await database.write(lambda db: jobs.delete(db, admin, made.id, NOON))

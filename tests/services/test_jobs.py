@@ -171,7 +171,7 @@ async def test_a_snooze_lasts_until_an_instant_for_some_time_or_over_some_fires(
     woken = await database.write(lambda db: jobs.set_paused(db, admin, "job", NOON, paused=False))
 
     assert (snoozed.snoozed_until, snoozed.paused) == (until, False)
-    assert woken.snoozed_until is None
+    assert (woken.snoozed_until, woken.paused) == (NOON, False)
     assert snoozed.revision > made.revision
     assert [act.verb for act in await database.read(lambda db: people.acts(db, made.id))][:2] == [
         "job.resume",
@@ -203,6 +203,18 @@ async def test_pausing_twice_is_no_second_act(database: Database, admin: Actor) 
     assert second == first
     verbs = [act.verb for act in await database.read(lambda db: people.acts(db, made.id))]
     assert verbs == ["job.pause", "job.create"]
+
+
+async def test_resuming_what_rests_no_more_is_no_act(database: Database, admin: Actor) -> None:
+    made = await database.write(lambda db: add_job(db, admin))
+    await database.write(lambda db: jobs.snooze(db, admin, "job", Snooze(for_s=60), NOON))
+    first = await database.write(lambda db: jobs.set_paused(db, admin, "job", NOON + SECOND, paused=False))
+
+    second = await database.write(lambda db: jobs.set_paused(db, admin, "job", NOON + 2 * SECOND, paused=False))
+
+    assert second == first
+    verbs = [act.verb for act in await database.read(lambda db: people.acts(db, made.id))]
+    assert verbs == ["job.resume", "job.snooze", "job.create"]
 
 
 async def test_a_deleted_job_is_gone_and_its_history_stays(database: Database, admin: Actor) -> None:
