@@ -42,6 +42,7 @@ VERBS = {
     "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
     "calendar": Verb("calendars", "app", "List, show, set, import, delete, preview calendars."),
     "next": Verb("times", "next_app", "Say when an expression fires next."),
+    "simulate": Verb("simulate", "app", "Say how a period goes for all jobs, and how with changes."),
     "explain": Verb("times", "explain_app", "Say why a job did or did not run."),
     "events": Verb("events", "app", "Print what happened."),
     "doctor": Verb("server", "doctor_app", "Say which parts of the server work."),

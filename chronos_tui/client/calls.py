@@ -77,6 +77,10 @@ def preview(request: Json) -> Call:
     return _send("POST", _path("schedules", "preview"), request)
 
 
+def simulate(request: Json) -> Call:
+    return _send("POST", _path("simulations"), request)
+
+
 # Jobs
 def jobs(
     *,

@@ -1,0 +1,247 @@
+"""What-if: read jobs, calendars, pools and history; play a period as planned and with changes; count how it went.
+
+Reading needs the database and is quick; playing needs none and may take seconds, so the two are apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from scheduler_daemon.contract.jobs import JobSpec
+from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.simulations import Change, Figures, JobFigures, Simulation, SimulationRequest
+from scheduler_daemon.domain import access
+from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.concurrency import policy_of
+from scheduler_daemon.domain.errors import Invalid, NotFound
+from scheduler_daemon.domain.jitter import jitter
+from scheduler_daemon.domain.observation import Recorded, observed
+from scheduler_daemon.domain.occasions import Times, instant, timetable
+from scheduler_daemon.domain.simulation import Job, Outage, Plan, Played, Tally, simulate
+from scheduler_daemon.services import calendars
+from scheduler_daemon.storage import histories, jobs, pools
+
+MOST_FIRES = 2_000_000
+"""Played at once, of all jobs together."""
+SAMPLED = 20
+"""So many of the last runs of a job tell how long one takes."""
+MAX_ACTIVE = 1000
+"""Runs of all jobs at once, where nothing else is asked for."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A job as it is to be played."""
+
+    id: str
+    name: str
+    spec: JobSpec
+    times: Times
+    durations: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What was read for a simulation."""
+
+    plan: list[Subject]
+    changed: list[Subject] | None
+    """The same jobs in the same order; None without changes."""
+    pools: dict[str, int]
+    record: list[Recorded] | None
+    notes: list[str]
+
+
+def read(db: Connection, actor: Actor, request: SimulationRequest, now: datetime) -> Material:
+    """Read what a simulation needs of the jobs that the actor sees. Raises NotFound, Invalid, BadSchedule."""
+    rows = [row for row in jobs.living(db) if access.can(actor, Verb.VIEW, row.owner_id)]
+    changes = _by_id(rows, request.changes)
+    paused = [row for row in rows if row.paused and row.id not in changes]
+    rows = [row for row in rows if not row.paused or row.id in changes]
+    specs = {row.id: JobSpec.model_validate(row.spec) for row in rows}
+    changed = {row.id: _changed(row, changes[row.id]) for row in rows if row.id in changes}
+    known = calendars.known(db, [spec.schedule for spec in (*specs.values(), *changed.values())])
+    took = histories.took(db, specs, SAMPLED)
+    notes = [f"paused and left out: {_jobs(len(paused))}"] if paused else []
+    plan, guessed = [], 0
+    for row in rows:
+        durations = sorted((end - start) // _MILLISECOND for start, end in took[row.id] if end >= start)
+        guessed += not durations
+        times = timetable(specs[row.id].schedule, row.id, known)
+        plan.append(Subject(row.id, row.name, specs[row.id], times, durations or [request.default_duration_ms]))
+    if guessed:
+        notes.append(f"never ran, and taken to take {request.default_duration_ms} ms a run: {_jobs(guessed)}")
+    with_changes = None
+    if changes or request.pools or request.max_active is not None:
+        with_changes = [_with_change(each, changed, changes, known) for each in plan]
+    record = None
+    if request.end <= now:
+        found = histories.of_fires(db, request.start, request.end, MOST_FIRES)
+        record = [Recorded(*row) for row in found]
+    return Material(plan, with_changes, pools.slots(db), record, notes)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job" if count == 1 else f"{count} jobs"
+
+
+def _by_id(rows: Sequence[Any], changes: Sequence[Change]) -> dict[str, Change]:
+    ids = {row.name: row.id for row in rows} | {row.id: row.id for row in rows}
+    missing = next((change.job for change in changes if change.job not in ids), None)
+    if missing is not None:
+        raise NotFound(f"there is no job {missing!r}; `chronos job list` shows all")
+    return {ids[change.job]: change for change in changes}
+
+
+def _changed(row: Any, change: Change) -> JobSpec:
+    changes = dict(change.changes)
+    if isinstance(changes.get("schedule"), dict):
+        changes["schedule"] = {**row.spec["schedule"], **changes["schedule"]}
+    try:
+        return JobSpec.model_validate({**row.spec, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("changes", *first["loc"])))
+        raise Invalid(f"{field} {first['msg'].removeprefix('Value error, ')}", field=field) from None
+
+
+def _with_change(
+    subject: Subject, changed: Mapping[str, JobSpec], changes: Mapping[str, Change], known: Mapping[str, Any]
+) -> Subject:
+    if subject.id not in changes:
+        return subject
+    spec, given = changed[subject.id], changes[subject.id].duration_ms
+    times = timetable(spec.schedule, subject.id, known)
+    return Subject(subject.id, subject.name, spec, times, subject.durations if given is None else [given])
+
+
+def play(material: Material, request: SimulationRequest) -> Simulation:
+    """Play what was read. Raises Invalid for too many fires."""
+    fires = _Fires(request.start, request.end)
+    plan = _play(material.plan, fires, request, material.pools, MAX_ACTIVE)
+    changed = None
+    if material.changed is not None:
+        slots = material.pools | request.pools
+        changed = _play(material.changed, fires, request, slots, request.max_active or MAX_ACTIVE)
+    actual = None
+    if material.record is not None:
+        actual = observed([subject.id for subject in material.plan], material.record)
+    told = [
+        JobFigures(
+            job=subject.name,
+            job_id=subject.id,
+            plan=_figures(plan.jobs[place]),
+            changed=_figures(changed.jobs[place]) if changed else None,
+            actual=_figures(actual.jobs[place]) if actual else None,
+        )
+        for place, subject in enumerate(material.plan)
+        if any(each and each.jobs[place].fires for each in (plan, changed, actual))
+    ]
+    return Simulation(
+        start=request.start,
+        end=request.end,
+        seed=request.seed,
+        plan=_figures(plan.fleet),
+        changed=_figures(changed.fleet) if changed else None,
+        actual=_figures(actual.fleet) if actual else None,
+        jobs=tuple(told),
+        notes=tuple(material.notes),
+    )
+
+
+class _Fires:
+    """The fires of a period, found once for each schedule that does not depend on its job."""
+
+    def __init__(self, start: datetime, end: datetime) -> None:
+        self._before = -((_EPOCH - start) // _SECOND) - 1
+        self._end = (end - _EPOCH) / _SECOND
+        self._found: dict[Any, list[int]] = {}
+
+    def of(self, subject: Subject) -> list[int]:
+        schedule = subject.spec.schedule
+        own = any("H" in text.upper() for text in schedule.expressions)
+        key = (subject.id, schedule) if own else schedule
+        if key not in self._found:
+            self._found[key] = self._find(subject.times)
+        return self._found[key]
+
+    def _find(self, times: Times) -> list[int]:
+        found: list[int] = []
+        fire = times.next_second(self._before)
+        while fire is not None and fire < self._end:
+            found.append(fire)
+            if len(found) > MOST_FIRES:
+                raise _too_many()
+            fire = times.next_second(fire)
+        return found
+
+
+def _too_many() -> Invalid:
+    return Invalid(f"the period holds more than {MOST_FIRES:,} fires; ask for a shorter one", field="to")
+
+
+def _play(
+    subjects: Sequence[Subject], fires: _Fires, request: SimulationRequest, slots: dict[str, int], max_active: int
+) -> Played:
+    made = []
+    total = 0
+    for subject in subjects:
+        found = fires.of(subject)
+        total += len(found)
+        if total > MOST_FIRES:
+            raise _too_many()
+        made.append(_job(subject, found))
+    outages = [Outage(_ms(each.start), _ms(each.end)) for each in request.outages]
+    return simulate(Plan(made, slots, max_active, outages, request.seed))
+
+
+def _job(subject: Subject, fires: Sequence[int]) -> Job:
+    spec = subject.spec
+    held: list[int] = []
+    if spec.schedule.jitter_s:
+        window = timedelta(seconds=spec.schedule.jitter_s)
+        following = [*(instant(fire) for fire in fires[1:]), None]
+        held = [
+            jitter(subject.id, instant(fire), window, after) // _MILLISECOND
+            for fire, after in zip(fires, following, strict=False)
+        ]
+    return Job(
+        key=subject.id,
+        fires=fires,
+        durations=subject.durations,
+        policy=policy_of(spec.model_dump(include={"concurrency", "concurrency_limit", "queue_limit"})),
+        pool=spec.pool,
+        priority=spec.priority,
+        misfire=spec.misfire,
+        grace=spec.misfire_grace_ms,
+        held=held,
+    )
+
+
+def _ms(at: datetime) -> int:
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def _figures(tally: Tally) -> Figures:
+    return Figures(
+        fires=tally.fires,
+        started=tally.started,
+        overlaps=tally.overlaps,
+        skipped=tally.skipped,
+        superseded=tally.superseded,
+        replaced=tally.replaced,
+        missed=tally.missed,
+        waiting=tally.waiting,
+        peak=tally.peak,
+        peak_at=None if tally.peak_at is None else _EPOCH + tally.peak_at * _MILLISECOND,
+        late_p50_ms=tally.lateness(0.5),
+        late_p99_ms=tally.lateness(0.99),
+        busy_ms=tally.busy,
+    )
