@@ -191,6 +191,8 @@ class Spawner:
     def _enter_group(self) -> str | None:
         """Go into a group of the next job's own; None where groups cannot be had."""
         group = self._next_group or self._enter_new_group()
+        if group is None:
+            self._go_home()
         self._next_group, self._away = None, group
         return group
 
@@ -211,10 +213,7 @@ class Spawner:
         milliseconds, unless it was just done.
         """
         if self._next_group is None:
-            self._next_group = self._enter_new_group()
-            if self._next_group is None:
-                self._go_home()
-            self._away = None
+            self._next_group, self._away = self._enter_group(), None
 
     def _leave_group(self, group: str, *, crowded: bool) -> None:
         """Keep an empty group for the next job; one with processes left is only removed, once it is empty."""

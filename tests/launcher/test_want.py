@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.launcher import adoption, kernel, spool
+from scheduler_daemon.launcher import adoption, cgroups, kernel, spool, startup
 from tests.launcher.bench import Bench, shell
 
 
@@ -33,6 +33,24 @@ async def test_a_launcher_without_descriptors_waits_and_forks_its_spawners_later
 
     assert end.exit_code == 3
     assert bench.runner.launcher_pid == launcher
+
+
+async def test_a_job_that_gets_no_control_group_is_not_in_that_of_the_job_before(
+    open_bench: Callable[..., Bench], state: Path
+) -> None:
+    async with open_bench("--spawners", "1") as bench:
+        group = Path(f"{cgroups.home()}/{startup.group_name(state)}")
+        if group.exists():  # where the machine lets us have none, no job gets one anyway
+            await bench.until(lambda: len(list(group.glob("*/"))) == 1)  # the spawner waits in it for the next job
+            (group / "cgroup.max.descendants").write_text("1")
+        await bench.runner.launch([shell(1, "sleep 60"), shell(2, "sleep 1; exit 3")])
+        await bench.until(lambda: {1, 2} <= bench.started.keys())
+
+        await bench.runner.cancel(1, "not wanted", timedelta())
+        await bench.until(lambda: {1, 2} <= bench.ended.keys())
+
+        assert bench.ended[1].killed_by == "cancel"
+        assert bench.ended[2].exit_code == 3
 
 
 async def test_jobs_get_our_limit_of_descriptors_and_the_launcher_all_it_may(bench: Bench) -> None:
