@@ -84,7 +84,7 @@ class Daemon:
         """Take up jobs that were made, changed, paused or deleted, after their commit."""
         self.relay.wake()
         if ids:
-            await self.ticker.refresh(ids)
+            await self.ticker.changed(ids)
 
     def editing(self) -> AbstractAsyncContextManager[None]:
         """Let jobs be changed within: what was prepared of their fires beforehand has begun."""

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from scheduler_daemon.domain.occasions import Times, Timetable, timetable
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.services import calendars
 from scheduler_daemon.services.runs import Due
-from scheduler_daemon.storage import clocks
+from scheduler_daemon.storage import clocks, executions
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
@@ -102,8 +102,20 @@ class Ticker:
             last = page[0][-1].id
         _schedule.cache_clear()
 
+    async def changed(self, ids: Collection[str]) -> None:
+        """Read these jobs anew, which were made, changed, paused or deleted, and wait for what another daemon had
+        prepared of their fires before it could know.
+        """
+        await self.refresh(ids)
+        if self._database.dialect == "sqlite":  # a file has one daemon
+            return
+        now = self._now()
+        instant = await self._database.read(lambda db: executions.last_ahead(db, ids, now))
+        if instant is not None:
+            await asyncio.sleep(min(instant - now, self._lead).total_seconds())
+
     async def refresh(self, ids: Iterable[str]) -> None:
-        """Read these jobs anew: they were made, changed, paused or deleted."""
+        """Read these jobs anew."""
         wanted = list(ids)
         async with self._reading:  # who reads later takes later, so that an older reading never wins
             rows, ready = await self._database.read(lambda db: _with_calendars(db, clocks.of(db, wanted)))

@@ -193,6 +193,13 @@ def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:
     return list(db.execute(query.where(active, _one_of(db, job_ids)).order_by(EXECUTIONS.c.id)))
 
 
+def last_ahead(db: Connection, job_ids: Collection[str], now: datetime) -> datetime | None:
+    """Return the last instant to come for which a run of these jobs is starting already."""
+    starting = (_BEGUN, EXECUTIONS.c.state == "starting", EXECUTIONS.c.fire_at > now, _one_of(db, job_ids))
+    found: datetime | None = db.execute(select(func.max(EXECUTIONS.c.fire_at)).where(*starting)).scalar_one()
+    return found
+
+
 def _one_of(db: Connection, job_ids: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that a run is one of these jobs'; not by the index of all the runs they ever had."""
     return among(db, EXECUTIONS.c.job_id.concat(""), job_ids)

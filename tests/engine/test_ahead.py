@@ -144,6 +144,23 @@ async def test_an_edit_also_waits_for_what_is_about_to_be_prepared(admin, databa
     assert waited >= 0.49
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_change_is_through_when_what_another_daemon_has_prepared_has_begun(database, admin) -> None:
+    other, ours = (Rig(database, max_active=10, lead=HALF) for _ in range(2))
+    job = await loaded(other, admin)
+    other.clock.now = ours.clock.now = NOON + MINUTE - HALF
+    await other.ticker.step()
+    begun = time.monotonic()
+
+    async with ours.ticker.editing():
+        await database.write(lambda db: jobs.set_paused(db, admin, job, ours.clock.now, paused=True))
+        await ours.ticker.changed([job])
+    waited = time.monotonic() - begun
+
+    assert other.launches.not_before == {other.launches.started[0]: NOON + MINUTE}
+    assert waited >= 0.49
+
+
 async def test_a_fault_with_some_fires_loses_none_of_those_that_were_to_be_prepared(databases, tmp_path) -> None:
     databases.sqlite(tmp_path / "chronos.db")
     database = FaultyDatabase(tmp_path / "chronos.db")
