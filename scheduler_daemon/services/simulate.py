@@ -3,7 +3,7 @@
 Reading needs the database and is quick; playing needs none and may take seconds, so the two are apart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +13,11 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.contract.simulations import Change, Figures, JobFigures, Simulation, SimulationRequest
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
+from scheduler_daemon.domain.calendar_days import Calendar
 from scheduler_daemon.domain.concurrency import policy_of
 from scheduler_daemon.domain.errors import Invalid, NotFound
 from scheduler_daemon.domain.jitter import jitter
@@ -49,43 +51,38 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was read for a simulation."""
+    """What was read for a simulation, as far as possible not looked at yet: that is for whoever plays."""
 
-    plan: list[Subject]
-    changed: list[Subject] | None
-    """The same jobs in the same order; None without changes."""
+    rows: list[Any]
+    took: dict[str, list[tuple[datetime, datetime]]]
+    changes: dict[str, Change]
+    changed: dict[str, JobSpec]
+    """The specs of the jobs that are to be different, by their ids."""
+    calendars: dict[str, Calendar]
     pools: dict[str, int]
-    record: list[Recorded] | None
-    notes: list[str]
+    record: list[Any] | None
+    """None for a period that is not over."""
+    paused: int
 
 
 def read(db: Connection, actor: Actor, request: SimulationRequest, now: datetime) -> Material:
-    """Read what a simulation needs of the jobs that the actor sees. Raises NotFound, Invalid, BadSchedule."""
+    """Read what a simulation needs of the jobs that the actor sees. Raises NotFound, Invalid."""
     rows = [row for row in jobs.living(db) if access.can(actor, Verb.VIEW, row.owner_id)]
     changes = _by_id(rows, request.changes)
-    paused = [row for row in rows if row.paused and row.id not in changes]
-    rows = [row for row in rows if not row.paused or row.id in changes]
-    specs = {row.id: JobSpec.model_validate(row.spec) for row in rows}
-    changed = {row.id: _changed(row, changes[row.id]) for row in rows if row.id in changes}
-    known = calendars.known(db, [spec.schedule for spec in (*specs.values(), *changed.values())])
-    took = histories.took(db, specs, SAMPLED)
-    notes = [f"paused and left out: {_jobs(len(paused))}"] if paused else []
-    plan, guessed = [], 0
-    for row in rows:
-        durations = sorted((end - start) // _MILLISECOND for start, end in took[row.id] if end >= start)
-        guessed += not durations
-        times = timetable(specs[row.id].schedule, row.id, known)
-        plan.append(Subject(row.id, row.name, specs[row.id], times, durations or [request.default_duration_ms]))
-    if guessed:
-        notes.append(f"never ran, and taken to take {request.default_duration_ms} ms a run: {_jobs(guessed)}")
-    with_changes = None
-    if changes or request.pools or request.max_active is not None:
-        with_changes = [_with_change(each, changed, changes, known) for each in plan]
-    record = None
-    if request.end <= now:
-        found = histories.of_fires(db, request.start, request.end, MOST_FIRES)
-        record = [Recorded(*row) for row in found]
-    return Material(plan, with_changes, pools.slots(db), record, notes)
+    played = [row for row in rows if not row.paused or row.id in changes]
+    changed = {row.id: _changed(row, changes[row.id]) for row in played if row.id in changes}
+    obedient = [row.spec["schedule"] for row in played if row.spec["schedule"].get("calendars")]
+    schedules = [*map(Schedule.model_validate, obedient), *(spec.schedule for spec in changed.values())]
+    return Material(
+        rows=played,
+        took=histories.took(db, [row.id for row in played], SAMPLED),
+        changes=changes,
+        changed=changed,
+        calendars=calendars.known(db, schedules),
+        pools=pools.slots(db),
+        record=histories.of_fires(db, request.start, request.end, MOST_FIRES) if request.end <= now else None,
+        paused=len(rows) - len(played),
+    )
 
 
 def _jobs(count: int) -> str:
@@ -112,27 +109,19 @@ def _changed(row: Any, change: Change) -> JobSpec:
         raise Invalid(f"{field} {first['msg'].removeprefix('Value error, ')}", field=field) from None
 
 
-def _with_change(
-    subject: Subject, changed: Mapping[str, JobSpec], changes: Mapping[str, Change], known: Mapping[str, Any]
-) -> Subject:
-    if subject.id not in changes:
-        return subject
-    spec, given = changed[subject.id], changes[subject.id].duration_ms
-    times = timetable(spec.schedule, subject.id, known)
-    return Subject(subject.id, subject.name, spec, times, subject.durations if given is None else [given])
-
-
 def play(material: Material, request: SimulationRequest) -> Simulation:
-    """Play what was read. Raises Invalid for too many fires."""
+    """Play what was read. Raises Invalid for too many fires, BadSchedule."""
     fires = _Fires(request.start, request.end)
-    plan = _play(material.plan, fires, request, material.pools, MAX_ACTIVE)
+    subjects = [_subject(row, material, request) for row in material.rows]
+    plan = _play(subjects, fires, request, material.pools, MAX_ACTIVE)
     changed = None
-    if material.changed is not None:
+    if material.changes or request.pools or request.max_active is not None:
+        others = [_with_change(subject, material) for subject in subjects]
         slots = material.pools | request.pools
-        changed = _play(material.changed, fires, request, slots, request.max_active or MAX_ACTIVE)
+        changed = _play(others, fires, request, slots, request.max_active or MAX_ACTIVE)
     actual = None
     if material.record is not None:
-        actual = observed([subject.id for subject in material.plan], material.record)
+        actual = observed([subject.id for subject in subjects], (Recorded(*row) for row in material.record))
     told = [
         JobFigures(
             job=subject.name,
@@ -141,7 +130,7 @@ def play(material: Material, request: SimulationRequest) -> Simulation:
             changed=_figures(changed.jobs[place]) if changed else None,
             actual=_figures(actual.jobs[place]) if actual else None,
         )
-        for place, subject in enumerate(material.plan)
+        for place, subject in enumerate(subjects)
         if any(each and each.jobs[place].fires for each in (plan, changed, actual))
     ]
     return Simulation(
@@ -152,8 +141,31 @@ def play(material: Material, request: SimulationRequest) -> Simulation:
         changed=_figures(changed.fleet) if changed else None,
         actual=_figures(actual.fleet) if actual else None,
         jobs=tuple(told),
-        notes=tuple(material.notes),
+        notes=tuple(_notes(material, request)),
     )
+
+
+def _notes(material: Material, request: SimulationRequest) -> Iterator[str]:
+    if material.paused:
+        yield f"paused and left out: {_jobs(material.paused)}"
+    guessed = sum(not took for took in material.took.values())
+    if guessed:
+        yield f"never ran, and taken to take {request.default_duration_ms} ms a run: {_jobs(guessed)}"
+
+
+def _subject(row: Any, material: Material, request: SimulationRequest) -> Subject:
+    spec = JobSpec.model_validate(row.spec)
+    durations = sorted(max(0, (end - start) // _MILLISECOND) for start, end in material.took[row.id])
+    times = timetable(spec.schedule, row.id, material.calendars)
+    return Subject(row.id, row.name, spec, times, durations or [request.default_duration_ms])
+
+
+def _with_change(subject: Subject, material: Material) -> Subject:
+    if subject.id not in material.changes:
+        return subject
+    spec, given = material.changed[subject.id], material.changes[subject.id].duration_ms
+    times = timetable(spec.schedule, subject.id, material.calendars)
+    return Subject(subject.id, subject.name, spec, times, subject.durations if given is None else [given])
 
 
 class _Fires:
