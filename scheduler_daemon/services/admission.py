@@ -32,12 +32,17 @@ _TOLD_APART = frozenset({Concurrency.REPLACE, Concurrency.QUEUE_ONE, Concurrency
 """Policies that ask how many of the active runs have begun."""
 
 
-def pool_rooms(db: Connection, names: Collection[str], *, lock: bool = False) -> dict[str, PoolRoom]:
-    """Return how full these pools are; nobody else takes a slot of locked ones before the transaction ends."""
+def pool_rooms(
+    db: Connection, names: Collection[str], now: datetime | None = None, *, lock: bool = False
+) -> dict[str, PoolRoom]:
+    """Return how full these pools are; nobody else takes a slot of locked ones before the transaction ends.
+
+    Attempts whose time has not come `now` do not wait for a slot; without an instant they count too.
+    """
     if not names:
         return {}
     slots = pools.slots(db, names, lock=lock)
-    counts = pools.counts(db, names)
+    counts = pools.counts(db, names, now)
     return {name: PoolRoom(name, wanted, *counts.get(name, (0, 0))) for name, wanted in slots.items()}
 
 
@@ -56,10 +61,12 @@ class Admissions:
     """Decides on runs of locked jobs, one after the other, each seeing those before it.
 
     `jobs` gives id and spec of each, `active` how many of its runs are active; `free` is how many runs of all jobs may
-    start now.
+    start `now`.
     """
 
-    def __init__(self, db: Connection, jobs: Iterable[Any], free: int, active: Mapping[str, int]) -> None:
+    def __init__(
+        self, db: Connection, jobs: Iterable[Any], free: int, active: Mapping[str, int], now: datetime
+    ) -> None:
         self._free = free
         self._jobs: dict[str, _Job] = {}
         apart: list[str] = []
@@ -73,7 +80,7 @@ class Admissions:
                 apart.append(row.id)
         for job_id, aside in backfills.aside(db, bound).items() if bound else ():
             self._jobs[job_id].running -= aside
-        self._pools = pool_rooms(db, {job.pool for job in self._jobs.values() if job.pool}, lock=True)
+        self._pools = pool_rooms(db, {job.pool for job in self._jobs.values() if job.pool}, now, lock=True)
         self._older: dict[str, list[int]] = {}
         """The active runs of jobs, by id, where they are told apart."""
         self._queued: set[int] = set()

@@ -72,7 +72,7 @@ def _follow(
     if not wanted:
         return [], []
     decided = _decided(db, facts, wanted)
-    admissions = Admissions(db, facts.values(), _ROOM, {job_id: row.active for job_id, row in facts.items()})
+    admissions = Admissions(db, facts.values(), _ROOM, {job_id: row.active for job_id, row in facts.items()}, now)
     rows = [
         _admitted(admissions, facts[member[0]], _row(facts[member[0]], wanted[member], decision, now))
         for member, decision in decided.items()

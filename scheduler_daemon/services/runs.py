@@ -134,7 +134,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
     over = retries.give_way(db, _fired_anew(dues, facts), now)
     given_way = Counter(row.job_id for row in over)
-    admissions = Admissions(db, facts.values(), free, {key: row.active - given_way[key] for key, row in facts.items()})
+    active = {key: row.active - given_way[key] for key, row in facts.items()}
+    admissions = Admissions(db, facts.values(), free, active, now)
     stale = [due.job_id for due in dues if due.job_id not in facts or facts[due.job_id].version != due.version]
     moves: list[Due] = []
     rows: list[dict[str, Any]] = []
@@ -330,7 +331,7 @@ def request(
     """Make a run that someone asks for, and say what is to be done for it. Raises NotFound, NotAllowed, Conflict."""
     job = job_services.get(db, actor, ref, lock=True)
     access.require(actor, Verb.RUN, job.owner_id)
-    admissions = Admissions(db, [job], free, {job.id: job.active})
+    admissions = Admissions(db, [job], free, {job.id: job.active}, now)
     decision = admissions.look(job.id)
     if decision.admission is Admission.SKIP:
         raise Conflict(f"{job.name!r} cannot run now: {decision.why}; wait for an end, or cancel a run")

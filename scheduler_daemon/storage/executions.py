@@ -152,7 +152,7 @@ def queued(
     found = VIEW.add_columns(of_job.label("begun")).outerjoin(began, began.c.job_id == EXECUTIONS.c.job_id)
     query = found.where(
         _IN_TURN,
-        _its_time(now),
+        its_time(now),
         or_(EXECUTIONS.c.slots.is_(None), of_job < EXECUTIONS.c.slots),
     )
     if full_pools:
@@ -165,10 +165,11 @@ def queued(
 
 def any_queued(db: Connection, now: datetime) -> bool:
     """Tell whether any run waits that might start now if there were room."""
-    return db.execute(select(EXECUTIONS.c.id).where(_WAITS, _its_time(now)).limit(1)).first() is not None
+    return db.execute(select(EXECUTIONS.c.id).where(_WAITS, its_time(now)).limit(1)).first() is not None
 
 
-def _its_time(now: datetime) -> ColumnElement[bool]:
+def its_time(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a run that waits does not wait for its time."""
     return or_(EXECUTIONS.c.start_after.is_(None), EXECUTIONS.c.start_after <= now)
 
 

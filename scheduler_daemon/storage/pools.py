@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, text, update
+from sqlalchemy import Connection, Row, and_, delete, func, select, text, update
 
-from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.executions import EXECUTIONS, its_time
 from scheduler_daemon.storage.jobs import JOBS, USERS
 from scheduler_daemon.storage.tables import metadata
 
@@ -46,13 +46,20 @@ def slots(
     return {row.name: row.slots for row in db.execute(query)}
 
 
-def counts(db: Connection, names: Collection[str] | None = None) -> dict[str, tuple[int, int]]:
-    """Return (running, waiting) of each pool, or of these, that has active runs."""
+def counts(
+    db: Connection, names: Collection[str] | None = None, now: datetime | None = None
+) -> dict[str, tuple[int, int]]:
+    """Return (running, waiting) of each pool, or of these, that has active runs.
+
+    Those whose time has not come `now` wait for no slot yet; without an instant they count too.
+    """
     wanted = EXECUTIONS.c.pool.is_not(None) if names is None else EXECUTIONS.c.pool.in_(sorted(names))
     waits = EXECUTIONS.c.state == "queued"
-    query = select(EXECUTIONS.c.pool, func.sum(waits.cast(EXECUTIONS.c.attempt.type)), func.count())
+    ready = waits if now is None else and_(waits, its_time(now))
+    whole = EXECUTIONS.c.attempt.type
+    query = select(EXECUTIONS.c.pool, func.sum(waits.cast(whole)), func.sum(ready.cast(whole)), func.count())
     rows = db.execute(query.where(_ACTIVE, wanted).group_by(EXECUTIONS.c.pool))
-    return {name: (total - waiting, waiting) for name, waiting, total in rows}
+    return {name: (total - waiting, here) for name, waiting, here, total in rows}
 
 
 def taken(db: Connection) -> dict[str, int]:

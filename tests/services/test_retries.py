@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.contract.jobs import JobPatch, JobView
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.pools import PoolPut
 from scheduler_daemon.domain.errors import Conflict
 from scheduler_daemon.domain.lifecycle import Report
-from scheduler_daemon.services import explain, jobs, retries, runs, views
+from scheduler_daemon.services import explain, jobs, pools, retries, runs, views
 from scheduler_daemon.services.runs import Ended
 from scheduler_daemon.storage import attempts, executions
 from scheduler_daemon.storage import jobs as job_rows
@@ -225,6 +226,22 @@ async def test_where_overlap_is_allowed_the_next_fire_takes_no_attempt_away(data
 
     assert [row.state for row in await table(database)] == ["failed", "queued", "starting"]
     assert await database.read(recount) == []
+
+
+async def test_an_attempt_whose_time_has_not_come_holds_nobody_up_in_its_pool(database: Database, admin: Actor) -> None:
+    await database.write(lambda db: pools.put(db, admin, "db", PoolPut(slots=2), NOON))
+    await failed_run(database, admin, pool="db")
+
+    async def asked_for(name: str, at: datetime) -> tuple[str, str]:
+        job = await database.write(lambda db: add_job(db, admin, name, pool="db"))
+        view, _ = await database.write(lambda db: runs.request(db, admin, job.id, "", now=at, holder=HOLDER, free=9))
+        return view.state, view.reason
+
+    before = await asked_for("before", FAILED_AT + 9 * SECOND)
+    then = await asked_for("then", FAILED_AT + 10 * SECOND)
+
+    assert before == ("starting", "")
+    assert then == ("queued", "waits: its turn in pool db (1 before it)")
 
 
 async def test_a_waiting_attempt_keeps_other_runs_out(database: Database, admin: Actor) -> None:
