@@ -7,6 +7,7 @@ from scheduler_daemon.contract.schedule import Dialect
 from scheduler_daemon.domain.dialects import from_dialect
 from scheduler_daemon.domain.errors import BadSchedule
 from scheduler_daemon.services.schedules import preview
+from scheduler_daemon.storage.session import Database
 from tests.support.times import cron, utc
 
 
@@ -52,12 +53,13 @@ def test_it_is_refused_where_it_would_differ(dialect: str, theirs: str, reason: 
         from_dialect(theirs, Dialect(dialect))
 
 
-def test_a_preview_reads_another_dialect_and_tells_of_clock_changes() -> None:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_preview_reads_another_dialect_and_tells_of_clock_changes(database: Database) -> None:
     asked = SchedulePreviewRequest(
         schedule=cron("0 30 2 ? * 1", zone="Europe/Berlin"), dialect=Dialect.QUARTZ, after=utc(2026, 1, 1), count=1
     )
 
-    shown = preview(asked, utc(2026, 1, 1))
+    shown = await database.read(lambda db: preview(db, asked, utc(2026, 1, 1)))
 
     assert shown.expressions == ("0 30 2 ? * 0",)
     assert shown.fires == (utc(2026, 1, 4, 1, 30),)  # a Sunday

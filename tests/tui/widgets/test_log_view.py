@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from time import perf_counter
+from time import process_time
 
 import pytest
 from textual.app import App, ComposeResult
@@ -122,9 +122,9 @@ async def test_hostile_output_shows_clean() -> None:
 async def test_a_line_of_a_mebibyte_is_cut_marked_and_quick() -> None:
     long = LogLine(1, b"x" * (1 << 20))
 
-    began = perf_counter()
+    began = process_time()
     async with shown([long] * 50) as (app, pilot):
-        took = perf_counter() - began
+        took = process_time() - began
         first = picture(app)[0]
         app.view.go_to_line(1)
         await pilot.press(*["right"] * 3)
@@ -227,12 +227,15 @@ async def test_numbers_that_grow_a_digit_make_room_for_themselves() -> None:
         assert picture(app)[-2] == " 9999 │line 9999"
 
 
-async def test_a_flood_of_lines_costs_little() -> None:
+async def test_the_lines_of_a_flood_cost_no_more_at_its_end_than_at_its_begin() -> None:
     async with shown() as (app, pilot):
-        began = perf_counter()
-        for start in range(1, 100_001, 1_000):
-            app.view.append(lines(range(start, start + 1_000), "\x1b[32minfo\x1b[0m request {} done"))
+        spent = []
+        for start in range(1, 100_001, 20_000):
+            began = process_time()
+            for part in range(start, start + 20_000, 1_000):
+                app.view.append(lines(range(part, part + 1_000), "\x1b[32minfo\x1b[0m request {} done"))
+            spent.append(process_time() - began)
         await pilot.pause()
 
-        assert perf_counter() - began < 5
+        assert spent[-1] < 4 * spent[1]
         assert "request 100000 done" in picture(app)[-1]
