@@ -75,7 +75,7 @@ def started(record: Mapping[str, Any]) -> Started:
 
 
 def ended(record: Mapping[str, Any]) -> Ended:
-    """Read an end as the launcher tells it or exit.json holds it."""
+    """Read an end as the launcher tells it or the run's record holds it."""
     get = record.get
     return Ended(
         execution_id=record["id"],
