@@ -258,17 +258,17 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Run the daemon until it is told to stop. Raises AlreadyRunning, Invalid, Unavailable."""
     where = prepare(settings)
     with only_daemon(where):
+        sockets = listen(settings, where)  # an address that cannot be had is found before anything is started
         async with open_daemon(settings, where) as (daemon, context):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, lambda: daemon.shut_down(stop_jobs=False))
-            await _run(settings, where, daemon, context, announce)
+            await _run(sockets, where, daemon, context, announce)
 
 
 async def _run(
-    settings: Settings, where: Places, daemon: Daemon, context: Context, announce: Callable[[str], None]
+    sockets: list[socket.socket], where: Places, daemon: Daemon, context: Context, announce: Callable[[str], None]
 ) -> None:
-    sockets = listen(settings, where)
     config = uvicorn.Config(
         make_app(context, VERSION), http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemon import processes_of
+
 
 @pytest.fixture
 def state() -> Iterator[Path]:
@@ -50,3 +52,4 @@ def test_a_setting_that_makes_no_sense_is_wrong_use(state: Path) -> None:
 
     assert refused.returncode == 2
     assert "127.0.0.1:PORT" in refused.stderr
+    assert processes_of(state) == []
