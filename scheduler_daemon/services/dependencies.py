@@ -243,11 +243,12 @@ def names(db: Connection, spec: JobSpec) -> list[str]:
 
 
 def graph(db: Connection, actor: Actor, job_id: str) -> JobGraph:
-    """Return all jobs that are tied to one, as far as the actor may see them."""
+    """Return all jobs that are tied to one, as far as the actor may see them; those of one rank by name."""
     edges = storage.all_of_them(db)
-    tied = _tied(edges, job_id)
-    rows = {row.id: row for row in storage.nodes(db, tied) if access.can(actor, Verb.VIEW, row.owner_id)}
+    found = [row for row in storage.nodes(db, _tied(edges, job_id)) if access.can(actor, Verb.VIEW, row.owner_id)]
+    rows = {row.id: row for row in sorted(found, key=lambda row: row.name)}
     seen = [(upstream, downstream) for upstream, downstream in edges if upstream in rows and downstream in rows]
+    seen.sort(key=lambda edge: (rows[edge[0]].name, rows[edge[1]].name))
     sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(rows, ()))
     for upstream, downstream in seen:
         sorter.add(downstream, upstream)

@@ -53,12 +53,10 @@ def kinds(chance: random.Random) -> Iterator[Kind]:
         elif number < 900:
             day = chance.randrange(1, 32)
             yield Kind(f"{minute} {hour} {day} * *", at, when, days=frozenset({day}))
-        elif number < 990:
+        elif number < 994:
             yield Kind(f"{minute} */6 * * *", at, frozenset({0, 6, 12, 18}), is_fixed=False)
-        elif number < 998:
-            yield Kind(f"{minute} * * * *", at, frozenset(range(24)), is_fixed=False)
         else:
-            yield Kind("*/15 * * * *", frozenset({0, 15, 30, 45}), frozenset(range(24)), is_fixed=False)
+            yield Kind(f"{minute} * * * *", at, frozenset(range(24)), is_fixed=False)
 
 
 def expected(kind: Kind, zone: ZoneInfo) -> set[datetime]:
