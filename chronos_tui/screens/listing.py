@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from textual import on
@@ -50,9 +51,9 @@ class Listing(RowVerbs):
         """Return how many rows there are."""
         return str(self.table.total)
 
+    @abstractmethod
     async def read_rows(self) -> None:
         """Read and show what the filter finds, unless it is another by then. Raises ServerError and Unreachable."""
-        raise NotImplementedError
 
     def show_nothing(self) -> None:
         """Show no rows: nothing can be found by this filter."""

@@ -9,11 +9,9 @@ import difflib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib import metadata
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import TZPATH, ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from scheduler_daemon.domain.errors import Invalid
 
@@ -155,17 +153,3 @@ def nearest_zone(key: str) -> str:
         cities[city] for city in difflib.get_close_matches(wanted.rpartition("/")[2], cities, n=1)
     ]
     return keys[near[0]] if near else ""
-
-
-def tzdata_version() -> str:
-    """Return the version of the zone data in use, such as `2026a`; "unknown" where it does not say."""
-    for folder in TZPATH:
-        try:
-            with Path(folder, "tzdata.zi").open(encoding="ascii", errors="replace") as file:
-                return file.readline().removeprefix("# version").strip()
-        except OSError:
-            continue
-    try:
-        return metadata.version("tzdata")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.domain.zones import tzdata_version
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
@@ -128,7 +127,7 @@ class Daemon:
     async def start(self) -> None:
         """Take up where the last start ended: runs first, then the clock."""
         await self.supervisor.recover()
-        if moved := await self.database.write(lambda db: tzdata.take_up(db, tzdata_version(), self._now())):
+        if moved := await self.database.write(lambda db: tzdata.take_up(db, tzdata.version_in_use(), self._now())):
             log.warning("the time zone data changed, and with it the next fire of %d jobs", moved)
         await self.ticker.load()
         boot = _boot_id()

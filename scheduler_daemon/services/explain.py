@@ -68,15 +68,13 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
     ]
     if row.paused:
         verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
-    elif upcoming is not None and _is_snoozed(row, upcoming):
-        verdict = f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
     elif spec.after:
         latest = dependencies.latest_set(db, spec)
         verdict = _in_set(db, row, spec, latest) if latest else "comes up when a job before it has run"
     elif upcoming is None:
         verdict = "has no coming fire" if schedule.expressions else "runs only when someone asks"
     else:
-        verdict = f"will run at {_both(upcoming, schedule.zone)}"
+        verdict = _still_to_come(row, schedule, upcoming)
     return Explanation(job=row.name, at=upcoming or now, verdict=verdict, reasons=tuple(reasons))
 
 

@@ -3,7 +3,10 @@
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import metadata
+from pathlib import Path
 from typing import Any
+from zoneinfo import TZPATH
 
 from sqlalchemy import Connection
 
@@ -17,6 +20,20 @@ log = logging.getLogger(__name__)
 
 _KEY = "tzdata"
 _PAGE = 1000
+
+
+def version_in_use() -> str:
+    """Return the version of the zone data in use, such as `2026a`; "unknown" where it does not say."""
+    for folder in TZPATH:
+        try:
+            with Path(folder, "tzdata.zi").open(encoding="ascii", errors="replace") as file:
+                return file.readline().removeprefix("# version").strip()
+        except OSError:
+            continue
+    try:
+        return metadata.version("tzdata")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def take_up(db: Connection, version: str, now: datetime) -> int:

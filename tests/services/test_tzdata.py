@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.domain.zones import tzdata_version
 from scheduler_daemon.services import tzdata
 from scheduler_daemon.storage import jobs, people
 from scheduler_daemon.storage.session import Database
@@ -35,4 +34,4 @@ async def test_a_change_of_tzdata_recomputes_next_fires_and_is_audited(database:
 
 
 def test_the_version_of_the_data_is_known() -> None:
-    assert tzdata_version()[:2] == "20"
+    assert tzdata.version_in_use()[:2] == "20"
