@@ -95,8 +95,9 @@ def _flush_and_await_the_new_picture(state: Path) -> None:
 
 def test_doctor_finds_what_differs_and_mends_it(daemon: DaemonHandle, api: Api) -> None:
     job = api.create("true", name="looked-at")["id"]
-    api.until_ready()
-    _in_redis(daemon.state, lambda redis: command(redis, "JSON.SET", f"cs:job:{job}", "$.name", '"another"'))
+    document = f"cs:job:{job}"
+    wait_until(lambda: _in_redis(daemon.state, lambda redis: redis.exists(document)))
+    _in_redis(daemon.state, lambda redis: command(redis, "JSON.SET", document, "$.name", '"another"'))
 
     found = daemon.chronosd("doctor")
     mended = daemon.chronosd("doctor", "--reconcile")
