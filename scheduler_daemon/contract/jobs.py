@@ -12,6 +12,7 @@ from scheduler_daemon.contract.instants import Instant
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
+from scheduler_daemon.contract.texts import AbsolutePath, encodable, plain, speakable
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
 MAX_COMMAND_BYTES = 131_071
@@ -23,36 +24,11 @@ DEFAULT_OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
 DEFAULT_QUEUE_LIMIT = 100
 DEFAULT_PRIORITY = 5
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-def _plain(text: str) -> str:
-    bad = _UNPRINTABLE.search(text)
-    if bad:
-        raise ValueError(f"holds the unprintable character U+{ord(bad[0]):04X} at position {bad.start()}; remove it")
-    if text != text.strip():
-        raise ValueError("begins or ends with a blank; remove it")
-    return text
-
-
-def _speakable(text: str) -> str:
-    _encodable(text)
-    if "\x00" in text:
-        raise ValueError("holds a NUL byte, which no program can be given; remove it")
-    return text
-
-
-def _encodable(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"is not valid Unicode at position {error.start}") from None
-    return text
-
-
 def _command(text: str) -> str:
-    _speakable(text)
+    speakable(text)
     if not text.strip():
         raise ValueError("is empty; give the command to run")
     size = len(text.encode())
@@ -65,7 +41,7 @@ def _command(text: str) -> str:
 
 
 def _stdin(text: str) -> str:
-    size = len(_encodable(text).encode())
+    size = len(encodable(text).encode())
     if size > MAX_STDIN_BYTES:
         raise ValueError(f"is {size:,} bytes long, the limit is {MAX_STDIN_BYTES:,}; let the command read a file")
     return text
@@ -77,22 +53,15 @@ def _env(env: dict[str, str]) -> dict[str, str]:
             raise ValueError(
                 f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit"
             )
-        _speakable(value)
+        speakable(value)
     size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
     if size > MAX_ENV_BYTES:
         raise ValueError(f"is {size:,} bytes in all, the limit is {MAX_ENV_BYTES:,}")
     return env
 
 
-def _absolute(path: str) -> str:
-    if not _speakable(path).startswith("/"):
-        raise ValueError(f"{path!r} is not an absolute path; begin it with '/'")
-    return path
-
-
-Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_plain)]
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(plain)]
 Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")]
-AbsolutePath = Annotated[str, Field(max_length=4096), AfterValidator(_absolute)]
 
 
 class Concurrency(StrEnum):
@@ -116,7 +85,7 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     name: Name
     command: Annotated[str, AfterValidator(_command)]
     schedule: Schedule = Schedule()
-    description: Annotated[str, Field(max_length=4000), AfterValidator(_speakable)] = ""
+    description: Annotated[str, Field(max_length=4000), AfterValidator(speakable)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
 
     after: Annotated[tuple[Name, ...], Field(max_length=MAX_UPSTREAMS)] = ()
@@ -131,7 +100,7 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     cwd: AbsolutePath | None = None
     """None is the home directory of the account."""
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
-    user: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)] | None = None
+    user: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)] | None = None
     """The account the job runs as; None is the account of the daemon."""
     policy: Literal["trusted"] = "trusted"
     """`trusted` runs as the account would at a shell, with no isolation."""
@@ -253,7 +222,7 @@ class JobPatch(BaseModel, frozen=True, extra="forbid"):
 
     version: int
     changes: dict[str, Any]
-    message: Annotated[str, Field(max_length=400), AfterValidator(_speakable)] = ""
+    message: Annotated[str, Field(max_length=400), AfterValidator(speakable)] = ""
 
 
 class ClockNote(BaseModel, frozen=True):
