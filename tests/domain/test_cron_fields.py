@@ -1,5 +1,8 @@
 """What a cron expression may be, and what the reader says about those that are none."""
 
+from collections import Counter
+from uuid import NAMESPACE_DNS, uuid5
+
 import pytest
 
 from scheduler_daemon.contract.schedule import Schedule
@@ -116,6 +119,18 @@ def test_hash_places_depend_on_the_job_and_on_nothing_else() -> None:
     assert len(places) > 150
     assert daily["job-7"].minute.values == (56,)  # sha256 of "job-7\0minute": the same on every machine, for ever
     assert daily["job-7"] == read("H H * * *", "job-7")
+
+
+@pytest.mark.parametrize(("field", "places", "bound"), [("minute", 60, 98.3), ("hour", 24, 49.7)])
+def test_hash_places_of_a_thousand_jobs_are_spread_evenly(field: str, places: int, bound: float) -> None:
+    jobs = (str(uuid5(NAMESPACE_DNS, f"job {n}")) for n in range(1000))
+
+    counts = Counter(getattr(read("H H * * *", job), field).values[0] for job in jobs)
+
+    assert set(counts) == set(range(places))
+    expected = 1000 / places
+    chi_squared = sum((counts[place] - expected) ** 2 / expected for place in range(places))
+    assert chi_squared < bound  # one degree less than places, p = 0.001
 
 
 @pytest.mark.parametrize("job", [f"job-{n}" for n in range(40)])

@@ -1,7 +1,6 @@
 """What becomes of fires that came due while nobody looked."""
 
 from datetime import timedelta
-from time import perf_counter
 
 import pytest
 
@@ -78,13 +77,11 @@ def test_the_oldest_beyond_the_bound_are_counted_not_named() -> None:
     assert result.dropped == 30
 
 
-def test_a_year_of_seconds_is_sorted_out_in_a_moment() -> None:
+def test_of_a_year_of_seconds_only_so_many_are_counted() -> None:
     secondly = compile_schedule(cron("* * * * * *", zone="Europe/Berlin"))
-    began = perf_counter()
 
     result = owed(secondly, NOON - timedelta(days=365), NOON, policy=Misfire.RUN_ONCE, grace=HOUR)
 
-    assert perf_counter() - began < 2
     assert len(result.run) + len(result.missed) == 1000
     assert result.dropped == COUNTED_AT_MOST
 

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from itertools import islice
-from time import process_time
 
 import pytest
 from dateutil.rrule import rrulestr
@@ -125,13 +124,9 @@ def test_its_end_may_be_an_instant_or_a_local_time() -> None:
         "FREQ=MONTHLY;BYSETPOS=200;BYDAY=MO",
     ],
 )
-def test_one_that_never_fires_is_soon_refused(rule: str) -> None:
-    began = process_time()
-
+def test_one_that_never_fires_is_refused(rule: str) -> None:
     with pytest.raises(BadSchedule, match="never fires"):
         check_schedule(cron(f"@rrule {rule}"))
-
-    assert process_time() - began < 0.25  # 50 ms, on a machine that does nothing else
 
 
 @pytest.mark.parametrize(
