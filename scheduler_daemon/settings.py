@@ -23,6 +23,17 @@ class EngineSettings(BaseModel, frozen=True, extra="forbid"):
     """How long `chronos events` looks back."""
 
 
+class LogSettings(BaseModel, frozen=True, extra="forbid"):
+    """How long output is kept. What is beyond any of these goes, but for the last failure of each job."""
+
+    kept_days: Annotated[float, Field(gt=0)] | None = 90
+    """Who asks what happened asks within a quarter."""
+    kept_runs: Annotated[int, Field(ge=1)] | None = 1000
+    """Of each job. One that runs each minute must not push the others out."""
+    kept_bytes: Annotated[int, Field(ge=0)] | None = 10 * 1024**3
+    """Of all jobs together, as stored: the disk is not ours alone."""
+
+
 class RedisSettings(BaseModel, frozen=True, extra="forbid"):
     """The live picture."""
 
@@ -49,6 +60,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     redis: RedisSettings = RedisSettings()
     api: ApiSettings = ApiSettings()
     engine: EngineSettings = EngineSettings()
+    logs: LogSettings = LogSettings()
 
     @property
     def database_url(self) -> str:

@@ -11,7 +11,7 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvicorn
@@ -38,9 +38,10 @@ from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import people
 from scheduler_daemon.services.runs import Holder
-from scheduler_daemon.settings import Settings
+from scheduler_daemon.settings import LogSettings, Settings
 from scheduler_daemon.storage.migrations import migrate
 from scheduler_daemon.storage.people import all_users
+from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database, open_database
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             waits=waits,
             sink=sink,
             relay=relay,
-            reaper=Reaper(database, utc_now, settings.engine.events_kept),
+            reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
             runner=runner,
             holder=holder,
             state_dir=settings.state,
@@ -205,6 +206,11 @@ async def accounts(settings: Settings) -> list[tuple[str, str, int | None, bool]
         return [(row.name, row.role, row.uid, not row.disabled) for row in await database.read(all_users)]
     finally:
         await database.close()
+
+
+def _output_kept(logs: LogSettings) -> Kept:
+    age = None if logs.kept_days is None else timedelta(days=logs.kept_days)
+    return Kept(age, logs.kept_runs, logs.kept_bytes)
 
 
 def _token(settings: Settings) -> str:

@@ -7,6 +7,7 @@ lost connection swallowed: numbers decide, so nothing is missing and nothing com
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
 from chronos_tui.client.errors import ServerError, Unreachable
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
     lines: list[LogLine]
     ended: bool
     dropped_bytes: int = 0
+    removed_at: datetime | None = None
 
 
 class LogFollower:
@@ -51,7 +53,7 @@ class LogFollower:
         async with self._feed.hear(channels.log(self._run)) as self._queue:
             await self._tune_in()
             first = await self._patiently(tail=FIRST_LINES)
-            yield Batch(self._fresh(first.lines), first.ended, first.dropped_bytes)
+            yield Batch(self._fresh(first.lines), first.ended, first.dropped_bytes, first.removed_at)
             ended = first.ended
             while not ended:
                 message = await self._hear()

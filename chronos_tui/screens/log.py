@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class LogScreen(RowVerbs):
         self._ended = False
         self._lost = False
         self._dropped = 0
+        self._removed_at: datetime | None = None
 
     def body(self) -> ComposeResult:
         yield LogView(zone=self.desk.zone)
@@ -111,6 +113,7 @@ class LogScreen(RowVerbs):
             if batch.lines:
                 self.view.append(shown_lines(batch.lines))
             self._dropped = max(self._dropped, batch.dropped_bytes)
+            self._removed_at = batch.removed_at or self._removed_at
             self._ended = batch.ended
             self._notice()
 
@@ -120,6 +123,8 @@ class LogScreen(RowVerbs):
             parts.append(f"{fmt.size(self._dropped)} cut out")
         if self._lost:
             parts.append("no longer read")
+        elif self._removed_at:
+            parts.append(f"output removed {self._removed_at:%Y-%m-%d}")
         elif self._ended:
             parts.append("end" if self.view.held else "no output")
         elif not self.view.following:

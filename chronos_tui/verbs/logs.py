@@ -10,7 +10,7 @@ from chronos_tui.client import Client, calls
 from chronos_tui.format import printable
 from chronos_tui.verbs import output
 from chronos_tui.verbs.common import AsJson, RunId, connect
-from chronos_tui.verbs.failure import wrong_use
+from chronos_tui.verbs.failure import NOT_FOUND, Failure, wrong_use
 
 POLL_SECONDS = 0.2
 PAGE_LINES = 1000
@@ -39,7 +39,10 @@ def log(
         raise wrong_use("--tail counts lines of both streams and goes without --search and --stream; leave them out")
     client = connect(context)
     if raw:
-        output.write_bytes(client.raw(calls.raw_log(run, stream or "stdout")))
+        written = client.raw(calls.raw_log(run, stream or "stdout"))
+        if not written and (removed_at := client.json(calls.log(run, limit=1))["removed_at"]):
+            raise _removed(run, removed_at)
+        output.write_bytes(written)
         return
     show = output.stream if as_json else _plain()
     for line in _lines(client, run, follow=follow, search=search, stream=stream, tail=tail):
@@ -55,6 +58,8 @@ def _lines(
     """
     asking = calls.log(run, tail=tail) if tail else calls.log(run, limit=PAGE_LINES, search=search, stream=stream)
     page = client.json(asking)
+    if page["removed_at"]:
+        raise _removed(run, page["removed_at"])
     asked = -1
     while True:
         settled = [line for line in page["lines"] if line["number"] <= page["next"]]
@@ -66,6 +71,16 @@ def _lines(
             time.sleep(POLL_SECONDS)
         asked = page["next"]
         page = client.json(calls.log(run, after=asked, limit=PAGE_LINES, search=search, stream=stream))
+
+
+def _removed(run: int, at: str) -> Failure:
+    return Failure(
+        f"the output of run {run} was removed on {at[:10]}, as [logs] in the server's chronos.toml asks; "
+        f"`chronos run show {run}` tells what else is known",
+        NOT_FOUND,
+        kind="not_found",
+        title="Removed",
+    )
 
 
 def _plain() -> Callable[[dict[str, Any]], None]:

@@ -160,3 +160,5 @@ class LogPage(BaseModel, frozen=True):
     """The run is over and every line of it is kept."""
     dropped_bytes: int = 0
     """What the cap cut out of the middle."""
+    removed_at: datetime | None = None
+    """The output was kept until then, as the settings of the server say; nothing is left of it."""

@@ -1,4 +1,4 @@
-"""Drop what need not be kept for ever: projected events and answers to repeated requests."""
+"""Drop what need not be kept for ever: projected events, answers to repeated requests, and old output."""
 
 import asyncio
 import logging
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.storage import events, meta
+from scheduler_daemon.storage import events, meta, retention
+from scheduler_daemon.storage.jobs import slices
+from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
@@ -14,21 +16,33 @@ log = logging.getLogger(__name__)
 PERIOD = 3600.0
 """Seconds between rounds."""
 ANSWERS_KEPT = timedelta(hours=24)
+MOST_A_ROUND = 100_000
+"""Runs whose output goes in one round."""
+AT_ONCE = 100
+"""Runs whose output goes in one transaction: others write between them."""
 
 
 class Reaper:
     """Makes a round each hour."""
 
-    def __init__(self, database: Database, now: Callable[[], datetime], events_kept: timedelta) -> None:
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], events_kept: timedelta, output_kept: Kept
+    ) -> None:
         self._database = database
         self._now = now
         self._events_kept = events_kept
+        self._output_kept = output_kept
 
     async def step(self) -> None:
         """Make one round."""
         now = self._now()
         await self._database.write(lambda db: events.prune(db, now - self._events_kept))
         await self._database.write(lambda db: meta.prune_answers(db, now - ANSWERS_KEPT))
+        excess = await self._database.read(lambda db: retention.excess(db, self._output_kept, now, MOST_A_ROUND))
+        for part in slices(excess, AT_ONCE):
+            await self._database.write(lambda db, part=part: retention.remove(db, part, now))  # type: ignore[misc]  # mypy cannot type the default
+        if excess:
+            log.info("the output of %d runs was removed, older or more than is kept", len(excess))
 
     async def run(self) -> None:
         """Make rounds for ever."""
@@ -36,5 +50,5 @@ class Reaper:
             try:
                 await self.step()
             except ChronosError as error:
-                log.warning("old events stay for now: %s", error.message)
+                log.warning("what is old stays for now: %s", error.message)
             await asyncio.sleep(PERIOD)

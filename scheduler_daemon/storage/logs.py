@@ -5,6 +5,7 @@ lines is domain.lines' business; when a chunk is made is the log sink's.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -70,7 +71,12 @@ def append(db: Connection, chunks: Sequence[dict[str, Any]], states: Sequence[di
         dialect = sqlite if db.dialect.name == "sqlite" else postgresql
         statement = dialect.insert(_STATES)
         changed = {name: statement.excluded[name] for name in ("lines", "dropped_bytes", "complete")}
-        db.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=changed), states)
+        changed["stored_bytes"] = _STATES.c.stored_bytes + statement.excluded.stored_bytes
+        sizes = Counter[int]()
+        for chunk in chunks:
+            sizes[chunk["execution_id"]] += len(chunk["data"])
+        rows = [state | {"stored_bytes": sizes[state["execution_id"]]} for state in states]
+        db.execute(statement.on_conflict_do_update(index_elements=["execution_id"], set_=changed), rows)
 
 
 def line_count(db: Connection, execution_id: int) -> int:
@@ -214,7 +220,7 @@ def _page(db: Connection, execution_id: int, lines: tuple[LogLine, ...], after: 
     wrote_nothing = _EXECUTIONS.c.started_at.is_(None) | (_EXECUTIONS.c.output_bytes == 0)
     silent = (_EXECUTIONS.c.ended_at.is_not(None) & wrote_nothing).label("silent")
     state = db.execute(
-        select(_STATES.c.complete, _STATES.c.dropped_bytes, silent)
+        select(_STATES.c.complete, _STATES.c.dropped_bytes, _STATES.c.removed_at, silent)
         .select_from(_EXECUTIONS.outerjoin(_STATES, _STATES.c.execution_id == _EXECUTIONS.c.id))
         .where(_EXECUTIONS.c.id == execution_id)
     ).first()
@@ -223,4 +229,7 @@ def _page(db: Connection, execution_id: int, lines: tuple[LogLine, ...], after: 
     if lines and reached_end and lines[-1].partial and not over:
         following -= 1
     dropped = (state.dropped_bytes if state else 0) or 0
-    return LogPage(lines=lines, next=following, ended=over and reached_end, dropped_bytes=dropped)
+    removed_at = state.removed_at if state else None
+    return LogPage(
+        lines=lines, next=following, ended=over and reached_end, dropped_bytes=dropped, removed_at=removed_at
+    )

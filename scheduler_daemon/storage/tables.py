@@ -254,6 +254,10 @@ class LogStateRow(Row, table=True):
     lines: int = Field(default=0, sa_type=BigId)
     dropped_bytes: int = Field(default=0, sa_type=BigId)
     complete: bool = False
+    stored_bytes: int = Field(default=0, sa_column=Column(BigId, nullable=False, server_default="0"))
+    """Of its chunks, compressed."""
+    removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """Its output was kept until then."""
 
 
 class AuditRow(Row, table=True):

@@ -242,3 +242,16 @@ def test_the_examples_of_a_newcomer_are_read_as_cron_would() -> None:
     assert len(jobs) == 9
     assert all(said.kind != "error" and not said.warnings for said in parsed.lines)
     assert sum(job.stdin is not None for job in jobs) == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--raw",), ("--follow",), ("--json",)])
+def test_output_that_is_not_kept_any_more_is_said_to_be_gone(
+    canned: Canned, chronos: Chronos, flags: tuple[str, ...]
+) -> None:
+    canned.answer("GET", "/v1/executions/12/log", LogPage(lines=(), next=0, ended=True, removed_at=NOON))
+    canned.answer("GET", "/v1/executions/12/log/raw", b"")
+
+    done = chronos("log", "12", *flags)
+
+    assert (done.code, done.out) == (3, "")
+    assert "the output of run 12 was removed on 2026-03-02" in done.err

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select, text
 
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.storage import migrations
@@ -17,9 +17,9 @@ from scheduler_daemon.storage.migrations import current, migrate
 from scheduler_daemon.storage.session import Database, open_database
 from scheduler_daemon.storage.tables import UserRow, metadata
 from tests.support.databases import PostgresServer
-from tests.support.rows import add_execution
+from tests.support.rows import NOON, add_execution
 
-HEAD = "0007"
+HEAD = "0008"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -68,6 +68,15 @@ def test_migrating_again_keeps_every_row(empty_url: str) -> None:
     migrate(empty_url)
 
     assert asyncio.run(_user_names(empty_url)) == ["root"]
+
+
+def test_output_stored_before_its_size_was_kept_is_measured(empty_url: str) -> None:
+    migrate(empty_url, "0007")
+    asyncio.run(_add_output(empty_url, [b"12345", b"678"]))
+
+    migrate(empty_url)
+
+    assert asyncio.run(_stored_bytes(empty_url)) == [8]
 
 
 def test_a_table_rebuilt_in_place_keeps_its_children(databases: Any, tmp_path: Path) -> None:
@@ -126,5 +135,31 @@ async def _user_names(url: str) -> list[str]:
     database = open_database(url)
     try:
         return await database.read(lambda c: list(c.execute(select(UserRow.name)).scalars()))
+    finally:
+        await database.close()
+
+
+async def _add_output(url: str, parts: list[bytes]) -> None:
+    chunk = {"stream": "stdout", "start": 0, "size": 1, "first_line": 1, "lines": 1, "continues": False, "at": NOON}
+    state = "INSERT INTO log_states (execution_id, lines, dropped_bytes, complete) VALUES (:run, 1, 0, true)"
+
+    def work(connection: Connection) -> None:
+        run = add_execution(connection)
+        for seq, data in enumerate(parts):
+            row = chunk | {"execution_id": run, "seq": seq, "data": data}
+            connection.execute(insert(metadata.tables["log_chunks"]).values(**row))
+        connection.execute(text(state), {"run": run})
+
+    database = open_database(url)
+    try:
+        await database.write(work)
+    finally:
+        await database.close()
+
+
+async def _stored_bytes(url: str) -> list[int]:
+    database = open_database(url)
+    try:
+        return await database.read(lambda c: list(c.execute(text("SELECT stored_bytes FROM log_states")).scalars()))
     finally:
         await database.close()

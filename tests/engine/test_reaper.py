@@ -1,0 +1,24 @@
+"""A round removes what is more than is kept, and runs and their facts stay."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from scheduler_daemon.engine import reaper
+from scheduler_daemon.engine.reaper import Reaper
+from scheduler_daemon.storage.retention import Kept
+from scheduler_daemon.storage.session import Database
+from tests.storage.test_retention import CHUNKS, DAY, with_output
+from tests.support.rows import EXECUTIONS, NOON
+
+
+async def test_a_round_removes_output_in_parts_and_no_run(database: Database, monkeypatch) -> None:
+    monkeypatch.setattr(reaper, "AT_ONCE", 2)
+    ids = await database.write(lambda db: with_output(db, 7, failed=0))
+
+    await Reaper(database, lambda: NOON + 10 * DAY, timedelta(hours=48), Kept(runs=2)).step()
+
+    left = await database.read(lambda db: db.execute(select(CHUNKS.c.execution_id)).scalars().all())
+    runs = await database.read(lambda db: db.execute(select(func.count()).select_from(EXECUTIONS)).scalar_one())
+    assert sorted(left) == [ids[0], *ids[-2:]]
+    assert runs == 7
