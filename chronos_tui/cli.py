@@ -39,6 +39,7 @@ VERBS = {
     "backfill": Verb("backfill", "app", "Run the past fires of a job that did not run."),
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
+    "search": Verb("logs", "search_app", "Find a text in what all runs wrote."),
     "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
     "calendar": Verb("calendars", "app", "List, show, set, import, delete, preview calendars."),
     "next": Verb("times", "next_app", "Say when an expression fires next."),

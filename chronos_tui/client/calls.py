@@ -227,6 +227,17 @@ def log(
     return _get("executions", run, "log", after=after, limit=limit, stream=stream, search=search, tail=tail)
 
 
+def search_output(
+    search: str,
+    *,
+    job: Ref | None = None,
+    since: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call:
+    return _get("output", search=search, job=job, since=since, limit=limit, cursor=cursor)
+
+
 def raw_log(run: Ref, stream: str) -> Call:
     return _get("executions", run, "log", "raw", stream=stream)
 

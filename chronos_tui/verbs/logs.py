@@ -1,7 +1,8 @@
-"""`chronos log`: the lines of a run and nothing else."""
+"""`chronos log`: the lines of a run and nothing else. `chronos search`: those of all runs that hold a text."""
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -9,13 +10,14 @@ import typer
 from chronos_tui.client import Client, calls
 from chronos_tui.format import printable
 from chronos_tui.verbs import output
-from chronos_tui.verbs.common import AsJson, RunId, connect
-from chronos_tui.verbs.failure import NOT_FOUND, Failure, wrong_use
+from chronos_tui.verbs.common import AsJson, RunId, connect, since_instant
+from chronos_tui.verbs.failure import FAILED, NOT_FOUND, Failure, wrong_use
 
 POLL_SECONDS = 0.2
 PAGE_LINES = 1000
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+search_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command("log")
@@ -47,6 +49,42 @@ def log(
     show = output.stream if as_json else _plain()
     for line in _lines(client, run, follow=follow, search=search, stream=stream, tail=tail):
         show(line)
+
+
+@search_app.command("search")
+def search(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Plain text; letter case does not count.")],
+    *,
+    job: Annotated[str | None, typer.Option(metavar="JOB", help="Only what runs of this job wrote.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="2d|ISO", help="Only runs from then on.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many lines.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Find a text in what runs wrote, newest runs first. Exits 1 if no line holds it, as grep does."""
+    client = connect(context)
+    begin = since_instant(since, output.now())
+    found = islice(_found(client, text, job, begin, limit), limit)
+    if as_json:
+        output.page(found)
+        return
+    clean = printable if output.tty() else str
+    some = False
+    for line in found:
+        some = True
+        output.write(f"{clean(line['job'])} {line['run']}:{line['number']}: {clean(line['text'])}\n")
+    if not some:
+        raise typer.Exit(FAILED)
+
+
+def _found(client: Client, text: str, job: str | None, since: str | None, limit: int) -> Iterator[dict[str, Any]]:
+    cursor = None
+    while True:
+        page = client.json(calls.search_output(text, job=job, since=since, limit=min(limit, PAGE_LINES), cursor=cursor))
+        yield from page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return
 
 
 def _lines(

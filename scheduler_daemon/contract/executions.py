@@ -151,6 +151,18 @@ class LogLine(BaseModel, frozen=True):
     """The job has not ended this line, or it was longer than a line may be and goes on in the next."""
 
 
+class FoundLine(BaseModel, frozen=True):
+    """A line that holds what was looked for, and whose it is."""
+
+    run: int
+    job: str
+    fire_at: datetime
+    number: int
+    stream: str
+    at: datetime
+    text: str
+
+
 class LogPage(BaseModel, frozen=True):
     """Lines of a run from SQL, oldest first; `next` is the number to ask from for more."""
 

@@ -130,7 +130,7 @@ def read_lines(
 
     `next` is the `after` of the next page. While the log goes on and its last line is open, that line comes again.
     """
-    found = assemble(_chunks_after(db, execution_id, after, stream), search=search)
+    found = assemble(chunks_after(db, execution_id, after, stream), search=search)
     wanted = (text for text in found if text.number > after)
     lines = tuple(_line(text) for text in islice(wanted, limit))
     reached_end = len(lines) < limit or next(wanted, None) is None
@@ -141,7 +141,7 @@ def tail_lines(db: Connection, execution_id: int, count: int) -> LogPage:
     """Return the last `count` lines."""
     after = _number_before_last(db, execution_id, count)
     lines: list[Text] = []
-    for text in assemble(_chunks_after(db, execution_id, after, None)):
+    for text in assemble(chunks_after(db, execution_id, after, None)):
         lines.append(text)
         if len(lines) >= 2 * count:
             del lines[:-count]
@@ -171,7 +171,7 @@ def _raw_part(db: Connection, execution_id: int, stream: str, seq: int) -> Seque
     return db.execute(query.order_by(_C.seq).limit(16)).all()
 
 
-def _chunks_after(db: Connection, execution_id: int, after: int, stream: str | None) -> Iterator[Chunk]:
+def chunks_after(db: Connection, execution_id: int, after: int, stream: str | None) -> Iterator[Chunk]:
     """Yield the chunks that hold lines above `after`, in the order domain.lines.assemble wants."""
     mine = _C.execution_id == execution_id
     ordered = (_C.first_line, _C.seq)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chronos_tui.format import cells
-from scheduler_daemon.contract.executions import LogLine, LogPage
+from scheduler_daemon.contract.executions import FoundLine, LogLine, LogPage
 from scheduler_daemon.contract.imports import Action, ImportLine, ImportReport
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.pages import Page
@@ -255,3 +255,18 @@ def test_output_that_is_not_kept_any_more_is_said_to_be_gone(
 
     assert (done.code, done.out) == (3, "")
     assert "the output of run 12 was removed on 2026-03-02" in done.err
+
+
+def test_a_search_goes_on_over_empty_pages_and_exits_as_grep_does(canned: Canned, chronos: Chronos) -> None:
+    line = FoundLine(run=7, job="backup", fire_at=NOON, number=3, stream="stderr", at=NOON, text="an error")
+    canned.answer("GET", "/v1/output", Page[FoundLine](items=[], next="9.4"))
+    canned.answer("GET", "/v1/output", Page[FoundLine](items=[line]))
+    canned.answer("GET", "/v1/output", Page[FoundLine](items=[]))
+
+    found = chronos("search", "error", "--job", "backup", "--since", "2d")
+    nothing = chronos("search", "error")
+
+    assert (found.code, found.out) == (0, "backup 7:3: an error\n")
+    assert [request.query.get("cursor") for request in canned.asked] == [None, "9.4", None]
+    assert canned.asked[0].query["job"] == "backup"
+    assert (nothing.code, nothing.out) == (1, "")

@@ -6,14 +6,15 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
-from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, LogPage, RunRequest, State
+from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, FoundLine, LogPage, RunRequest, State
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import listing, retries, runs, views
-from scheduler_daemon.storage import executions, logs
+from scheduler_daemon.storage import executions, log_search, logs
+from scheduler_daemon.storage.log_search import Place, Wanted
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
@@ -134,6 +135,35 @@ async def read_log(
         return logs.read_lines(db, execution_id, after=after, limit=limit, stream=stream, search=search)
 
     return await ask.read(work)
+
+
+@router.get("/output")
+async def search_output(
+    ask: Asked,
+    search: Annotated[str, Query(min_length=1, max_length=400)],
+    job: str | None = None,
+    since: str | None = None,
+    limit: Limit = 200,
+    cursor: str | None = None,
+) -> Page[FoundLine]:
+    """Find a plain text in the output of all runs, newest runs first. A page may be empty and still have a next one."""
+    place = _place(cursor)
+    moment = instant(since, "since")
+
+    def work(db: Any, actor: Any) -> tuple[list[FoundLine], Place | None]:
+        job_id = job_services.get(db, actor, job).id if job else None
+        wanted = Wanted(search, job_id, moment, listing.owner_seen(actor))
+        return log_search.find(db, wanted, place, limit)
+
+    found, following = await ask.read(work)
+    return Page(items=found, next=f"{following.run}.{following.after}" if following else None)
+
+
+def _place(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    run, _, after = cursor.partition(".")
+    return Place(_cursor(run) or 0, _cursor(after) or 0)
 
 
 @router.get("/executions/{execution_id}/log/raw")
