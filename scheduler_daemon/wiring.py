@@ -128,6 +128,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             now=utc_now,
             starts=starts,
         )
+        stack.push_async_callback(dispatcher.close)
         waits = Waits(database, dispatcher.look, utc_now)
         supervisor = Supervisor(
             database,

@@ -144,7 +144,7 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         job = facts.get(due.job_id)
         if job is None or job.version != due.version or job.last_handled > due.handled:
             continue  # deleted or edited since the ticker looked
-        if due.ahead and (_rests(job, due.handled) or admissions.look(due.job_id) != START):
+        if due.ahead and (_depends(job, due.handled) or admissions.look(due.job_id) != START):
             undecided.append(due.job_id)
             continue
         moves.append(due)
@@ -201,6 +201,11 @@ def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
 def _rests(job: Any, instant: datetime) -> bool:
     """Tell whether a job is paused, or its fire at this instant snoozed or from before its resume."""
     return job.paused or (job.snoozed_until is not None and instant < job.snoozed_until)
+
+
+def _depends(job: Any, instant: datetime) -> bool:
+    """Tell whether it counts only at an instant to come whether a job starts then."""
+    return _rests(job, instant) or bool(job.spec.get("conditions"))
 
 
 def _fresh(instants: Sequence[datetime], job: Any, *, rests: bool) -> list[datetime]:
@@ -443,7 +448,7 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
     _transition(db, changed, now)
     _announce(db, following, now)
     over = retries.over(changed, following)
-    jobs.record_last(db, [retries.last(row) for row in over])
+    retries.record_over(db, over)
     waits, _ = _settle(db, over, now)  # whom to stop stands in the database too
     return [*(row.start_after for row in following), *([now] * waits)]
 
