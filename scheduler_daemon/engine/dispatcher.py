@@ -74,8 +74,11 @@ class Dispatcher:
         recorded: Callable[[], None],
         now: Callable[[], datetime],
         starts: Starts | None = None,
+        later: Callable[[Sequence[datetime]], None] | None = None,
     ) -> None:
+        """`later` hears when the time of runs comes that have come up and wait for one."""
         self._database = database
+        self._later = later
         self._runner = runner
         self._follower = follower
         self._starts = starts or Starts()
@@ -172,6 +175,8 @@ class Dispatcher:
             return
         if begun.waits:
             self._wait_for_room()
+        if begun.later and self._later:
+            self._later(begun.later)
         await self.hand_over(begun.starts)
         await self._stop(begun.stops)
 

@@ -173,7 +173,9 @@ def set_back(db: Connection, now: datetime, least: timedelta) -> None:
     """Let attempts that the clock, set back, left in the future wait no longer from now than they were to."""
     found = _open(attempts.from_the_future(db, now + least))
     for row in found:
-        row.start_after, row.queued_at = now + (row.start_after - row.queued_at), now
+        if row.attempt:  # others wait for a time of day
+            row.start_after = now + (row.start_after - row.queued_at)
+        row.queued_at = now
         attempts.put_off(db, row.id, row.queued_at, row.start_after)
         row.version += 1
     record.executions_changed(db, found, {row.job_id: (row.job, row.owner_id) for row in found}, now)
