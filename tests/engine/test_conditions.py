@@ -187,6 +187,18 @@ async def test_a_condition_that_takes_too_long_is_killed_with_what_it_started(
     assert run.reason.endswith("it took longer than 1 s and was killed")
 
 
+async def test_nothing_is_left_of_a_condition_that_has_ended(database: Database, admin: Actor, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    leaves = {"kind": "command", "command": f"sleep 60 & echo $! > '{pid}'"}
+    job = await database.write(lambda db: conditioned(db, admin, leaves))
+    async with engine(database, tmp_path) as made:
+        await made.begin(job)
+        run = await made.ended()
+        await gone(int(pid.read_text()))
+
+    assert run.state == "succeeded"
+
+
 async def test_a_run_is_cancelled_while_its_condition_is_looked_at(
     database: Database, admin: Actor, tmp_path: Path
 ) -> None:
