@@ -1,10 +1,10 @@
-"""Flags that say when a run may start, and the fields of a spec that they mean; a spec's conditions as such texts.
+"""Flags that say when a run may start, and the fields of a spec that they mean.
 
 Whether paths, times and names hold is for the server.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -115,26 +115,3 @@ def _value(metric: str, text: str) -> int:
 def _state(said: str) -> dict[str, Any] | None:
     match = _STATE.match(said)
     return {"kind": "state", "job": match[1], "states": re.split(r"\s+or\s+", match[2])} if match else None
-
-
-def words(spec: dict[str, Any], name_of: Callable[[str], str]) -> list[str]:
-    """Return the conditions of a spec as they are given to --if; `name_of` knows the names of jobs by id."""
-    return [_SAYS[each["kind"]](each, name_of) for each in spec.get("conditions", ())]
-
-
-def _say_window(each: dict[str, Any], _: Callable[[str], str]) -> str:
-    return " ".join(filter(None, (f"between {each['begin']}-{each['end']}", ",".join(each["days"]))))
-
-
-def _say_metric(each: dict[str, Any], name_of: Callable[[str], str]) -> str:
-    of = f"{name_of(each['job'])}." if each["job"] else ""
-    return f"{of}{each['metric']} {each['op']} {each['value']}"
-
-
-_SAYS: dict[str, Callable[[dict[str, Any], Callable[[str], str]], str]] = {
-    "file": lambda each, _: f"{'no ' if each['absent'] else ''}file {each['path']}",
-    "command": lambda each, _: f"command {each['command']}",
-    "window": _say_window,
-    "state": lambda each, name_of: f"{name_of(each['job'])} {' or '.join(each['states'])}",
-    "metric": _say_metric,
-}

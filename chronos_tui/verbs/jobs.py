@@ -76,7 +76,7 @@ def _conditions(fields: dict[str, Any], client: Client | None) -> list[str]:
         except ServerError:
             return job_id
 
-    return conditions.words(fields, name_of)
+    return fmt.conditions(fields.get("conditions", ()), name_of)
 
 
 @app.command()

@@ -1,7 +1,8 @@
 """Look at the world as the account of a job sees it: whether there is a file, how a command ends.
 
 A command is a process group of its own, and none of it is left when it has ended, when its time is over, when nobody
-waits for it any more, or when we are killed. What it writes is nobody's. What is seen means what `domain.conditions` says.
+waits for it any more, or when we are killed. What it writes is nobody's.
+What is seen means what `domain.conditions` says.
 """
 
 import asyncio
@@ -20,13 +21,8 @@ FILE_SECONDS: Final = 30.0
 """A file system that does not answer is not waited for longer."""
 
 _THERE: Final = ("/bin/sh", "-c", 'LC_ALL=C exec stat -L -c "" -- "$1" 2>&1 >/dev/null', "sh")
-_IN: Final = (
-    "/bin/sh",
-    "-c",
-    'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
-    'cd -- "$1" 2>/dev/null || exit 126; shift; exec "$@"',
-    "sh",
-)
+_HELD: Final = 'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
+_IN: Final = ("/bin/sh", "-c", _HELD + 'cd -- "$1" 2>/dev/null || exit 126; shift; exec "$@"', "sh")
 """Goes to the directory as the account, which may not be let in where we are. Beside the command somebody waits for
 the end of what we hold open, which comes when we close it, and when we are killed; then the whole group is killed."""
 _ABSENT: Final = (b"No such file or directory", b"Not a directory")

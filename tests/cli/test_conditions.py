@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chronos_tui.verbs import conditions
+from chronos_tui import format as fmt
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.problems import Problem
 from tests.cli.conftest import Chronos, job_view
@@ -100,7 +100,7 @@ def test_a_condition_is_shown_as_it_was_asked_for(chronos: Chronos, canned: Cann
 
     kept = JobSpec.model_validate(spec).model_dump(mode="json")
 
-    assert tuple(conditions.words(kept, str)) == TEXTS
+    assert tuple(fmt.conditions(kept["conditions"])) == TEXTS
 
 
 def test_a_job_is_shown_with_its_conditions_and_the_names_of_other_jobs(chronos: Chronos, canned: Canned) -> None:
