@@ -61,6 +61,8 @@ class Gate:
         self._withdraw = withdraw
         self._now = now
         self._open: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """All of them: those that hand over what may start too."""
         self._stopped: dict[int, str] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -69,7 +71,10 @@ class Gate:
         for start in starts:
             if start.execution_id not in self._open:
                 name = f"conditions of run {start.execution_id}"
-                self._open[start.execution_id] = asyncio.create_task(self._pass(start), name=name)
+                task = asyncio.create_task(self._pass(start), name=name)
+                self._open[start.execution_id] = task
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     def stop(self, execution_id: int, reason: str) -> bool:
         """Cancel a run that is held here; what was started to look at its conditions is killed. False if it is not."""
@@ -83,10 +88,9 @@ class Gate:
 
     async def close(self) -> None:
         """Look at nothing any more, and tell nothing."""
-        tasks = list(self._open.values())
-        for task in tasks:
+        for task in self._open.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _pass(self, start: Start) -> None:
         number = start.execution_id

@@ -66,13 +66,15 @@ def resolved(db: Connection, actor: Actor, spec: JobSpec) -> JobSpec:
     """Return a spec whose conditions name jobs by id. Raises Invalid for a job that there is not."""
     if not any(_named(each) for each in spec.conditions):
         return spec
-    return spec.model_copy(update={"conditions": tuple(_resolved(db, actor, each) for each in spec.conditions)})
+    return spec.model_copy(update={"conditions": tuple(_resolved(db, actor, spec, each) for each in spec.conditions)})
 
 
-def _resolved(db: Connection, actor: Actor, condition: Condition) -> Condition:
+def _resolved(db: Connection, actor: Actor, spec: JobSpec, condition: Condition) -> Condition:
     ref = _named(condition)
     if ref is None:
         return condition
+    if ref == spec.name and isinstance(condition, MetricCondition):  # which may be only about to be made
+        return condition.model_copy(update={"job": None})
     row = jobs.find(db, ref)
     if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
         raise Invalid(

@@ -159,6 +159,14 @@ async def test_a_condition_keeps_its_job_by_id_and_is_said_with_its_name(databas
     assert (kept[0].job, words) == (load, ["loaded succeeded", "file /nowhere"])
 
 
+async def test_a_job_that_is_made_may_name_itself_for_a_figure(database: Database, admin: Actor) -> None:
+    own = MetricCondition(job="job", metric=Metric.FAILED_24H, op="<", value=3)
+
+    job = await database.write(lambda db: add_job(db, admin, conditions=[own]))
+
+    assert job.spec.conditions == (own.model_copy(update={"job": None}),)
+
+
 async def test_a_condition_on_a_job_that_there_is_not_or_that_is_not_seen_is_refused(
     database: Database, admin: Actor, ada: Actor
 ) -> None:
