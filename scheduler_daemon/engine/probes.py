@@ -26,7 +26,6 @@ _IN: Final = ("/bin/sh", "-c", _HELD + 'cd -- "$1" 2>/dev/null || exit 126; shif
 """Goes to the directory as the account, which may not be let in where we are. Beside the command somebody waits for
 the end of what we hold open, which comes when we close it, and when we are killed; then the whole group is killed."""
 _ABSENT: Final = (b"No such file or directory", b"Not a directory")
-_WHY_BYTES: Final = 4096
 
 
 class _NoAccount(Exception):  # noqa: N818 - an answer
@@ -63,14 +62,16 @@ async def _look_as(path: str, become: dict[str, Any]) -> Look:
         stderr=asyncio.subprocess.DEVNULL, start_new_session=True, **become,
     )  # fmt: skip
     async with _ended_after(process):
-        assert process.stdout is not None
-        why = (await process.stdout.read(_WHY_BYTES)).strip()
-        code = await process.wait()
-    if code == 0:
+        written, _ = await process.communicate()
+    if process.returncode == 0:
         return Look(there=True)
+    why = written.strip()
     if why.endswith(_ABSENT):
         return Look(there=False)
-    return Look(there=False, fault=why.rpartition(b": ")[2].decode("utf-8", "replace") or f"stat ended with {code}")
+    return Look(
+        there=False,
+        fault=why.rpartition(b": ")[2].decode("utf-8", "replace") or f"stat ended with {process.returncode}",
+    )
 
 
 async def try_command(argv: Sequence[str], request: LaunchRequest, seconds: float) -> Tried:
