@@ -10,17 +10,22 @@ import contextlib
 import os
 import pwd
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from scheduler_daemon.domain.conditions import Look, Tried
+from scheduler_daemon.engine.launch import PATH
 from scheduler_daemon.runners.requests import LaunchRequest
 
 FILE_SECONDS: Final = 30.0
 """A file system that does not answer is not waited for longer."""
+DYING_SECONDS: Final = 5.0
+"""What is killed while it waits for such a one does not die before that answers; nor is it waited for."""
 
-_THERE: Final = ("/bin/sh", "-c", 'LC_ALL=C exec stat -L -c "" -- "$1" 2>&1 >/dev/null', "sh")
+_THERE: Final = ("/bin/sh", "-c", 'exec stat -L -c "" -- "$1" 2>&1 >/dev/null', "sh")
+_BARE: Final = {"PATH": PATH, "LC_ALL": "C"}
+"""Ours may hold what is not for other accounts, which may read that of their processes."""
 _HELD: Final = 'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
 _IN: Final = ("/bin/sh", "-c", _HELD + 'cd -- "$1" 2>/dev/null || exit 126; shift; exec "$@"', "sh")
 """Goes to the directory as the account, which may not be let in where we are. Beside the command somebody waits for
@@ -58,7 +63,7 @@ def _look(path: str) -> Look:
 
 async def _look_as(path: str, become: dict[str, Any]) -> Look:
     process = await asyncio.create_subprocess_exec(
-        *_THERE, path, cwd="/", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        *_THERE, path, cwd="/", env=_BARE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL, start_new_session=True, **become,
     )  # fmt: skip
     async with _ended_after(process):
@@ -95,7 +100,7 @@ async def try_command(argv: Sequence[str], request: LaunchRequest, seconds: floa
 
 
 @contextlib.asynccontextmanager
-async def _ended_after(process: asyncio.subprocess.Process) -> Any:
+async def _ended_after(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
     """Kill the process group when nobody waits for the process any more."""
     try:
         yield
@@ -103,7 +108,9 @@ async def _ended_after(process: asyncio.subprocess.Process) -> Any:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DYING_SECONDS):
+                    await process.wait()
         if process.stdin is not None:
             process.stdin.close()
 
