@@ -56,7 +56,6 @@ class Tried:
 class JobFacts:
     """What is recorded of a living job: how its last run ended, None if it never ran, and its figures."""
 
-    name: str
     state: str | None
     figures: Mapping[Metric, int | None]
 

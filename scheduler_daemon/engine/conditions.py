@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -74,7 +75,7 @@ class Gate:
                 task = asyncio.create_task(self._pass(start), name=name)
                 self._open[start.execution_id] = task
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(partial(self._done, start.execution_id))
 
     def stop(self, execution_id: int, reason: str) -> bool:
         """Cancel a run that is held here; what was started to look at its conditions is killed. False if it is not."""
@@ -96,22 +97,24 @@ class Gate:
         number = start.execution_id
         try:
             end = await self._decide(start)
-        except asyncio.CancelledError:
-            if number not in self._stopped:
-                raise  # the daemon goes; the next one looks again
-            end = withheld(number, self._now(), cancelled=self._stopped[number])
         except Exception as error:
             log.exception("the conditions of run %d could not be looked at", number)
             end = withheld(number, self._now(), untold=f"they could not be looked at: {error}")
-        finally:
-            self._open.pop(number, None)
-            stopped = self._stopped.pop(number, None)
-        if end is None and stopped is not None:  # in the moment between
-            end = withheld(number, self._now(), cancelled=stopped)
+        del self._open[number]  # from here on it is no more ours to stop
+        if number in self._stopped:
+            return
         if end is None:
             await self._launch([start])
         else:
             self._withdraw(end)
+
+    def _done(self, number: int, task: asyncio.Task[None]) -> None:
+        """Tell the end of a run that was stopped, also before anybody looked; when the daemon goes, nothing is told."""
+        self._tasks.discard(task)
+        self._open.pop(number, None)
+        reason = self._stopped.pop(number, None)
+        if reason is not None:
+            self._withdraw(withheld(number, self._now(), cancelled=reason))
 
     async def _decide(self, start: Start) -> Ended | None:
         """Return the end of a run that is not to start, None for one that is."""
@@ -133,8 +136,7 @@ class Gate:
         return (start.not_before - self._now()).total_seconds() if start.not_before else 0.0
 
     def _kept(self, start: Start, condition: Condition, finding: Finding, facts: Facts) -> Ended:
-        named = facts.jobs.get(getattr(condition, "job", None) or "")
-        told = f"{said(condition, named.name if named else None)}: {finding.found}"
+        told = f"{said(condition, facts.names.get(getattr(condition, 'job', None) or ''))}: {finding.found}"
         if finding.holds is None:
             return withheld(start.execution_id, self._now(), untold=told)
         return withheld(start.execution_id, self._now(), unmet=told)

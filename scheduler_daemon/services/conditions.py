@@ -28,7 +28,9 @@ class Facts:
     stopped: str | None
     """Why somebody wants the run to stop; None if nobody does."""
     jobs: Mapping[str, JobFacts]
-    """The living jobs that are named, by id."""
+    """The living jobs that are asked about, by id."""
+    names: Mapping[str, str]
+    """The names of all of them, by id."""
 
 
 def facts(db: Connection, execution_id: int, job_id: str, conditions: Collection[Condition], now: datetime) -> Facts:
@@ -36,7 +38,8 @@ def facts(db: Connection, execution_id: int, job_id: str, conditions: Collection
     wanted = {_named(each) or job_id for each in conditions if isinstance(each, MetricCondition | StateCondition)}
     failed = storage.failed_since(db, wanted, now - _RECENT) if wanted else {}
     found = storage.last_runs(db, wanted) if wanted else []
-    return Facts(_stopped(db, execution_id), {row.id: _facts(row, failed.get(row.id, 0)) for row in found})
+    living = {row.id: _facts(row, failed.get(row.id, 0)) for row in found}
+    return Facts(_stopped(db, execution_id), living, dependencies.names(db, wanted) if wanted else {})
 
 
 def _stopped(db: Connection, execution_id: int) -> str | None:
@@ -55,7 +58,7 @@ def _facts(row: Any, failed: int) -> JobFacts:
         Metric.EXIT_CODE: row.exit_code,
         Metric.FAILED_24H: failed,
     }
-    return JobFacts(row.name, row.last_state, figures)
+    return JobFacts(row.last_state, figures)
 
 
 def _named(condition: Condition) -> str | None:

@@ -14,9 +14,9 @@ _FIGURES = ("started_at", "ended_at", "exit_code", "cpu_ms", "max_rss_bytes", "o
 
 
 def last_runs(db: Connection, job_ids: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
-    """Return id, name and last_state of the living ones of these jobs, with the figures of their last runs."""
+    """Return id and last_state of the living ones of these jobs, with the figures of their last runs."""
     jobs = JOBS.join(STATES, STATES.c.job_id == JOBS.c.id).outerjoin(EXECUTIONS, EXECUTIONS.c.id == STATES.c.last_id)
-    query = select(JOBS.c.id, JOBS.c.name, STATES.c.last_state, *(EXECUTIONS.c[name] for name in _FIGURES))
+    query = select(JOBS.c.id, STATES.c.last_state, *(EXECUTIONS.c[name] for name in _FIGURES))
     return list(db.execute(query.select_from(jobs).where(JOBS.c.deleted_at.is_(None), among(db, JOBS.c.id, job_ids))))
 
 

@@ -30,8 +30,8 @@ from scheduler_daemon.domain.conditions import (
 )
 
 read = TypeAdapter[Condition](Condition).validate_python
-RAN = JobFacts("load", "failed", {Metric.DURATION_MS: 60_000, Metric.EXIT_CODE: 1, Metric.FAILED_24H: 3})
-NEVER = JobFacts("load", None, {Metric.DURATION_MS: None, Metric.FAILED_24H: 0})
+RAN = JobFacts("failed", {Metric.DURATION_MS: 60_000, Metric.EXIT_CODE: 1, Metric.FAILED_24H: 3})
+NEVER = JobFacts(None, {Metric.DURATION_MS: None, Metric.FAILED_24H: 0})
 
 
 def utc(text: str) -> datetime:
