@@ -5,7 +5,7 @@ Pure: callers pass `now` and the zone. Colours are named by token; `theme` says 
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
@@ -249,3 +249,26 @@ def fit(text: str, width: int, align: str = "left") -> str:
     text = shorten(printable(text), width)
     pad = " " * (width - cells(text))
     return pad + text if align == "right" else text + pad
+
+
+def conditions(kept: Iterable[dict[str, Any]], name_of: Callable[[str], str] = str) -> list[str]:
+    """Return the conditions of a spec as they are given to --if; `name_of` knows the names of jobs by id."""
+    return [_CONDITIONS[each["kind"]](each, name_of) for each in kept]
+
+
+def _window(each: dict[str, Any], _: Callable[[str], str]) -> str:
+    return " ".join(filter(None, (f"between {each['begin']}-{each['end']}", ",".join(each["days"]))))
+
+
+def _figure(each: dict[str, Any], name_of: Callable[[str], str]) -> str:
+    of = f"{name_of(each['job'])}." if each["job"] else ""
+    return f"{of}{each['metric']} {each['op']} {each['value']}"
+
+
+_CONDITIONS: dict[str, Callable[[dict[str, Any], Callable[[str], str]], str]] = {
+    "file": lambda each, _: f"{'no ' if each['absent'] else ''}file {each['path']}",
+    "command": lambda each, _: f"command {each['command']}",
+    "window": _window,
+    "state": lambda each, name_of: f"{name_of(each['job'])} {' or '.join(each['states'])}",
+    "metric": _figure,
+}

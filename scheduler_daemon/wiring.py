@@ -119,6 +119,11 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
         sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now)
         stack.callback(sink.close)
+
+        def look() -> None:
+            dispatcher.look()
+
+        waits = Waits(database, look, utc_now)
         dispatcher = Dispatcher(
             database,
             runner,
@@ -128,8 +133,9 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             recorded=relay.wake,
             now=utc_now,
             starts=starts,
+            later=waits.expect,
         )
-        waits = Waits(database, dispatcher.look, utc_now)
+        stack.push_async_callback(dispatcher.close)
         supervisor = Supervisor(
             database,
             runner,

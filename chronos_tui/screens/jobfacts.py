@@ -78,6 +78,8 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("concurrency", f"{spec.concurrency.replace('_', ' ')} while another run is active"),
         Fact("at once", str(spec.concurrency_limit or "")),
         Fact("pool", f"{spec.pool}, priority {spec.priority}" if spec.pool else ""),
+        Fact("not before", spec.not_before or ""),
+        Fact("starts if", "\n".join(fmt.conditions(each.model_dump(mode="json") for each in spec.conditions))),
         Fact("misfire", f"{str(spec.misfire).replace('_', ' ')}, within {fmt.duration(spec.misfire_grace_ms)}"),
         Fact("output kept", f"{fmt.size(spec.output_limit_bytes)} of each stream"),
         Fact("id", job.id, "muted"),

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from chronos_tui import format as fmt
-from chronos_tui.client import calls
+from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import output, retry, spec
+from chronos_tui.verbs import conditions, output, retry, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -63,7 +63,20 @@ def _last(job: dict[str, Any]) -> str:
 @app.command()
 def show(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
     """Show one job in full."""
-    _print(connect(context).json(calls.job(job)), as_json=as_json)
+    client = connect(context)
+    _print(client.json(calls.job(job)), as_json=as_json, client=client)
+
+
+def _conditions(fields: dict[str, Any], client: Client | None) -> list[str]:
+    """Return the conditions of a spec as --if takes them, jobs by name; by id where there is none any more."""
+
+    def name_of(job_id: str) -> str:
+        try:
+            return str(client.json(calls.job(job_id))["name"]) if client else job_id
+        except ServerError:
+            return job_id
+
+    return fmt.conditions(fields.get("conditions", ()), name_of)
 
 
 @app.command()
@@ -95,6 +108,8 @@ def add(
     priority: spec.Priority = None,
     after: spec.After = None,
     trigger_rule: spec.TriggerRule = None,
+    not_before: conditions.NotBefore = None,
+    only_if: conditions.If = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -130,11 +145,13 @@ def add(
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
         not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
     )  # fmt: skip
-    if "schedule" in given:
-        given["schedule"].setdefault("zone", spec.local_zone(os.environ))
+    given |= conditions.fields(conditions=only_if, not_before=not_before)
+    if "schedule" in given or conditions.need_zone(given):
+        given.setdefault("schedule", {}).setdefault("zone", spec.local_zone(os.environ))
     request = {"spec": {"name": name, **given}, "paused": paused}
-    made = connect(context).json(calls.create_job(request, key=key or secrets.token_hex(16)))
-    _print(made, as_json=as_json)
+    client = connect(context)
+    made = client.json(calls.create_job(request, key=key or secrets.token_hex(16)))
+    _print(made, as_json=as_json, client=client)
 
 
 @app.command()
@@ -168,6 +185,8 @@ def edit(
     priority: spec.Priority = None,
     after: spec.After = None,
     trigger_rule: spec.TriggerRule = None,
+    not_before: conditions.NotBefore = None,
+    only_if: conditions.If = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
     retries: retry.Retries = None,
@@ -206,6 +225,7 @@ def edit(
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
         not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
     )  # fmt: skip
+    given |= conditions.fields(conditions=only_if, not_before=not_before)
     changes = _from_file(source) if source else {}
     if tag and not any(tag):
         given["tags"] = []
@@ -224,7 +244,7 @@ def edit(
         merged = {**kept["env"], **given.get("env", {})}
         given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
     patch = {"version": version or seen["version"], "changes": {**changes, **given}, "message": message}
-    _print(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json)
+    _print(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json, client=client)
 
 
 def _moved(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -383,7 +403,7 @@ def _snoozed(job: dict[str, Any]) -> str:
     return f"until {output.when(until)}" if until and datetime.fromisoformat(until) > datetime.now(UTC) else ""
 
 
-def _print(job: dict[str, Any], *, as_json: bool) -> None:
+def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) -> None:
     if as_json:
         output.document(job)
         return
@@ -399,6 +419,8 @@ def _print(job: dict[str, Any], *, as_json: bool) -> None:
             ("command", fields["command"]),
             ("schedule", "; ".join(schedule["expressions"]) or ("" if fields.get("after") else "only when asked")),
             ("rule", _rule(job)),
+            ("not before", fields.get("not_before") or ""),
+            *(("starts if", each) for each in _conditions(fields, client)),
             ("means", job["words"]),
             ("zone", schedule["zone"] if schedule["expressions"] else ""),
             ("next fire", output.when(job["next_fire_at"])),

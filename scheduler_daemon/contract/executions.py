@@ -52,6 +52,8 @@ class Outcome(StrEnum):
     """With state `blocked`: a job before it failed, and its trigger rule asks for success."""
     TRIGGER_RULE = "trigger_rule"
     """With state `skipped`: the jobs before it did not end as its trigger rule asks."""
+    CONDITION = "condition"
+    """With state `skipped`: a condition did not hold at its start; with `failed`: it could not be told whether."""
 
 
 class Trigger(StrEnum):

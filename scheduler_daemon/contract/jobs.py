@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from scheduler_daemon.contract.conditions import Conditions, WallTime
 from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
 from scheduler_daemon.contract.instants import Instant
 from scheduler_daemon.contract.pools import PoolName
@@ -91,6 +92,11 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     after: Annotated[tuple[Name, ...], Field(max_length=MAX_UPSTREAMS)] = ()
     """The jobs it runs after, by id or name; kept by id. It has no schedule of its own then."""
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    not_before: WallTime | None = None
+    """A run that comes up earlier behind others waits for this time of the day, in the zone of the schedule, of the
+    instant of its run set. None waits for nothing."""
+    conditions: Conditions = ()
+    """What must hold when a run is about to start; one that does not has it skipped."""
 
     shell: AbsolutePath = "/bin/sh"
     """Called as `shell -c command`."""
@@ -143,6 +149,15 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 "a job that runs after others comes up when they do, so it has no schedule of its own; "
                 "take out `after` or the expressions"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gate_means_something(self) -> Self:
+        if self.not_before is not None and not self.after:
+            raise ValueError(
+                "not_before is for a job that runs after others, and this one does not; "
+                "take it out, or say when it fires by its schedule"
             )
         return self
 

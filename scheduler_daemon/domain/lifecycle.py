@@ -21,6 +21,10 @@ class Report:
     """The run it was to give way to, if it was killed for that."""
     spawn_error: str | None = None
     unknown: bool = False
+    unmet: str | None = None
+    """It was not to start: which condition did not hold, and what was found."""
+    untold: str | None = None
+    """It was not to start: of which condition it could not be told whether it holds, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,8 @@ class Verdict:
 
 def verdict(report: Report) -> Verdict:
     """Say how a run ended. The exit code is never invented: what nobody saw is unknown."""
-    if report.spawn_error is not None:
-        return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
+    if not_started := _not_started(report):
+        return not_started
     if report.killed_by == "timeout":
         return Verdict(State.FAILED, Outcome.TIMED_OUT, report.cancel_reason or "timed out")
     if report.killed_by == "cancel" and report.replaced_by is not None:
@@ -51,6 +55,16 @@ def verdict(report: Report) -> Verdict:
     if report.exit_code == 0:
         return Verdict(State.SUCCEEDED, Outcome.OK, "")
     return Verdict(State.FAILED, Outcome.EXIT_CODE, f"exit code {report.exit_code}{_shell_hint(report.exit_code)}")
+
+
+def _not_started(report: Report) -> Verdict | None:
+    if report.unmet is not None:
+        return Verdict(State.SKIPPED, Outcome.CONDITION, f"condition does not hold: {report.unmet}")
+    if report.untold is not None:
+        return Verdict(State.FAILED, Outcome.CONDITION, f"condition cannot be told: {report.untold}")
+    if report.spawn_error is not None:
+        return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
+    return None
 
 
 def signal_name(number: int) -> str:

@@ -22,6 +22,7 @@ _ENDS: Final = {
     Outcome.TIMED_OUT: "timed out",
     Outcome.SPAWN_FAILED: "could not be started",
     Outcome.LOST: "ended unseen",
+    Outcome.CONDITION: "had a condition that could not be told",
 }
 
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.engine.conditions import Gate
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
-from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.services import runs
 from scheduler_daemon.services.runs import Begun, Due, Holder, Start, Stop
 from scheduler_daemon.storage import executions
@@ -48,6 +49,9 @@ class Runner(Protocol):
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Stop a run and everything it started."""
 
+    def withdraw(self, end: Ended) -> None:
+        """Tell the end of a run that is not to be launched."""
+
 
 class Follower(Protocol):
     """What reads the output of a run."""
@@ -70,8 +74,11 @@ class Dispatcher:
         recorded: Callable[[], None],
         now: Callable[[], datetime],
         starts: Starts | None = None,
+        later: Callable[[Sequence[datetime]], None] | None = None,
     ) -> None:
+        """`later` hears when the time of runs comes that have come up and wait for one."""
         self._database = database
+        self._later = later
         self._runner = runner
         self._follower = follower
         self._starts = starts or Starts()
@@ -81,6 +88,7 @@ class Dispatcher:
         self._now = now
         self._active: set[int] = set()
         self._waiting = False
+        self._gate = Gate(database, self._launch, runner.withdraw, now)
         self._room = asyncio.Event()
         self._claims = asyncio.Lock()
         self._doubtful = False
@@ -167,6 +175,8 @@ class Dispatcher:
             return
         if begun.waits:
             self._wait_for_room()
+        if begun.later and self._later:
+            self._later(begun.later)
         await self.hand_over(begun.starts)
         await self._stop(begun.stops)
 
@@ -174,12 +184,26 @@ class Dispatcher:
         """Stop those of ours that give way; other daemons see to theirs."""
         for stop in stops:
             if stop.execution_id in self._active:
-                await self._runner.cancel(stop.execution_id, stop.reason, stop.grace)
+                await self.cancel(stop.execution_id, stop.reason, stop.grace)
+
+    async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
+        """Stop a run and everything it started, also one whose conditions are being looked at."""
+        if not self._gate.stop(execution_id, reason):
+            await self._runner.cancel(execution_id, reason, grace)
+
+    async def close(self) -> None:
+        """Leave the conditions that are being looked at to the next start of the daemon."""
+        await self._gate.close()
 
     async def hand_over(self, starts: Sequence[Start]) -> None:
-        """Give claimed runs to the runner."""
-        if not starts:
-            return
+        """Give claimed runs to the runner; those with conditions when it has turned out that all hold."""
+        if any(start.spec.get("conditions") for start in starts):
+            self._gate.take([start for start in starts if start.spec.get("conditions")])
+            starts = [start for start in starts if not start.spec.get("conditions")]
+        if starts:
+            await self._launch(starts)
+
+    async def _launch(self, starts: Sequence[Start]) -> None:
         self._expect_starts(starts)
         now = self._now()
         requests = [request_for(start, now) for start in starts]

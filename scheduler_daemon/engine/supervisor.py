@@ -41,9 +41,6 @@ class Runner(Protocol):
     def events(self) -> AsyncIterator[Started | Ended]:
         """Tell what happens; an end is told again until it is forgotten."""
 
-    async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
-        """Stop a run and everything it started."""
-
     async def forget(self, execution_ids: Iterable[int]) -> None:
         """The ends are recorded and the output is kept."""
 
@@ -224,6 +221,8 @@ class Supervisor:
             cancel_reason=end.reason or "",
             spawn_error=end.spawn_error,
             unknown=end.unknown,
+            unmet=end.unmet,
+            untold=end.untold,
         )
         return runs.Ended(
             end.execution_id,
@@ -247,7 +246,7 @@ class Supervisor:
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop a run within its job's grace; its end comes as an event."""
         for start in await self._starts([execution_id]):
-            await self._runner.cancel(execution_id, reason, timedelta(milliseconds=start.spec["grace_ms"]))
+            await self._dispatcher.cancel(execution_id, reason, timedelta(milliseconds=start.spec["grace_ms"]))
 
     async def run_wishes(self) -> None:
         """Stop runs of ours that another daemon, or what became of other runs, wants stopped, for ever."""

@@ -1,4 +1,4 @@
-"""Wake the dispatcher when the time of an attempt that waits has come.
+"""Wake the dispatcher when the time of an attempt that waits has come: to try again, or to start not before it.
 
 What waits and until when stands in the database, so that neither a restart nor a kill loses or doubles an attempt, and
 of daemons that share a database whichever comes first starts it. The instants are the wall clock's: if that is set

@@ -94,6 +94,10 @@ class ProcessRunner:
         self._cancels[execution_id] = _line(request)
         await self._send([self._cancels[execution_id]])
 
+    def withdraw(self, end: Ended) -> None:
+        """Tell the end of a run that is not to be launched, as if the launcher had refused it."""
+        self._tell_end(end)
+
     async def forget(self, execution_ids: Iterable[int]) -> None:
         """Have ended runs forgotten and their spool folders with all output taken away: record what matters first."""
         ids = list(execution_ids)

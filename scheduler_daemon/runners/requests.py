@@ -43,7 +43,8 @@ class Ended:
     """How an execution ended; told again after each reconnect until it is forgotten.
 
     Exactly one of these holds: `exit_code` or `signal` is set, or `spawn_error` says why nothing ran, or it was
-    cancelled before its start (`started_at` None), or `unknown` (nobody saw the exit status; `reason` says why).
+    cancelled before its start (`started_at` None), or `unknown` (nobody saw the exit status; `reason` says why), or a
+    condition kept it from starting.
     `leftover` counts living processes it left behind; `survivors` those that could not be killed.
     """
 
@@ -62,6 +63,10 @@ class Ended:
     leftover: int
     survivors: int
     unknown: bool
+    unmet: str | None = None
+    """It was kept from starting by a condition that does not hold."""
+    untold: str | None = None
+    """It was kept from starting by a condition that could not be told."""
 
 
 def moment(ns: int | None) -> datetime | None:
@@ -93,6 +98,8 @@ def ended(record: Mapping[str, Any]) -> Ended:
         leftover=get("leftover", 0),
         survivors=get("survivors", 0),
         unknown=bool(get("unknown")),
+        unmet=get("unmet"),
+        untold=get("untold"),
     )
 
 
@@ -103,4 +110,12 @@ def refused(execution_id: int, why: str, now: datetime) -> Ended:
         "ended_ns": int(now.timestamp() * 1e9),
         "spawn_error": why,
     }
+    return ended(record)
+
+
+def withheld(execution_id: int, now: datetime, **why: str) -> Ended:
+    """Return the end of a run that is not to be launched: `unmet` or `untold` says why, or `cancelled` the wish."""
+    record: dict[str, Any] = {"id": execution_id, "ended_ns": int(now.timestamp() * 1e9), **why}
+    if "cancelled" in why:
+        record |= {"killed_by": "cancel", "reason": why["cancelled"]}
     return ended(record)

@@ -4,7 +4,8 @@ Runs belong to one set when they are for one instant: that of the fire, or of th
 began. A job comes up in a set at most once, in the transaction in which the last thing it waits for is written down.
 Its row is locked before the ends of its upstreams are read, so that of two daemons that write the last two ends the
 second sees the first. An upstream that has no run in a set is not done: a job after two roots comes up where both fire.
-A job that is paused or snoozed when its turn comes is skipped. How its run starts is left to what starts all that wait.
+A job that is paused or snoozed when its turn comes is skipped. How its run starts is left to what starts all that wait;
+one that has a time before which it does not start waits for that first.
 """
 
 from collections import Counter
@@ -23,13 +24,14 @@ from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain import access, dependencies
 from scheduler_daemon.domain.access import Verb
-from scheduler_daemon.domain.concurrency import turn
+from scheduler_daemon.domain.concurrency import turn, with_wait, without_wait
+from scheduler_daemon.domain.conditions import gate
 from scheduler_daemon.domain.dependencies import Answer, Decision, End, decide, end_of
 from scheduler_daemon.domain.errors import Conflict, Invalid
 from scheduler_daemon.services import record, retries
 from scheduler_daemon.services.admission import Admissions
+from scheduler_daemon.storage import attempts, jobs
 from scheduler_daemon.storage import dependencies as storage
-from scheduler_daemon.storage import executions, jobs
 
 _ROOM = 1_000_000
 """Room for all runs is not looked at here: whatever comes up waits until the dispatcher has it start."""
@@ -46,18 +48,22 @@ class Settled:
     """Runs have come up that wait to be started."""
     replaced: list[tuple[int, list[int], list[int]]]
     """As Admissions tells it: the runs that others give way to."""
+    later: list[datetime]
+    """When the time of those comes that wait for a time of day."""
 
 
 def settle(db: Connection, news: Sequence[Any], now: datetime) -> Settled:
     """Write down what follows for the jobs behind runs that came up or are over, and for those behind them."""
     waits = False
     replaced: list[tuple[int, list[int], list[int]]] = []
+    later: list[datetime] = []
     while news and (edges := storage.behind(db, {row.job_id for row in news})):
         made, more = _follow(db, news, edges, now)
         waits = waits or any(row.state is State.QUEUED for row in made)
         replaced += more
+        later += [row.start_after for row in made if row.start_after is not None]
         news = made
-    return Settled(waits, replaced)
+    return Settled(waits, replaced, later)
 
 
 def _follow(
@@ -154,7 +160,24 @@ def _waiting(job: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Return a run that may start at once as one that waits, for another transaction hands it to a daemon."""
     if row["state"] is State.STARTING:
         row |= {"state": State.QUEUED, "turn": turn(row["queued_at"], job.spec.get("priority"))}
+    if row["state"] is State.QUEUED and job.spec.get("not_before"):
+        return _gated(job, row)
     return row
+
+
+def _gated(job: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Let a run wait for the time of the day of its set before which its job does not start."""
+    spec = job.spec
+    zone = spec["schedule"]["zone"]
+    opens = gate(spec["not_before"], zone, row["fire_at"])
+    if opens <= row["queued_at"]:
+        return row
+    why = f"waits: not before {spec['not_before']} ({zone}), {opens:%Y-%m-%d %H:%M:%S} UTC"
+    return row | {
+        "start_after": opens,
+        "turn": turn(opens, spec.get("priority")),
+        "reason": with_wait(without_wait(row["reason"]), why),
+    }
 
 
 _NOTHING_YET = dict.fromkeys(
@@ -166,9 +189,10 @@ _NOTHING_YET = dict.fromkeys(
 
 
 def _inserted(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
-    won = executions.insert(db, rows)
-    made = ((won.get((row["job_id"], row["fire_at"])), row) for row in rows)
-    return [SimpleNamespace(**_NOTHING_YET | row, id=number) for number, row in made if number is not None]
+    whole: list[dict[str, Any]] = [_NOTHING_YET | row for row in rows]
+    won = attempts.insert(db, whole)
+    made = ((won.get((row["job_id"], row["fire_at"], 0)), row) for row in whole)
+    return [SimpleNamespace(**row, id=number) for number, row in made if number is not None]
 
 
 def resolved(db: Connection, actor: Actor, spec: JobSpec) -> JobSpec:

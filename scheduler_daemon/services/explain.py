@@ -18,7 +18,7 @@ from scheduler_daemon.domain.dependencies import Answer
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
-from scheduler_daemon.services import calendars, dependencies, views
+from scheduler_daemon.services import calendars, conditions, dependencies, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import why_it_waits
 from scheduler_daemon.storage import attempts, executions, jobs, people
@@ -40,6 +40,7 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
         *_rule_reasons(spec.schedule),
         *_upstream_reasons(db, spec),
         *_limits(spec),
+        *(f"starts only if: {each}" for each in conditions.in_words(db, spec.conditions)),
         *_way_here(times, spec.schedule, row.id, at),
     ]
     ran = executions.at_instant(db, row.id, at)
@@ -64,6 +65,7 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
         *_rule_reasons(schedule),
         *_upstream_reasons(db, spec),
         *_limits(spec),
+        *(f"starts only if: {each}" for each in conditions.in_words(db, spec.conditions)),
         *(_way_here(times, schedule, row.id, upcoming) if upcoming else ()),
     ]
     if row.paused:
@@ -163,7 +165,8 @@ def _limits(spec: JobSpec) -> list[str]:
 def _upstream_reasons(db: Connection, spec: JobSpec) -> list[str]:
     if not spec.after:
         return []
-    return [f"runs after {', '.join(dependencies.names(db, spec))} (rule {spec.trigger_rule})"]
+    gate = f", not before {spec.not_before} of its run set's day" if spec.not_before else ""
+    return [f"runs after {', '.join(dependencies.names(db, spec))} (rule {spec.trigger_rule}){gate}"]
 
 
 def _in_set(db: Connection, row: Any, spec: JobSpec, instant: datetime) -> str:
@@ -182,7 +185,7 @@ def _in_set(db: Connection, row: Any, spec: JobSpec, instant: datetime) -> str:
 def _told(view: ExecutionView, waits: str) -> str:
     which = f" at attempt {view.attempt + 1} of {view.attempts}" if view.attempt else ""
     if view.state is State.QUEUED and view.start_after is not None:
-        return f"failed and is tried again: {view.reason}"
+        return f"failed and is tried again: {view.reason}" if view.attempt else f"is not to start yet: {view.reason}"
     told = {
         State.SKIPPED: f"skipped: {view.reason}",
         State.MISSED: f"did not run: {view.reason}",
@@ -221,7 +224,8 @@ def _still_to_come(row: Any, schedule: Schedule, at: datetime) -> str:
         return "will not run while the job is paused"
     if _is_snoozed(row, at):
         return f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
-    return f"will run at {_both(at, schedule.zone)}"
+    proviso = ", if its conditions hold then" if row.spec.get("conditions") else ""
+    return f"will run at {_both(at, schedule.zone)}{proviso}"
 
 
 def _passed_over(times: Times, schedule: Schedule, at: datetime, now: datetime) -> str:

@@ -16,7 +16,7 @@ from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, dependencies, pools, record, retries, views
+from scheduler_daemon.services import calendars, conditions, dependencies, pools, record, retries, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -58,7 +58,7 @@ def create_many(
     after: dict[str, tuple[str, ...]] = {}
     for request in requests:
         job_id = new_id()
-        spec = dependencies.resolved(db, actor, _anchored(request.spec, now))
+        spec = conditions.resolved(db, actor, dependencies.resolved(db, actor, _anchored(request.spec, now)))
         after[job_id] = spec.after
         upcoming = first_fire(timetable(spec.schedule, job_id, ready), spec.schedule, now, lenient=request.paused)
         kept = as_json(spec)  # once for both its places
@@ -108,7 +108,7 @@ def _save(
 ) -> JobView:
     access.require_account(actor, spec.user)
     pools.require(db, [spec.pool])
-    spec = dependencies.resolved(db, actor, spec)
+    spec = conditions.resolved(db, actor, dependencies.resolved(db, actor, spec))
     kept = spec.model_dump(mode="json")
     if kept == row.spec:
         return views.job_view(row)

@@ -103,6 +103,16 @@ def over(ended: Sequence[SimpleNamespace], following: Sequence[SimpleNamespace])
     return [row for row in ended if (row.job_id, row.fire_at) not in going_on]
 
 
+def record_over(db: Connection, ended: Sequence[SimpleNamespace]) -> None:
+    """Count runs as over, by their last attempts. What a job shows as its last run is one that was not skipped."""
+    began = [row if row.state != State.SKIPPED else _before(db, row) for row in ended]
+    shown = [row for row in began if row.state != State.SKIPPED]
+    jobs.record_last(db, [last(row) for row in shown])
+    for row in began:
+        if row.state == State.SKIPPED:
+            jobs.add_active(db, row.job_id, -1)
+
+
 def give_way(db: Connection, job_ids: Collection[str], now: datetime) -> list[SimpleNamespace]:
     """End the attempts of these jobs that wait for their time, for the jobs fire; return them."""
     waiting = attempts.waiting(db, job_ids) if job_ids else []
@@ -163,7 +173,9 @@ def set_back(db: Connection, now: datetime, least: timedelta) -> None:
     """Let attempts that the clock, set back, left in the future wait no longer from now than they were to."""
     found = _open(attempts.from_the_future(db, now + least))
     for row in found:
-        row.start_after, row.queued_at = now + (row.start_after - row.queued_at), now
+        if row.attempt:  # others wait for a time of day
+            row.start_after = now + (row.start_after - row.queued_at)
+        row.queued_at = now
         attempts.put_off(db, row.id, row.queued_at, row.start_after)
         row.version += 1
     record.executions_changed(db, found, {row.job_id: (row.job, row.owner_id) for row in found}, now)

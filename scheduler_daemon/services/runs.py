@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from scheduler_daemon.domain.occasions import Occasion, Why
 from scheduler_daemon.services import calendars, dependencies, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
+from scheduler_daemon.services.dependencies import Settled
 from scheduler_daemon.storage import executions, jobs
 
 DAEMON = "chronosd"
@@ -99,6 +100,8 @@ class Begun:
     stops: list[Stop]
     waits: bool
     """Some are queued."""
+    later: Sequence[datetime] = field(default=(), kw_only=True)
+    """When the time of those comes that wait for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         job = facts.get(due.job_id)
         if job is None or job.version != due.version or job.last_handled > due.handled:
             continue  # deleted or edited since the ticker looked
-        if due.ahead and (_rests(job, due.handled) or admissions.look(due.job_id) != START):
+        if due.ahead and (_depends(job, due.handled) or admissions.look(due.job_id) != START):
             undecided.append(due.job_id)
             continue
         moves.append(due)
@@ -175,15 +178,15 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         if row.state is State.STARTING
     ]
     stops = _give_way(db, admissions.replaced(won), now)
-    waits, more_stops = _settle(db, [*over, *won], now)
-    waits = waits or any(row.state is State.QUEUED for row in won)
-    return Fired(starts, stops + more_stops, waits, stale, undecided)
+    settled, more_stops = _settle(db, [*over, *won], now)
+    waits = settled.waits or any(row.state is State.QUEUED for row in won)
+    return Fired(starts, stops + more_stops, waits, stale, undecided, later=settled.later)
 
 
-def _settle(db: Connection, news: Sequence[Any], now: datetime) -> tuple[bool, list[Stop]]:
-    """See to the jobs that run after these runs; tell whether runs wait now, and which are to be stopped."""
+def _settle(db: Connection, news: Sequence[Any], now: datetime) -> tuple[Settled, list[Stop]]:
+    """See to the jobs that run after these runs; tell what came of it, and which runs are to be stopped."""
     settled = dependencies.settle(db, news, now)
-    return settled.waits, _give_way(db, settled.replaced, now)
+    return settled, _give_way(db, settled.replaced, now)
 
 
 def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
@@ -201,6 +204,11 @@ def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
 def _rests(job: Any, instant: datetime) -> bool:
     """Tell whether a job is paused, or its fire at this instant snoozed or from before its resume."""
     return job.paused or (job.snoozed_until is not None and instant < job.snoozed_until)
+
+
+def _depends(job: Any, instant: datetime) -> bool:
+    """Tell whether it counts only at an instant to come whether a job starts then."""
+    return _rests(job, instant) or bool(job.spec.get("conditions"))
 
 
 def _fresh(instants: Sequence[datetime], job: Any, *, rests: bool) -> list[datetime]:
@@ -345,8 +353,8 @@ def request(
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
     starts = [Start(view.id, job.id, job.spec, fire_at=view.fire_at)] if view.state is State.STARTING else []
     stops = _give_way(db, admissions.replaced(won), now)
-    waits, more_stops = _settle(db, won, now)
-    return view, Begun(starts, stops + more_stops, waits or not starts)
+    settled, more_stops = _settle(db, won, now)
+    return view, Begun(starts, stops + more_stops, settled.waits or not starts, later=settled.later)
 
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
@@ -421,7 +429,7 @@ _NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 
 
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime]:
-    """Note how runs ended, and return when what follows begins: attempts that try again, and the jobs behind, now.
+    """Note how runs ended, and return when what follows begins: attempts that try again, and the jobs behind.
 
     One that has ended before stays.
     """
@@ -443,9 +451,9 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
     _transition(db, changed, now)
     _announce(db, following, now)
     over = retries.over(changed, following)
-    jobs.record_last(db, [retries.last(row) for row in over])
-    waits, _ = _settle(db, over, now)  # whom to stop stands in the database too
-    return [*(row.start_after for row in following), *([now] * waits)]
+    retries.record_over(db, over)
+    settled, _ = _settle(db, over, now)  # whom to stop stands in the database too
+    return [*(row.start_after for row in following), *settled.later, *([now] * settled.waits)]
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -1,6 +1,7 @@
 """What-if: read jobs, calendars, pools and history; play a period as planned and with changes; count how it went.
 
-Reading needs the database and is quick; playing needs none and may take seconds, so the two are apart.
+Reading needs the database and is quick; playing needs none and may take seconds, so the two are apart. What conditions
+would find at a start nobody knows: they are taken to hold.
 """
 
 from collections.abc import Iterator, Sequence
@@ -151,6 +152,9 @@ def _notes(material: Material, request: SimulationRequest) -> Iterator[str]:
     guessed = sum(not took for took in material.took.values())
     if guessed:
         yield f"never ran, and taken to take {request.default_duration_ms} ms a run: {_jobs(guessed)}"
+    bound = sum(bool(row.spec.get("conditions")) for row in material.rows)
+    if bound:
+        yield f"with conditions, which are taken to hold: {_jobs(bound)}"
 
 
 def _subject(row: Any, material: Material, request: SimulationRequest) -> Subject:

@@ -1,4 +1,7 @@
-"""Queries on the attempts of runs: the one to come, those there were, and those that wait for their time."""
+"""Queries on the attempts of runs: the one to come, those there were, and those that wait for their time.
+
+A first attempt waits for a time too where its job starts not before one.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +21,7 @@ _TIMED = (EXECUTIONS.c.start_after.is_not(None), EXECUTIONS.c.ended_at.is_(None)
 
 
 def insert(db: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, datetime, int], int]:
-    """Insert attempts that wait; return the ids of those that were not there, by (job id, fire, attempt).
+    """Insert attempts; return the ids of those that were not there, by (job id, fire, attempt).
 
     Keys: those of `executions.insert`, and first_id, start_after, run_ends_at; rows may hold others too.
     """
@@ -39,8 +42,9 @@ def waiting(db: Connection, job_ids: Collection[str]) -> list[Record]:
 
 
 def late(db: Connection, now: datetime) -> list[Record]:
-    """Return the attempts whose time has come and that still wait, locked, oldest first."""
-    wanted = executions.VIEW.where(*_TIMED, EXECUTIONS.c.start_after <= now).order_by(EXECUTIONS.c.id)
+    """Return the further attempts whose time has come and that still wait, locked, oldest first."""
+    come = (*_TIMED, EXECUTIONS.c.start_after <= now, EXECUTIONS.c.attempt > 0)
+    wanted = executions.VIEW.where(*come).order_by(EXECUTIONS.c.id)
     return list(db.execute(wanted.with_for_update(of=EXECUTIONS, skip_locked=True)))
 
 

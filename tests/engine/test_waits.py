@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.lifecycle import Report
@@ -17,7 +18,7 @@ from scheduler_daemon.services.runs import Ended, Holder
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig
-from tests.support.world import MINUTE, NOON, SECOND, add_job, fire, states
+from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, fire, states
 
 FAILED_AT = NOON + MINUTE
 WAIT = 20 * SECOND
@@ -158,3 +159,25 @@ async def test_of_two_daemons_one_starts_each_attempt(database: Database, admin:
     await asyncio.gather(*(one.step() for one in (rig.dispatcher, neighbour) * 3))
 
     assert sorted(rig.launches.started) == waiting
+
+
+async def test_a_run_that_waits_for_a_time_of_the_day_starts_then(database: Database, admin: Actor, rig: Rig) -> None:
+    def work(db: Connection, free: int) -> tuple[Any, Any]:
+        add_job(db, admin, "extract", schedule=None)
+        add_job(db, admin, "load", schedule=None, after=("extract",), not_before="12:00:20", trigger_rule="always")
+        return runs.request(db, admin, "extract", "", now=rig.clock.now, holder=HOLDER, free=free)
+
+    waits = waits_of(rig)
+    rig.dispatcher._later = waits.expect
+    rig.clock.now = NOON
+    _, begun = await rig.dispatcher.request_in(work)
+    await rig.dispatcher.begin(begun)
+    await rig.dispatcher.step()
+    before, heard = list(rig.launches.started), waits._next
+
+    rig.clock.forward(seconds=await waits.step())
+    await waits.step()
+    await rig.dispatcher.step()
+
+    assert (before, heard, rig.clock.now) == ([1], NOON + timedelta(seconds=20), NOON + timedelta(seconds=20))
+    assert rig.launches.started == [1, 2]

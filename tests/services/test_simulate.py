@@ -153,6 +153,15 @@ async def test_paused_jobs_and_those_one_may_not_see_are_left_out(database, admi
         await simulated(database, ada, changes=[{"job": "of root"}])
 
 
+async def test_conditions_are_taken_to_hold_and_that_is_said(database, admin) -> None:
+    await made(database, admin, conditions=[{"kind": "file", "path": "/nowhere"}])
+
+    found = await simulated(database, admin)
+
+    assert found.plan.started == found.plan.fires
+    assert "with conditions, which are taken to hold: 1 job" in found.notes
+
+
 async def test_what_makes_no_sense_is_refused_with_its_place(database, admin) -> None:
     await made(database, admin)
 

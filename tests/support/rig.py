@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.ticker import Ticker
-from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, NOON
 
@@ -33,6 +33,7 @@ class Launches:
         self.started: list[int] = []
         self.stopped: dict[int, tuple[str, timedelta]] = {}
         self.not_before: dict[int, datetime | None] = {}
+        self.withdrawn: list[Ended] = []
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Note them as started."""
@@ -43,6 +44,10 @@ class Launches:
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Note it as stopped."""
         self.stopped[execution_id] = reason, grace
+
+    def withdraw(self, end: Ended) -> None:
+        """Note the end of one that is not to start."""
+        self.withdrawn.append(end)
 
     def expect(self, execution_id: int, *, limit_bytes: int) -> None:
         """The output is nobody's business here."""

@@ -25,6 +25,16 @@ def test_a_job_shows_what_keeps_its_fires_from_their_instants() -> None:
     }
 
 
+def test_a_job_shows_what_must_hold_for_a_start() -> None:
+    wanted = ({"kind": "file", "path": "/a"}, {"kind": "window", "begin": "22:00", "end": "06:00", "days": ["mon"]})
+    spec = {"name": "a", "command": "b", "after": ["c"], "not_before": "06:30", "conditions": wanted}
+
+    facts = {fact.name: fact.value for fact in jobfacts.configuration(job_view(spec=JobSpec.model_validate(spec)))}
+
+    assert facts["starts if"] == "file /a\nbetween 22:00-06:00 mon"
+    assert facts["not before"] == "06:30"
+
+
 def test_a_preview_tells_what_is_passed_over_and_why() -> None:
     passed = PassedOver(at=NOON, reason="moved by calendar german (Monday)", moved_to=NOON.replace(day=3))
     preview = SchedulePreview(words="w", fires=(), warnings=(), passed_over=(passed,))

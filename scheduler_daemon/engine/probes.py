@@ -1,0 +1,130 @@
+"""Look at the world as the account of a job sees it: whether there is a file, how a command ends.
+
+A command is a process group of its own, and none of it is left when it has ended, when its time is over, when nobody
+waits for it any more, or when we are killed. What it writes is nobody's.
+What is seen means what `domain.conditions` says.
+"""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import signal
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from scheduler_daemon.domain.conditions import Look, Tried
+from scheduler_daemon.engine.launch import PATH
+from scheduler_daemon.runners.requests import LaunchRequest
+
+FILE_SECONDS: Final = 30.0
+"""A file system that does not answer is not waited for longer."""
+DYING_SECONDS: Final = 5.0
+"""What is killed while it waits for such a one does not die before that answers; nor is it waited for."""
+
+_THERE: Final = ("/bin/sh", "-c", 'exec stat -L -c "" -- "$1" 2>&1 >/dev/null', "sh")
+_BARE: Final = {"PATH": PATH, "LC_ALL": "C"}
+"""Ours may hold what is not for other accounts, which may read that of their processes."""
+_HELD: Final = 'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
+_IN: Final = ("/bin/sh", "-c", _HELD + 'cd -- "$1" 2>/dev/null || exit 126; shift; exec "$@"', "sh")
+"""Goes to the directory as the account, which may not be let in where we are. Beside the command somebody waits for
+the end of what we hold open, which comes when we close it, and when we are killed; then the whole group is killed."""
+_ABSENT: Final = (b"No such file or directory", b"Not a directory")
+
+
+class _NoAccount(Exception):  # noqa: N818 - an answer
+    """Nothing can be run as the account of the job."""
+
+
+async def look_at(path: str, request: LaunchRequest) -> Look:
+    """Return what there is at a path for the account of a run."""
+    try:
+        become = _become(request.user)
+        async with asyncio.timeout(FILE_SECONDS):
+            return await _look_as(path, become) if become else await asyncio.to_thread(_look, path)
+    except _NoAccount as error:
+        return Look(there=False, fault=str(error))
+    except TimeoutError:
+        return Look(there=False, fault=f"no answer within {FILE_SECONDS:g} s")
+    except OSError as error:
+        return Look(there=False, fault=error.strerror or str(error))
+
+
+def _look(path: str) -> Look:
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Look(there=False)
+    except OSError as error:
+        return Look(there=False, fault=error.strerror or str(error))
+    return Look(there=True)
+
+
+async def _look_as(path: str, become: dict[str, Any]) -> Look:
+    process = await asyncio.create_subprocess_exec(
+        *_THERE, path, cwd="/", env=_BARE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, start_new_session=True, **become,
+    )  # fmt: skip
+    async with _ended_after(process):
+        written, _ = await process.communicate()
+    if process.returncode == 0:
+        return Look(there=True)
+    why = written.strip()
+    if why.endswith(_ABSENT):
+        return Look(there=False)
+    return Look(
+        there=False,
+        fault=why.rpartition(b": ")[2].decode("utf-8", "replace") or f"stat ended with {process.returncode}",
+    )
+
+
+async def try_command(argv: Sequence[str], request: LaunchRequest, seconds: float) -> Tried:
+    """Run a command as the process of a run would be, and return how it ended; after so many seconds it is killed."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_IN, request.cwd, *argv, cwd="/", env=dict(request.env), umask=request.umask,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True, **_become(request.user),
+        )  # fmt: skip
+    except _NoAccount as error:
+        return Tried(None, str(error))
+    except (OSError, ValueError) as error:
+        return Tried(None, f"it could not be started: {getattr(error, 'strerror', None) or error}")
+    async with _ended_after(process):
+        try:
+            async with asyncio.timeout(seconds):
+                return Tried(await process.wait())
+        except TimeoutError:
+            return Tried(None, f"it took longer than {seconds:g} s and was killed")
+
+
+@contextlib.asynccontextmanager
+async def _ended_after(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Kill the process group when nobody waits for the process any more."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DYING_SECONDS):
+                    await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def _become(user: str | None) -> dict[str, Any]:
+    """Return how a process is made another account's; nothing to stay who we are. Raises _NoAccount."""
+    if user is None:
+        return {}
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise _NoAccount(f"user {user}: no such account") from None
+    if entry.pw_uid == os.geteuid():
+        return {}
+    if os.geteuid() != 0:
+        raise _NoAccount(f"user {user}: only root may look as somebody else")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
