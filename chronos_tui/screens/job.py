@@ -246,6 +246,18 @@ class JobScreen(RowVerbs):
         else:
             self.open_log(run)
 
+    def action_why(self) -> None:
+        """Explain the run under the cursor, the fire that comes next where fires are shown, or else the job."""
+        from chronos_tui.screens.explain import Explain
+
+        run, job = self.table.run_under_cursor if self._pane == 0 else None, self.job
+        if run is not None:
+            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+        elif job is not None and PANES[self._pane] == "Schedule":
+            self.app.push_screen(Explain(self.desk, job.id, job.name, at=job.next_fire_at))
+        else:
+            super().action_why()
+
     def action_next_tab(self) -> None:
         self._turn(1)
 
