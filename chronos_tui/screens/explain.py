@@ -49,9 +49,9 @@ class Explain(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll():
             yield Static("", id="about", classes="hint", markup=False)
+            yield Input(placeholder="2026-05-01T08:00", select_on_focus=False)
             yield Static("…", id="verdict", markup=False)
             yield Static("", id="reasons", markup=False)
-            yield Input(placeholder="2026-05-01T08:00", select_on_focus=False)
             yield Static("n next fire   t another time   Esc close", id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -101,6 +101,7 @@ class Explain(ModalScreen[None]):
         line.value = f"{(self._at or self._desk.now()).astimezone(self._desk.zone):%Y-%m-%dT%H:%M:%S}"
         line.add_class("-open")
         line.focus()
+        self.call_after_refresh(line.scroll_visible, animate=False)
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chronos_tui.board import RUNS_KEPT
 from chronos_tui.messages import OpenLog, OpenRun
 from tests.support.daemon import DaemonHandle
-from tests.tui.conftest import Driven
+from tests.tui.conftest import Driven, driving
 from tests.tui.test_app import add
 
 
@@ -119,3 +119,17 @@ async def test_why_on_the_runs_of_a_job_is_about_the_run_under_the_cursor(
     await driven.press("w")
 
     await driven.until("asked-run at 2", "was made by")
+
+
+async def test_a_time_can_be_typed_at_the_smallest_size(shared_daemon: DaemonHandle) -> None:
+    add(shared_daemon, "asked-small", "true", "--schedule", "30 2 1 1 *", "--zone", "UTC")
+    async with driving(shared_daemon, (40, 10)) as driven:
+        await driven.press("colon")
+        await driven.type("job asked-small")
+        await driven.press("enter")
+        await driven.until("› asked-small", "Runs 0")
+        await driven.press("right_square_bracket", "w")
+        await driven.until("asked-small at")
+        await driven.press("end", "t")
+
+        await driven.until("-01-01T02:30:00")
