@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chronos_tui.screens import jobgraph
+from chronos_tui.screens.graphtable import GraphTable
 from chronos_tui.screens.jobgraph import Branch
 from scheduler_daemon.contract.dependencies import GraphEdge, GraphNode, JobGraph, TriggerRule
 from tests.support.daemon import DaemonHandle
@@ -105,6 +106,19 @@ async def test_the_dependencies_of_a_job_lead_to_one_another(shared_daemon: Daem
         await driven.until("┌─ tie-root", "tie-[b]mid  (this job)")
         await driven.press("escape")
         await driven.until("tie-root  (this job)")
+
+
+async def test_enter_on_jobs_that_are_only_counted_draws_them(shared_daemon: DaemonHandle, driven: Driven) -> None:
+    shared_daemon.json("job", "add", "tie-none", "--", "true")
+    await _show_dependencies(driven, "tie-none")
+    await driven.until("tied to no job")
+    driven.app.screen.query_one(GraphTable).show(graph("hub", *(f"hub>spoke-{number}" for number in range(100))))
+    await driven.press("G")
+    await driven.until("└─ and 80 more beside these")
+
+    await driven.press("enter", "G")
+
+    await driven.until("└─ spoke-99")
 
 
 async def _show_dependencies(driven: Driven, name: str) -> None:
