@@ -6,7 +6,7 @@ Pure: callers pass `now` and the zone. Colours are named by token; `theme` says 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
@@ -111,6 +111,18 @@ def clock(at: datetime, now: datetime, zone: tzinfo) -> str:
 def stamp(at: datetime, zone: tzinfo) -> str:
     """Write an instant in full, with the abbreviation its zone then uses: `2026-03-29 03:00:00 CEST`."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def parse_instant(text: str, zone: tzinfo) -> datetime:
+    """Read `2026-05-01T08:00`, in `zone` unless it says an offset. Raises ValueError with what to write instead."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+        at = at.replace(tzinfo=zone) if at.tzinfo is None else at
+        at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = f"{text.strip()!r} is not a time; write it as 2026-05-01T08:00 or 2026-05-01T08:00+02:00"
+        raise ValueError(message) from None
+    return at
 
 
 def size(count: float) -> str:

@@ -16,6 +16,7 @@ from chronos_tui.client import calls
 from chronos_tui.client.calls import Call, Ref
 from chronos_tui.client.errors import Unreachable, refusal
 from chronos_tui.settings import Address
+from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.executions import ExecutionView, LogPage
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.imports import ImportReport
@@ -168,6 +169,9 @@ class LiveClient:
 
     async def job_versions(self, job: Ref) -> Page[JobVersion]:
         return await self._page(calls.job_versions(job), JobVersion)
+
+    async def job_graph(self, job: Ref) -> JobGraph:
+        return await self._one(calls.job_graph(job), JobGraph)
 
     async def series(self, job: Ref, metric: str, *, since_s: int = 86_400, buckets: int = 60) -> Series:
         return await self._one(calls.series(job, metric, since_s=since_s, buckets=buckets), Series)

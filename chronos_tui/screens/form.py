@@ -29,7 +29,6 @@ TYPING_S = 0.2
 """How long the preview waits for the next key."""
 WHOLE = "whole"
 """Where stands what is wrong with no one field."""
-NEW = {"concurrency": "forbid", "misfire": "run_once"}
 
 
 class JobForm(ModalScreen[None]):
@@ -81,21 +80,19 @@ class JobForm(ModalScreen[None]):
     @classmethod
     def editing(cls, desk: Desk, job: JobView) -> JobForm:
         """Edit a job."""
-        return cls(desk, f"Edit {job.name}", jobdraft.texts_of(job.spec), job)
+        return cls(desk, f"Edit {job.name}", _texts_of(desk, job), job)
 
     @classmethod
     def cloning(cls, desk: Desk, job: JobView) -> JobForm:
         """Make a copy, paused, under another name."""
-        form = cls(
-            desk, f"Copy of {job.name} (paused)", jobdraft.texts_of(job.spec) | {"name": f"{job.name}-copy"[:80]}
-        )
+        form = cls(desk, f"Copy of {job.name} (paused)", _texts_of(desk, job) | {"name": f"{job.name}-copy"[:80]})
         form._base, form._paused = job.spec, True
         return form
 
     @classmethod
     def new(cls, desk: Desk) -> JobForm:
         """Make a job."""
-        return cls(desk, "New job", NEW | {"schedule.zone": str(desk.zone)})
+        return cls(desk, "New job", jobdraft.DEFAULTS | {"schedule.zone": str(desk.zone)})
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -168,11 +165,14 @@ class JobForm(ModalScreen[None]):
 
         kept = self._kept_schedule()
         try:
-            schedule = Schedule.model_validate(kept | jobdraft.schedule_of(self.texts))
+            schedule = Schedule.model_validate(kept | jobdraft.schedule_of(self.texts, {}))
             request = SchedulePreviewRequest(schedule=schedule, job_id=self._job.id if self._job else "")
             found = await self._desk.client.preview(request)
         except ValidationError as error:
-            return "schedule.expressions", error.errors()[0]["msg"]
+            wrong = error.errors()[0]
+            return _field_of(".".join(map(str, ("schedule", *wrong["loc"])))), wrong["msg"].removeprefix(
+                "Value error, "
+            )
         except (ServerError, Unreachable) as error:
             self.query_one(Facts).show([Fact("means", "–", "muted")])
             return _blamed(error), sentence(error)
@@ -224,6 +224,8 @@ class JobForm(ModalScreen[None]):
         from scheduler_daemon.contract.jobs import JobCreate, JobPatch, JobSpec
 
         values = jobdraft.values_of(self.texts, {})
+        ids = {job.name: job.id for job in self._desk.board.jobs.values()}
+        values["after"] = [ids.get(name, name) for name in values["after"]]  # as the spec keeps them
         if self._job is not None:
             patch = JobPatch(version=self._job.version, changes=jobdraft.changes(self._job.spec, values))
             return await self._desk.client.patch_job(self._job.id, patch) if patch.changes else self._job
@@ -262,6 +264,13 @@ class JobForm(ModalScreen[None]):
     def _close(self) -> None:
         self.workers.cancel_group(self, "judge")  # or it would write to fields that are gone
         self.dismiss()
+
+
+def _texts_of(desk: Desk, job: JobView) -> dict[str, str]:
+    """Return what stands in the fields for a job; the jobs it runs after by name, where they are known."""
+    known = desk.board.jobs
+    after = " | ".join(known[each].name if each in known else each for each in job.spec.after)
+    return jobdraft.texts_of(job.spec) | {"after": after}
 
 
 def _css(name: str) -> str:

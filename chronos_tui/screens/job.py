@@ -1,4 +1,4 @@
-"""One job: how it stands, how it went, its runs, what it is set to, when it fires next."""
+"""One job: how it stands, how it went, its runs, when it fires next, what it is tied to, what it is set to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from textual.widgets import Static
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
 from chronos_tui.client.errors import ServerError
-from chronos_tui.messages import OpenRun
+from chronos_tui.messages import OpenJob, OpenRun
 from chronos_tui.screens import jobfacts
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import Facts
 from chronos_tui.screens.frame import bound
+from chronos_tui.screens.graphtable import GraphTable
 from chronos_tui.screens.query import RunFilter
 from chronos_tui.screens.runlist import RunTable
 from chronos_tui.screens.verbs import VERBS, RowVerbs
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
     from scheduler_daemon.contract.jobs import JobView
 
-PANES = ("Runs", "Schedule", "Configuration", "Versions")
+PANES = ("Runs", "Schedule", "Dependencies", "Configuration", "Versions")
+FACTS = ("Schedule", "Configuration", "Versions")
 BUCKETS = 60
 SPANS = {"10 minutes": 600, "hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
 REREAD_S = 1.0
@@ -39,7 +41,7 @@ NOT_FOUND = 404
 
 
 class JobScreen(RowVerbs):
-    """Facts and charts above; below, one of four panes."""
+    """Facts and charts above; below, one of five panes."""
 
     name_in_crumbs = "job"
     help_ids = ("move.*", "table.open", "tabs.*", *VERBS)
@@ -76,13 +78,18 @@ class JobScreen(RowVerbs):
                 yield Chart(label=fmt.percent, style="area", tone="ok", limits=(0.0, 1.0), id="success")
         yield Static("", id="tabs", markup=False)
         yield RunTable(self.desk, with_job=False, classes="pane", id="runs")
-        for name in PANES[1:]:
+        yield GraphTable(self.desk, classes="pane", id="dependencies")
+        for name in FACTS:
             with VerticalScroll(classes="pane", id=name.lower()):
                 yield Facts()
 
     @property
     def table(self) -> RunTable:
         return self.query_one(RunTable)
+
+    @property
+    def _graph(self) -> GraphTable:
+        return self.query_one(GraphTable)
 
     @property
     def job(self) -> JobView | None:
@@ -165,6 +172,9 @@ class JobScreen(RowVerbs):
         job, name = self.job, PANES[self._pane]
         if job is None or name == "Runs":
             return
+        if name == "Dependencies":
+            self._graph.show(await self.desk.client.job_graph(job.id))
+            return
         shown = self.query_one(f"#{name.lower()} Facts", Facts)
         if name == "Configuration":
             shown.show(jobfacts.configuration(job))
@@ -180,11 +190,12 @@ class JobScreen(RowVerbs):
             self.query_one("#summary", Facts).show(jobfacts.summary(self.job, self.desk.now(), self.desk.zone))
 
     def _show_tabs(self) -> None:
-        tabs = []
-        for at, name in enumerate(PANES):
-            words = f"{name} {self.table.count}" if name == "Runs" else name
-            tabs.append((f" {words} ", "reverse bold" if at == self._pane else ""))
-        self.query_one("#tabs", Static).update(Content.assemble(*tabs))
+        words = [f" {name} {self.table.count} " if name == "Runs" else f" {name} " for name in PANES]
+        shown, first = self.query_one("#tabs", Static), 0
+        while first < self._pane and len("".join(words[first : self._pane + 1])) > self.size.width - 2:
+            first += 1  # the first ones give way, so that the one that is open can be seen
+        tabs = [(text, "reverse bold" if at == self._pane else "") for at, text in enumerate(words)]
+        shown.update(Content.assemble(*tabs[first:]))
 
     def _show_pane(self) -> None:
         for at, name in enumerate(PANES):
@@ -200,15 +211,18 @@ class JobScreen(RowVerbs):
         runs = [
             run for number in dirty.runs if (run := self.desk.board.runs.get(number)) and run.job_id == self._job_id
         ]
-        if (runs and self.table.take(runs)) or self._job_id in dirty.jobs:
+        if (runs and self.table.take(runs)) or self._job_id in dirty.jobs or self._graph_is_old(dirty):
             self.reread_soon(REREAD_S)
+
+    def _graph_is_old(self, dirty: Dirty) -> bool:
+        return PANES[self._pane] == "Dependencies" and not self._graph.tied.isdisjoint(dirty.jobs)
 
     def second(self) -> None:
         self._show_job()
         self.table.repaint_cells()
 
     def greyed(self, *, stale: bool) -> None:
-        self.table.stale = stale
+        self.table.stale = self._graph.stale = stale
 
     # What the user does
 
@@ -232,6 +246,18 @@ class JobScreen(RowVerbs):
         else:
             self.open_log(run)
 
+    def action_why(self) -> None:
+        """Explain the run under the cursor, the fire that comes next where fires are shown, or else the job."""
+        from chronos_tui.screens.explain import Explain
+
+        run, job = self.table.run_under_cursor if self._pane == 0 else None, self.job
+        if run is not None:
+            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+        elif job is not None and PANES[self._pane] == "Schedule":
+            self.app.push_screen(Explain(self.desk, job.id, job.name, at=job.next_fire_at))
+        else:
+            super().action_why()
+
     def action_next_tab(self) -> None:
         self._turn(1)
 
@@ -254,6 +280,11 @@ class JobScreen(RowVerbs):
 
     @on(LineTable.Chosen)
     def _open(self, event: LineTable.Chosen) -> None:
+        if event.table is self._graph:
+            job_id = self._graph.opened()
+            if job_id is not None and job_id != self._job_id:
+                self.post_message(OpenJob(job_id))
+            return
         self.post_message(OpenRun(cast("int", event.key)))
 
     @on(LineTable.Highlighted)

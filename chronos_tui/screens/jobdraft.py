@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chronos_tui import format as fmt
@@ -28,20 +29,49 @@ FIELDS = (
         "schedule.expressions", "Schedule", "*/5 * * * * or @daily or @every 90s; several parted by |; empty: on call"
     ),
     Field("schedule.zone", "Zone", "Europe/Berlin"),
+    Field("after", "After", "names of jobs it runs after, parted by |; then it has no schedule"),
+    Field("trigger_rule", "Rule", "all_success, all_done, one_failed, none_failed, always, ..."),
     Field("description", "About"),
     Field("tags", "Tags", "parted by blanks"),
     Field("timeout_ms", "Timeout", "90s, 5m, 2h; empty: none"),
     Field("retry.attempts", "Retries", "how many more times a failed run is tried; empty: never"),
+    Field("retry.delay_ms", "Retry wait", "before the first retry, such as 30s; empty: as it was"),
+    Field("run_timeout_ms", "Run timeout", "for all attempts together; empty: none"),
     Field("concurrency", "Overlap", "forbid, allow, replace, queue_one or queue_all"),
+    Field("concurrency_limit", "At once", "runs at once at most; empty: no limit of its own"),
+    Field("queue_limit", "Queue limit", "runs that queue_all lets wait at most"),
+    Field("pool", "Pool", "whose slots its runs need; empty: none"),
+    Field("priority", "Priority", "0 to 9; the highest starts first"),
     Field("misfire", "Misfire", "skip, run_once or run_all"),
+    Field("misfire_grace_ms", "Grace", "fires older than this are missed"),
+    Field("schedule.calendars", "Calendars", "german or german:next; several parted by blanks"),
+    Field("schedule.jitter_s", "Jitter", "start up to so much later, such as 90s; empty: none"),
+    Field("schedule.start", "From", "no fire before, such as 2026-05-01T08:00Z"),
+    Field("schedule.end", "Until", "no fire after, such as 2026-12-31T23:59Z"),
+    Field("schedule.gap", "Skipped", "times that clocks skip: run_after, skip or shift"),
+    Field("schedule.overlap", "Repeated", "times that come twice: first, both or last"),
     Field("cwd", "Directory", "empty: the home directory"),
     Field("user", "User", "empty: the server's account"),
     Field("env", "Environment", "NAME=value NAME='two words'"),
 )
 
 
+DEFAULTS = {
+    "concurrency": "forbid",
+    "misfire": "run_once",
+    "misfire_grace_ms": "1h",
+    "trigger_rule": "all_success",
+    "queue_limit": "100",
+    "priority": "5",
+    "schedule.gap": "run_after",
+    "schedule.overlap": "first",
+}
+"""What a new job says in the fields that cannot be empty."""
+
+
 def texts_of(spec: JobSpec) -> dict[str, str]:
     """Return what stands in the fields for a spec."""
+    whole, schedule = spec.model_dump(mode="json"), spec.schedule
     return {
         "name": spec.name,
         "command": spec.command.replace("\n", " ⏎ "),
@@ -49,14 +79,37 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "schedule.zone": spec.schedule.zone,
         "description": spec.description.replace("\n", " ⏎ "),
         "tags": " ".join(spec.tags),
-        "timeout_ms": "" if spec.timeout_ms is None else length_text(spec.timeout_ms),
+        "after": " | ".join(spec.after),
+        "trigger_rule": str(spec.trigger_rule),
+        "timeout_ms": _length_text(spec.timeout_ms),
+        "run_timeout_ms": _length_text(spec.run_timeout_ms),
         "retry.attempts": "" if spec.retry is None else str(spec.retry.attempts),
+        "retry.delay_ms": "" if spec.retry is None else length_text(spec.retry.delay_ms),
         "concurrency": str(spec.concurrency),
+        "concurrency_limit": "" if spec.concurrency_limit is None else str(spec.concurrency_limit),
+        "queue_limit": str(spec.queue_limit),
+        "pool": spec.pool or "",
+        "priority": str(spec.priority),
         "misfire": str(spec.misfire),
+        "misfire_grace_ms": length_text(spec.misfire_grace_ms),
+        "schedule.calendars": " ".join(_calendar_text(use) for use in whole["schedule"]["calendars"]),
+        "schedule.jitter_s": _length_text(schedule.jitter_s * 1000 or None),
+        "schedule.start": whole["schedule"]["start"] or "",
+        "schedule.end": whole["schedule"]["end"] or "",
+        "schedule.gap": str(schedule.gap),
+        "schedule.overlap": str(schedule.overlap),
         "cwd": spec.cwd or "",
         "user": spec.user or "",
         "env": " ".join(f"{name}={shlex.quote(value)}" for name, value in spec.env.items()),
     }
+
+
+def _calendar_text(use: Mapping[str, str]) -> str:
+    return use["calendar"] if use["move"] == "skip" else f"{use['calendar']}:{use['move']}"
+
+
+def _length_text(ms: int | None) -> str:
+    return "" if ms is None else length_text(ms)
 
 
 def length_text(ms: int) -> str:
@@ -69,47 +122,97 @@ def length_text(ms: int) -> str:
 
 def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, Any]:
     """Return the spec's fields that the texts mean; what cannot be read goes into `problems` by field."""
-    values: dict[str, Any] = {
+    return {
         "name": texts["name"].strip(),
         "command": texts["command"].replace(" ⏎ ", "\n"),
         "description": texts["description"].replace(" ⏎ ", "\n").strip(),
         "tags": texts["tags"].replace(",", " ").split(),
-        "concurrency": texts["concurrency"].strip(),
-        "misfire": texts["misfire"].strip(),
+        "after": _parted(texts["after"]),
         "cwd": texts["cwd"].strip() or None,
         "user": texts["user"].strip() or None,
-        "schedule": schedule_of(texts),
-        "timeout_ms": None,
-        "retry": _retry_of(texts["retry.attempts"].strip(), problems),
+        "pool": texts["pool"].strip() or None,
+        "schedule": schedule_of(texts, problems),
+        "retry": _retry_of(texts, problems),
+        "env": _env_of(texts["env"], problems),
+        **{name: texts[name].strip() for name in ("concurrency", "misfire", "trigger_rule")},
+        **{name: _length(name, texts, problems) for name in ("timeout_ms", "run_timeout_ms", "misfire_grace_ms")},
+        **{name: _number(name, texts, problems) for name in ("concurrency_limit", "queue_limit", "priority")},
     }
-    if texts["timeout_ms"].strip():
-        try:
-            values["timeout_ms"] = fmt.parse_duration_ms(texts["timeout_ms"])
-        except ValueError as error:
-            problems["timeout_ms"] = str(error)
+
+
+def _parted(text: str) -> list[str]:
+    return [part.strip() for part in text.split("|") if part.strip()]
+
+
+def _length(name: str, texts: Mapping[str, str], problems: dict[str, str]) -> int | None:
+    """Return a length of time in milliseconds; None for an empty text."""
+    if not texts[name].strip() and name not in DEFAULTS:
+        return None
     try:
-        words = shlex.split(texts["env"])
+        return fmt.parse_duration_ms(texts[name])
+    except ValueError as error:
+        problems[name] = str(error)
+        return None
+
+
+def _number(name: str, texts: Mapping[str, str], problems: dict[str, str]) -> int | None:
+    """Return a whole number; None for an empty text."""
+    text = texts[name].strip()
+    if not text and name not in DEFAULTS:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    problems[name] = f"{text!r} is no number; write how many, such as {DEFAULTS.get(name, '3')}"
+    return None
+
+
+def _retry_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, int] | None:
+    """Return the fields of a policy of retries that a form shows; None for no policy."""
+    attempts, delay = _number("retry.attempts", texts, problems), _length("retry.delay_ms", texts, problems)
+    if attempts is None:
+        return None
+    return {"attempts": attempts} | ({} if delay is None else {"delay_ms": delay})
+
+
+def _env_of(text: str, problems: dict[str, str]) -> dict[str, str]:
+    try:
+        words = shlex.split(text)
     except ValueError as error:
         problems["env"], words = f"{error}; close what is quoted", []
     for word in words:
         if "=" not in word:
             problems["env"] = f"{word!r} is no assignment; write NAME=value"
-    values["env"] = dict(word.partition("=")[::2] for word in words if "=" in word)
-    return values
+    return dict(word.partition("=")[::2] for word in words if "=" in word)
 
 
-def _retry_of(text: str, problems: dict[str, str]) -> dict[str, int] | None:
-    """Return the field of a policy of retries that a form shows; None for no policy."""
-    if text and not (text.isascii() and text.isdigit()):
-        problems["retry.attempts"] = f"{text!r} is no number; write how many times, such as 3"
-        return None
-    return {"attempts": int(text)} if text else None
+def schedule_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, Any]:
+    """Return the schedule's fields that a form shows; what cannot be read goes into `problems` by field."""
+    uses = [use.partition(":") for use in texts["schedule.calendars"].replace(",", " ").split()]
+    jitter = _length("schedule.jitter_s", texts, problems) or 0
+    if jitter % 1000:
+        problems["schedule.jitter_s"] = "whole seconds only, such as 90s"
+    return {
+        "expressions": _parted(texts["schedule.expressions"]),
+        "zone": texts["schedule.zone"].strip() or "UTC",
+        "gap": texts["schedule.gap"].strip(),
+        "overlap": texts["schedule.overlap"].strip(),
+        "start": _bound("schedule.start", texts, problems),
+        "end": _bound("schedule.end", texts, problems),
+        "calendars": [{"calendar": name, "move": move if colon else "skip"} for name, colon, move in uses],
+        "jitter_s": jitter // 1000,
+    }
 
 
-def schedule_of(texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return the schedule's fields that a form shows."""
-    expressions = [part.strip() for part in texts["schedule.expressions"].split("|")]
-    return {"expressions": [part for part in expressions if part], "zone": texts["schedule.zone"].strip() or "UTC"}
+def _bound(name: str, texts: Mapping[str, str], problems: dict[str, str]) -> str | None:
+    """Return an instant as it is written; None for an empty text."""
+    text = texts[name].strip()
+    try:
+        if not text or datetime.fromisoformat(text).tzinfo is not None:
+            return text or None
+    except ValueError:
+        pass
+    problems[name] = f"{text!r} is no instant; write one with its offset, such as 2026-05-01T08:00+02:00, or Z for UTC"
+    return None
 
 
 def changes(before: JobSpec, after: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,13 +36,20 @@ def summary(job: JobView, now: datetime, zone: tzinfo) -> list[Fact]:
         )
     elif job.next_fire_at is not None:
         facts.append(Fact("next", f"{fmt.relative(job.next_fire_at, now)}, {fmt.stamp(job.next_fire_at, zone)}"))
-    facts.append(Fact("schedule", f"{job.words}  ({job.schedule})" if job.schedule else "only when someone asks"))
+    facts.append(Fact("schedule", f"{job.words}  ({job.schedule})" if job.schedule else _without_schedule(job)))
     facts.append(Fact("command", _short(job.spec.command)))
     about = [job.owner, f"from {job.source}" if job.source else "", *(f"#{tag}" for tag in job.spec.tags)]
     facts.append(Fact("owner", ", ".join(filter(None, about)), "muted"))
     if job.spec.description:
         facts.append(Fact("about", job.spec.description))
     return facts
+
+
+def _without_schedule(job: JobView) -> str:
+    if not job.spec.after:
+        return "only when someone asks"
+    others = "another job" if len(job.spec.after) == 1 else f"{len(job.spec.after)} other jobs"
+    return f"after {others}, by {str(job.spec.trigger_rule).replace('_', ' ')}"
 
 
 def _short(command: str) -> str:
@@ -58,7 +65,7 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("command", spec.command),
         Fact("description", spec.description),
         Fact("tags", " ".join(spec.tags)),
-        Fact("schedule", "\n".join(spec.schedule.expressions) or "only when someone asks"),
+        Fact("schedule", "\n".join(spec.schedule.expressions) or _without_schedule(job)),
         Fact("zone", f"{spec.schedule.zone}; skipped times: {spec.schedule.gap}, repeated: {spec.schedule.overlap}"),
         Fact("from, until", _bounds(spec.schedule)),
         Fact("calendars", "\n".join(f"{use.calendar}: {_MOVES[use.move]}" for use in spec.schedule.calendars)),

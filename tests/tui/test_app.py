@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from textual.widgets import Input
+
 from chronos_tui.screens.form import JobForm
 from tests.support.daemon import DaemonHandle
 from tests.tui.conftest import Driven, driving
@@ -81,6 +83,31 @@ async def test_the_form_says_what_a_schedule_means_and_saves_nothing_wrong(
 
     assert refused == (True, 1)
     assert shared_daemon.json("job", "show", "formed")["spec"]["schedule"]["expressions"] == ["0 9 * * 1"]
+
+
+async def test_the_form_names_the_jobs_that_a_job_runs_after_and_sends_only_what_was_changed(
+    shared_daemon: DaemonHandle,
+) -> None:
+    first = add(shared_daemon, "form-first")
+    add(shared_daemon, "form-then", "true", "--after", "form-first")
+    async with driving(shared_daemon, (80, 24)) as driven:
+        await _only(driven, "form-then")
+        await driven.press("e")
+        await driven.until("Edit form-then", "After")
+        await driven.until("form-first")
+        form = driven.app.screen
+        assert isinstance(form, JobForm)
+        assert not form.unsaved
+
+        form.query_one("#priority", Input).value = "nine"
+        await driven.press("f2")
+        await driven.until("'nine' is no number")
+        form.query_one("#priority", Input).value = "9"
+        await driven.press("f2")
+        await driven.until("version 2")
+
+    versions = shared_daemon.json("job", "show", "form-then")
+    assert (versions["spec"]["after"], versions["spec"]["priority"]) == ([first["id"]], 9)
 
 
 async def test_another_editor_in_between_is_said_and_nothing_is_lost(

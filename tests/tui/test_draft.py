@@ -11,8 +11,8 @@ from chronos_tui.screens.query import RunFilter, parse_run_filter
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.retry import Retry
 
-TEXTS = {field.id: "" for field in jobdraft.FIELDS} | {
-    "name": "a", "command": "true", "concurrency": "forbid", "misfire": "run_once", "schedule.zone": "UTC",
+TEXTS = {field.id: "" for field in jobdraft.FIELDS} | jobdraft.DEFAULTS | {
+    "name": "a", "command": "true", "schedule.zone": "UTC",
 }  # fmt: skip
 
 
@@ -30,6 +30,31 @@ TEXTS = {field.id: "" for field in jobdraft.FIELDS} | {
     )
 )
 def test_a_form_that_nobody_touched_changes_nothing(spec: JobSpec) -> None:
+    problems: dict[str, str] = {}
+
+    values = jobdraft.values_of(jobdraft.texts_of(spec), problems)
+
+    assert (jobdraft.changes(spec, values), problems) == ({}, {})
+
+
+def test_a_new_job_says_what_a_job_that_says_nothing_means() -> None:
+    nothing_said = JobSpec(name="a", command="true")
+
+    assert jobdraft.texts_of(nothing_said) == TEXTS
+
+
+def test_a_form_that_nobody_touched_changes_nothing_of_a_job_that_says_all_it_can() -> None:
+    spec = JobSpec.model_validate(
+        {
+            "name": "a", "command": "b", "after": ["one", "two"], "trigger_rule": "all_done", "pool": "db",
+            "priority": 9, "queue_limit": 3, "concurrency": "queue_all", "concurrency_limit": 2, "misfire": "skip",
+            "misfire_grace_ms": 90_000, "run_timeout_ms": 3_600_000, "retry": {"attempts": 3, "delay_ms": 1500},
+            "schedule": {
+                "calendars": ["german:next", "plain"], "jitter_s": 90, "start": "2026-05-01T08:00:00+02:00",
+                "end": "2026-12-31T23:59:59.5Z", "gap": "shift", "overlap": "both", "blackouts": ["sat,sun"],
+            },
+        }
+    )  # fmt: skip
     problems: dict[str, str] = {}
 
     values = jobdraft.values_of(jobdraft.texts_of(spec), problems)
@@ -66,6 +91,15 @@ def test_a_changed_number_of_retries_keeps_the_rest_of_their_policy(text: str, k
         ("env", "x", "no assignment"),
         ("retry.attempts", "x", "no number"),
         ("env", "A='", "close what is quoted"),
+        ("run_timeout_ms", "late", "length of time"),
+        ("misfire_grace_ms", "", "length of time"),
+        ("retry.delay_ms", "x", "length of time"),
+        ("concurrency_limit", "-1", "no number"),
+        ("queue_limit", "", "no number"),
+        ("priority", "high", "no number"),
+        ("schedule.jitter_s", "250ms", "whole seconds"),
+        ("schedule.start", "20261201", "no instant"),
+        ("schedule.end", "2026-12-01T08:00", "offset"),
     ],
 )
 def test_what_cannot_be_read_is_said_beside_its_field(field: str, text: str, said: str) -> None:

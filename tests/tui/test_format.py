@@ -128,3 +128,16 @@ def test_a_cut_never_splits_a_wide_character() -> None:
     assert f.cut("夜間バッチ", 4, 1) == " 間 "
     assert f.shorten("short", 5) == "short"
     assert f.fit("7", 3, "right") == "  7"
+
+
+def test_a_time_that_is_typed_is_one_of_the_zone_unless_it_says_otherwise() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+
+    assert f.parse_instant(" 2026-05-01T08:00 ", berlin) == datetime(2026, 5, 1, 6, tzinfo=UTC)
+    assert f.parse_instant("2026-05-01T08:00Z", berlin) == datetime(2026, 5, 1, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "0001-01-01T00:00+23:00"])
+def test_what_is_no_time_is_refused_with_how_to_write_one(text: str) -> None:
+    with pytest.raises(ValueError, match="write it as"):
+        f.parse_instant(text, UTC)

@@ -1,11 +1,11 @@
-"""Looking at one run: it is not forgotten while it is shown, and what a search says of its log is true."""
+"""Looking at one run: it is not forgotten while it is shown, what a search says of its log is true, and why it ran."""
 
 from __future__ import annotations
 
 from chronos_tui.board import RUNS_KEPT
 from chronos_tui.messages import OpenLog, OpenRun
 from tests.support.daemon import DaemonHandle
-from tests.tui.conftest import Driven
+from tests.tui.conftest import Driven, driving
 from tests.tui.test_app import add
 
 
@@ -77,3 +77,59 @@ async def test_the_form_and_the_job_show_the_coming_fires_and_what_clock_changes
 
     await driven.until("At 02:30 every day", "clocks", "is skipped", "02:30:00 CE")
     assert driven.text.count("02:30:00 CE") == 10
+
+
+async def test_why_goes_from_fire_to_fire_and_to_any_time_that_is_typed(
+    shared_daemon: DaemonHandle, driven: Driven
+) -> None:
+    add(shared_daemon, "asked-ahead", "true", "--schedule", "30 2 1 1 *", "--zone", "UTC")
+    await driven.press("colon")
+    await driven.type("job asked-ahead")
+    await driven.press("enter")
+    await driven.until("Dependencies")
+    await driven.press("right_square_bracket")
+    await driven.until("At 02:30")
+    year = shared_daemon.json("job", "show", "asked-ahead")["next_fire_at"][:4]
+
+    await driven.press("w")
+    await driven.until(f"asked-ahead at {year}-01-01 02:30:00", "next fire")
+    await driven.press("n")
+    await driven.until(f"asked-ahead at {int(year) + 1}-01-01 02:30:00")
+    await driven.press("t", *["backspace"] * 30)
+    await driven.type("soon")
+    await driven.press("enter")
+    await driven.until("'soon' is not a time; write it as")
+    await driven.press(*["backspace"] * 4)
+    await driven.type(f"{year}-01-02")
+    await driven.press("enter")
+
+    await driven.until(f"asked-ahead at {year}-01-02 00:00:00")
+
+
+async def test_why_on_the_runs_of_a_job_is_about_the_run_under_the_cursor(
+    shared_daemon: DaemonHandle, driven: Driven
+) -> None:
+    add(shared_daemon, "asked-run", "exit 3")
+    shared_daemon.chronos("run", "asked-run", "--wait")
+    await driven.press("colon")
+    await driven.type("job asked-run")
+    await driven.press("enter")
+    await driven.until("Runs 1", "exit code 3")
+
+    await driven.press("w")
+
+    await driven.until("asked-run at 2", "was made by")
+
+
+async def test_a_time_can_be_typed_at_the_smallest_size(shared_daemon: DaemonHandle) -> None:
+    add(shared_daemon, "asked-small", "true", "--schedule", "30 2 1 1 *", "--zone", "UTC")
+    async with driving(shared_daemon, (40, 10)) as driven:
+        await driven.press("colon")
+        await driven.type("job asked-small")
+        await driven.press("enter")
+        await driven.until("› asked-small", "Runs 0")
+        await driven.press("right_square_bracket", "w")
+        await driven.until("asked-small at")
+        await driven.press("end", "t")
+
+        await driven.until("-01-01T02:30:00")
