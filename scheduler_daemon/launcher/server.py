@@ -15,7 +15,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups, ends, kernel, spool
+from scheduler_daemon.launcher import cgroups, ends, kernel, probe, spool
 from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.held import Held
@@ -108,6 +108,8 @@ class Server:
                 client.say(
                     encode({"event": "pong", "seq": message.get("seq"), "pid": os.getpid(), "running": self._open()})
                 )
+            case "probe":
+                client.say(encode({"event": "protections", "missing": probe.missing()}))
             case "shutdown":
                 self._stopping = self._open() == 0
                 client.say(encode({"event": "bye" if self._stopping else "busy", "running": self._open()}))
