@@ -18,6 +18,7 @@ from pathlib import Path
 from scheduler_daemon.launcher import cgroups, ends, kernel, probe, spool
 from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
+from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.held import Held
 from scheduler_daemon.launcher.jobs import Job, Killing, Phase, State, press
 from scheduler_daemon.launcher.pool import Helper, Pool
@@ -31,11 +32,13 @@ _SAVE_AGAIN = 1.0
 class Server:
     """One launcher. `prepare` forks the spawners and takes over earlier jobs; `run` serves until told to shut down."""
 
-    def __init__(self, listener: socket.socket, spool_path: str, group: str | None, spawners: int) -> None:
+    def __init__(
+        self, listener: socket.socket, spool_path: str, group: str | None, limiters: Groups, spawners: int
+    ) -> None:
         self._spool = spool_path
         self._selector = selectors.DefaultSelector()
         self._clients = Clients(listener, self._selector, self._hear_client)
-        self._pool = Pool(spool_path, group, spawners, self._selector, self._hear_spawner)
+        self._pool = Pool(spool_path, group, limiters, spawners, self._selector, self._hear_spawner)
         self._adoption = Adoption(spool_path, self._selector)
         self._census = Census()
         self._jobs: dict[int, Job] = {}

@@ -12,8 +12,8 @@ from typing import Any, Literal
 class Box:
     """What a run sees of the machine; without a box it sees all its account may.
 
-    `read` and `write` are absolute paths shown besides the system's programs. `scratch_bytes` bounds a home and a /tmp in
-    memory (files "scratch"). Started by root for no account in particular, the run gets one that nothing else has.
+    `read` and `write` are absolute paths shown besides the system's programs. `scratch_bytes` bounds a home and a /tmp
+    in memory (files "scratch"). Started by root for no account in particular, the run gets one that nothing else has.
     """
 
     files: Literal["system", "scratch"] = "system"
@@ -26,8 +26,8 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that a run may use; None is no limit. `open_files` and `file_bytes` hold for each process, the others for
-    the run as a whole.
+    """The most that a run may use; None is no limit. `open_files` and `file_bytes` hold for each process, the others
+    for the run as a whole.
     """
 
     memory_bytes: int | None = None
