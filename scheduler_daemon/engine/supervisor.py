@@ -224,6 +224,8 @@ class Supervisor:
             cancel_reason=end.reason or "",
             spawn_error=end.spawn_error,
             unknown=end.unknown,
+            limit_hit=end.limit_hit,
+            note=end.note or "",
         )
         return runs.Ended(
             end.execution_id,

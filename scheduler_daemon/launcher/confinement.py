@@ -143,7 +143,7 @@ def _way_in(box: Message) -> str:
 
 
 def _open_way(way: str, path: str) -> None:
-    """In a view of the file system of our own, lead from a folder all may enter to those of the run, which are hidden."""
+    """In a view of the file system of our own, lead from a folder all may enter to those of a run, which are hidden."""
     kernel.leave_mounts()
     kernel.mount("tmpfs", way, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=0755")
     for name in (boxes.HOME, boxes.TEMPORARY):
@@ -180,6 +180,8 @@ def _limit(request: Message, who: Account | None, groups: Groups) -> None:
 def outcome(path: str, record: Message, groups: Groups, *, boxed: bool, held: bool) -> Message:
     """Return the record of an end with all that the run's box and groups tell. `held` where we are ending it."""
     found = {**record, **controllers.told(groups)}
+    if boxed and found.get("processes"):
+        found["processes"] = max(1, found["processes"] - _HELPERS)
     if record.get("signal") in _LIMIT_OF:
         found.setdefault("limit_hit", _LIMIT_OF[record["signal"]])
     if not boxed:

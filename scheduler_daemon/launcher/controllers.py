@@ -111,6 +111,11 @@ def cpu_ms(groups: Groups) -> float | None:
     return None if used is None else used / 1e6
 
 
+def throttled(groups: Groups) -> bool:
+    """Tell whether the run was ever made to wait for its share of the processors."""
+    return _table(groups.get("cpu", groups.get(V2)), "cpu.stat").get("nr_throttled", 0) > 0
+
+
 def told(groups: Groups) -> Message:
     """Return what the groups of a run tell of it for the record of its end: usage, and the limit that struck."""
     found: Message = {}

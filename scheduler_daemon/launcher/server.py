@@ -15,13 +15,15 @@ import time
 from collections import deque
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups, ends, kernel, probe, spool
+from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.controllers import Groups
+from scheduler_daemon.launcher.cputime import CpuTimes
 from scheduler_daemon.launcher.held import Held
-from scheduler_daemon.launcher.jobs import Job, Killing, Phase, State, press
+from scheduler_daemon.launcher.jobs import CPU_TIME, Job, Killing, Phase, State, press
 from scheduler_daemon.launcher.pool import Helper, Pool
+from scheduler_daemon.launcher.probe import Prober
 from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
 from scheduler_daemon.launcher.sweep import Census
 
@@ -40,6 +42,8 @@ class Server:
         self._clients = Clients(listener, self._selector, self._hear_client)
         self._pool = Pool(spool_path, group, limiters, spawners, self._selector, self._hear_spawner)
         self._adoption = Adoption(spool_path, self._selector)
+        self._cpu_times = CpuTimes()
+        self._prober = Prober(spool_path, group, limiters, self._selector)
         self._census = Census()
         self._jobs: dict[int, Job] = {}
         self._mains: dict[int, Job] = {}
@@ -112,7 +116,7 @@ class Server:
                     encode({"event": "pong", "seq": message.get("seq"), "pid": os.getpid(), "running": self._open()})
                 )
             case "probe":
-                client.say(encode({"event": "protections", "missing": probe.missing()}))
+                self._prober.ask(client, again=message.get("again") is True)
             case "shutdown":
                 self._stopping = self._open() == 0
                 client.say(encode({"event": "bye" if self._stopping else "busy", "running": self._open()}))
@@ -199,6 +203,7 @@ class Server:
         if start["timeout_ms"] is not None:
             lived = self._adoption.lived(start["ticks"])
             heapq.heappush(self._timeouts, (time.monotonic() + start["timeout_ms"] / 1000 - lived, job.run))
+        self._cpu_times.watch(job)
         if job.killing is not None:
             self._hold(job)
 
@@ -228,8 +233,10 @@ class Server:
             assert job.target is not None
             one = kernel.process(job.target.pid)
             if one is None or one.ticks != job.target.ticks:
-                unseen = ends.unseen(job.run, job.start, "the spawner died before it could tell the end")
-                self._main_is_over(job, unseen, saved=False)
+                end = ends.noted(self._spool, job.run, job.start or {}) or ends.unseen(
+                    job.run, job.start, "the spawner died before it could tell the end"
+                )
+                self._main_is_over(job, end, saved=False)
         if job.killing is not None and job.killing.phase is Phase.HOLD:
             job.killing.begin(time.monotonic())
 
@@ -251,10 +258,23 @@ class Server:
         if written is not None:
             return written
         record = ends.measured(job.run, start["started_ns"], start.get("inherited_rss"), ending)
+        record = self._confined(job, start, record)
         record["leftover"] = ends.leftover(start["group"], ending.pid)
         if start["group"] is not None:
             cgroups.remove(start["group"])
         return record
+
+    def _confined(self, job: Job, start: Message, record: Message) -> Message:
+        """Close the box of a run that is over, if it has one, and return its end with what that and its groups tell."""
+        boxed, groups = bool(start.get("boxed")), start.get("groups") or {}
+        if not boxed and not groups:
+            return record
+        path = spool.folder(self._spool, job.run)
+        if boxed:
+            boxes.close_wholly(path, start["group"])
+        found = confinement.outcome(path, record, groups, boxed=boxed, held=job.killing is not None)
+        controllers.remove(groups)
+        return found
 
     # Earlier launchers' jobs
 
@@ -314,6 +334,8 @@ class Server:
                 del self._mains[job.target.pid]
             if job.killing is not None and job.target.group is not None:
                 cgroups.remove(job.target.group)
+            if job.killing is not None and job.start is not None:
+                controllers.remove(job.start.get("groups") or {})
         self._killings.pop(job.run, None)
         job.state, job.record, job.target, job.request = State.ENDED, record, None, b""
         if save:
@@ -348,6 +370,7 @@ class Server:
             times.append(self._save_at)
         times.extend(self._adoption.next_look())
         times.extend(self._pool.next_fill())
+        times.extend(self._cpu_times.next_look())
         if self._ended_children:
             return 0
         now = time.monotonic()
@@ -363,6 +386,9 @@ class Server:
                 self._kill(
                     job, "timeout", f"timed out after {job.start['timeout_ms']} ms", job.start["grace_ms"] / 1000
                 )
+        for job in self._cpu_times.spent(now):
+            assert job.start is not None
+            self._kill(job, CPU_TIME, f"used its {job.start['cpu_limit_ms']} ms of CPU", job.start["grace_ms"] / 1000)
         for run, news in self._adoption.look(now, self._ours()):
             self._follow(self._jobs[run], news)
         self._press_all(now)

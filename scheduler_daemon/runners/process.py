@@ -48,6 +48,7 @@ class ProcessRunner:
         self._listed = asyncio.Event()
         self._farewell: asyncio.Future[bool] | None = None
         self._protections: dict[str, str] = {}
+        self._probing = False
         self._probed = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self.launcher_pid: int | None = None
@@ -125,8 +126,10 @@ class ProcessRunner:
         The launcher tries them once an hour; `again` has it try them now.
         """
         self._probed.clear()
+        self._probing = True
         await self._send([_line({"op": "probe", "again": again})])
         await self._probed.wait()
+        self._probing = False
         return dict(self._protections)
 
     async def shut_down_if_idle(self) -> bool:
@@ -141,7 +144,9 @@ class ProcessRunner:
 
     async def _connect(self) -> asyncio.StreamReader:
         reader, self._writer = await connect_or_start(self._state_dir, self._path, self._options)
-        self._writer.write(_line({"op": "ping"}) + _line({"op": "subscribe"}) + _line({"op": "probe", "again": False}))
+        self._writer.write(_line({"op": "ping"}) + _line({"op": "subscribe"}))
+        if self._probing:
+            self._writer.write(_line({"op": "probe", "again": False}))
         return reader
 
     async def _send(self, lines: Iterable[bytes]) -> None:
