@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterable
@@ -130,10 +131,15 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     told += ["--disable-userns", "--cap-drop", "ALL"] + (["--unshare-net"] if box["network"] == "none" else [])
     told += ["--uid", str(_NOBODY if own else uid), "--gid", str(_NOBODY if own else gid)]
     shown = {**dict.fromkeys(box["read"], "--ro-bind"), **dict.fromkeys(box["write"], "--bind")}
-    places = _system() | _private(box, paths)
+    system = {
+        path: how
+        for path, how in _system().items()
+        if path in _OWN or not any(_within(path, declared) for declared in shown)
+    }
+    places = system | _private(box, paths)
     for path, how in shown.items():
         places[_checked(path)] = [how, path, path]
-    if any(_within(paths.state, path) for path in shown):
+    if any(_within(paths.state, path) for path in shown) and _may_enter(paths.state, uid):
         places[paths.state] = ["--size", "65536", "--tmpfs", paths.state, "--remount-ro", paths.state]
     for path in sorted(places, key=lambda one: [part for part in one.split("/") if part]):
         told += places[path]
@@ -166,19 +172,26 @@ def _system() -> dict[str, list[str]]:
 def _private(box: Message, paths: Paths) -> dict[str, list[str]]:
     if paths.home is None or paths.temporary is None:
         size = str(box["scratch_bytes"] or _SCRATCH_BYTES)
-        made = ["--perms", "0700", "--size", size, "--tmpfs", "/job", "--dir", "/job/.tmp", "--symlink", "job/.tmp"]
-        return {"/job": [*made, "/tmp"]}  # noqa: S108
+        made = ["--perms", "0700", "--size", size, "--tmpfs", "/job", "--perms", "0700", "--dir", "/job/.tmp"]
+        return {"/job": made, "/tmp": ["--symlink", "job/.tmp", "/tmp"]}  # noqa: S108
     return {"/job": ["--bind", paths.home, "/job"], "/tmp": ["--bind", paths.temporary, "/tmp"]}  # noqa: S108
 
 
 def _checked(path: str) -> str:
     """Return a declared path if it may be shown. Raises Unstartable."""
+    if path == "/":
+        raise Unstartable("box: / cannot be shown as a whole; declare the folders below it")
     if any(_within(path, own) for own in _OWN):
         raise Unstartable(f"box: {path} cannot be shown: a box has its own {'/'.join(path.split('/')[:2])} or none")
     real = os.path.realpath(path)
     if real != os.path.normpath(path):
         raise Unstartable(f"box: {path} is {real} by a symbolic link; declare that path")
     return real
+
+
+def _may_enter(state: str, uid: int) -> bool:
+    """Tell whether the daemon's folder is open to the job's account: then it must be hidden."""
+    return uid == os.geteuid() or bool(stat.S_IMODE(os.stat(state).st_mode) & 0o077)  # noqa: PTH116
 
 
 def _cwd(cwd: str, shown: Iterable[str]) -> str:

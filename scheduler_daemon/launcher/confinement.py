@@ -2,7 +2,8 @@
 
 A newborn joins its control groups while it is still ours, then becomes the job's account for good, takes the limits
 that each process has, and only then runs bubblewrap or, without a box, the command. What cannot be done as asked
-refuses the start: a job is never run with less around it.
+refuses the start: a job is never run with less around it. Only limits of the run as a whole are passed over where no
+control group can be had; whether they must be in force is for its policy to say.
 """
 
 from __future__ import annotations

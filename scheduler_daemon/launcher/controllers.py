@@ -24,7 +24,7 @@ Groups = dict[str, str]
 
 
 def find_parents(name: str) -> Groups:
-    """Make and return the groups for all limited runs, below our own; what we may not have is left out."""
+    """Return the groups for all limited runs, below our own, which need not exist; what we may not have is left out."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
         member = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
@@ -35,11 +35,11 @@ def find_parents(name: str) -> Groups:
     for kind in _V1:
         points = [line.split()[4] for line in mounts if " - cgroup " in line and kind in line.split()[-1].split(",")]
         if found.get(V2) is None and points and kind in own:
-            parent = f"{points[0]}{own[kind]}".rstrip("/") + f"/{name}"
-            with contextlib.suppress(OSError):
-                Path(parent).mkdir(exist_ok=True)
-                cgroups.remove_empty(parent)
-                found[kind] = parent
+            home = f"{points[0]}{own[kind]}".rstrip("/")
+            if os.access(home, os.W_OK):
+                found[kind] = f"{home}/{name}"
+                with contextlib.suppress(OSError):
+                    cgroups.remove_empty(found[kind])
     return found
 
 
@@ -69,7 +69,7 @@ def make(parents: Groups, run: int, limits: Message, extra: int) -> Groups:
     groups = {kind: f"{parent}/{run}" for kind, parent in parents.items()}
     try:
         for path in groups.values():
-            os.mkdir(path)  # noqa: PTH102
+            Path(path).mkdir(parents=True)
         for kind, file, value in _settings(groups, limits, extra):
             with open(f"{groups[kind]}/{file}", "w", encoding="ascii") as setting:  # noqa: PTH123
                 setting.write(value)

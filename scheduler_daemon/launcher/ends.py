@@ -62,13 +62,14 @@ def unseen(run: int, start: Message | None, why: str) -> Message:
 
 
 def noted(spool_path: str, run: int, start: Message) -> Message | None:
-    """Return the end of a run that only its box saw, None if it had none or was over before the command began."""
+    """Close the box of a run whose end nobody saw, if it has one. Return the end if the box noted it."""
     path = spool.folder(spool_path, run)
-    code = boxes.told(path).exit_code if start.get("boxed") else None
+    if not start.get("boxed"):
+        return None
+    code, groups = boxes.told(path).exit_code, start.get("groups") or {}
+    boxes.close_wholly(path, start["group"])
     if code is None:
         return None
-    groups = start.get("groups") or {}
-    boxes.close_wholly(path, start["group"])
     record = {
         "id": run,
         "started_ns": start["started_ns"],

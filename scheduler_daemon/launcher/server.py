@@ -266,8 +266,8 @@ class Server:
 
     def _confined(self, job: Job, start: Message, record: Message) -> Message:
         """Close the box of a run that is over, if it has one, and return its end with what that and its groups tell."""
-        boxed, groups = bool(start.get("boxed")), start.get("groups") or {}
-        if not boxed and not groups:
+        boxed, groups = bool(start.get("boxed")), start.get("groups")
+        if groups is None:
             return record
         path = spool.folder(self._spool, job.run)
         if boxed:

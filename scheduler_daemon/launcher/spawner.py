@@ -31,14 +31,14 @@ _GROUPS_KEPT = 256
 @dataclass(slots=True)
 class Child:
     """One running job of ours. `held` means the launcher is killing it and will write its end. `groups` are those
-    that limit it.
+    that limit it, None where it has neither box nor limits.
     """
 
     run: int
     started_ns: int
     inherited: int
     group: str | None
-    groups: Groups
+    groups: Groups | None
     boxed: bool
     held: bool = False
 
@@ -175,7 +175,7 @@ class Spawner:
                 self._leave_group(group, crowded=False)
             raise
         now, inherited = time.time_ns(), ends.own_peak()
-        boxed = request.get("box") is not None
+        boxed = bool(request.get("box"))
         self._children[pid] = Child(run, now, inherited, group, groups, boxed)
         record = {
             "id": run,
@@ -190,7 +190,7 @@ class Spawner:
             "grace_ms": request["grace_ms"],
             **self._identity,
         }
-        if groups or boxed:
+        if groups is not None:
             record |= {"groups": groups, "boxed": boxed, "cpu_limit_ms": (request.get("limits") or {}).get("cpu_ms")}
         text = encode(record)
         with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
@@ -199,9 +199,9 @@ class Spawner:
 
     def _spawn(
         self, path: str, request: Message, files: Files, mark: birth.Mark, *, tagged: bool
-    ) -> confinement.Confined:
+    ) -> tuple[int, Groups | None]:
         if not confinement.wanted(request):
-            return confinement.Confined(birth.spawn(request, files, mark, tagged=tagged), {})
+            return birth.spawn(request, files, mark, tagged=tagged), None
         return confinement.spawn(request, files, (mark.text, mark.number if tagged else None), path, self._limiters)
 
     def _enter_group(self) -> str | None:
@@ -274,8 +274,8 @@ class Spawner:
 
     def _bury(self, child: Child, ending: kernel.Ending) -> None:
         record = ends.measured(child.run, child.started_ns, child.inherited, ending)
-        if child.groups or child.boxed:
-            record = self._bury_confined(child, record)
+        if child.groups is not None:
+            record = self._bury_confined(child, child.groups, record)
         if child.held:
             self._unwritten[child.run] = record
             self._say("main_ended", child.run, record=record)
@@ -288,14 +288,14 @@ class Spawner:
             self._leave_group(child.group, crowded=record["leftover"] > 0)
         self._end(child.run, record)
 
-    def _bury_confined(self, child: Child, record: Message) -> Message:
+    def _bury_confined(self, child: Child, groups: Groups, record: Message) -> Message:
         """Let nothing stay in a box whose run is over, and say what box and groups tell of it."""
         path = spool.folder(self._spool, child.run)
         if child.boxed and not child.held:
             if child.group is not None and child.group == self._away:
                 self._go_home()
             boxes.close_wholly(path, child.group)
-        found = confinement.outcome(path, record, child.groups, boxed=child.boxed, held=child.held)
-        if not controllers.remove(child.groups):
-            self._crowded += child.groups.values()
+        found = confinement.outcome(path, record, groups, boxed=child.boxed, held=child.held)
+        if not controllers.remove(groups):
+            self._crowded += groups.values()
         return found
