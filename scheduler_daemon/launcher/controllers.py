@@ -1,7 +1,8 @@
 """Limits of a run as a whole, and what it used: control groups with controllers, one for each run that has limits.
 
-Where the kernel keeps the old hierarchies (v1) a run has a group in each; where it has one hierarchy (v2) and hands the
-controllers down to us, one group holds all. Where neither may be had a run is limited process by process only.
+Where the kernel keeps the old hierarchies (v1) a run has a group in each; where it has one hierarchy (v2) and hands
+the controllers down to us, one group holds all, and is the one by which the run is killed. Where neither may be had a
+run is limited process by process only.
 """
 
 from __future__ import annotations
@@ -44,15 +45,19 @@ def find_parents(name: str) -> Groups:
 
 
 def _v2(mounts: list[str], own: dict[str, str], name: str) -> Groups:
-    """Return the parent in the one hierarchy, if it hands down at least memory and pids."""
+    """Return the parent in the one hierarchy, if the group above ours is given to us and hands down memory and pids.
+
+    A group that hands down controllers holds no processes itself, and a service manager that starts the daemon anew
+    puts it into the same group again: hence ours must be one below the one that is given to us.
+    """
     points = [line.split()[4] for line in mounts if " - cgroup2 " in line]
-    if not points or "" not in own:
+    if not points or own.get("", "/") == "/":
         return {}
-    home = Path(f"{points[0]}{own['']}".rstrip("/"))
+    home = Path(f"{points[0]}{own['']}").parent
     parent = home / f"{name}-limits"
     try:
         offered = set(home.joinpath("cgroup.controllers").read_text("ascii").split())
-        if not {"memory", "pids"} <= offered:
+        if not {"memory", "pids"} <= offered or not _is_given(home) or cgroups.members(str(home)):
             return {}
         wanted = " ".join(f"+{kind}" for kind in ("memory", "pids", "cpu", "io") if kind in offered)
         home.joinpath("cgroup.subtree_control").write_text(wanted, "ascii")
@@ -62,6 +67,15 @@ def _v2(mounts: list[str], own: dict[str, str], name: str) -> Groups:
     except OSError:
         return {}
     return {V2: str(parent)}
+
+
+def _is_given(path: Path) -> bool:
+    """Tell whether the service manager has marked a group as ours to divide."""
+    for name in ("user.delegate", "trusted.delegate"):
+        with contextlib.suppress(OSError):
+            if os.getxattr(path, name) == b"1":
+                return True
+    return False
 
 
 def make(parents: Groups, run: int, limits: Message, extra: int) -> Groups:

@@ -36,7 +36,7 @@ _LONGEST = 20
 """Seconds after which the trial is given up."""
 _RUN = -1
 """No run has this number."""
-_DELEGATE = "let systemd run the daemon as a service with Delegate=yes, or run it as root"
+_DELEGATE = "let systemd (254 or later) run the daemon as a service with Delegate=yes and DelegateSubgroup=daemon"
 _LOOK = (
     "for n in user mnt pid net; do readlink /proc/self/ns/$n; done; "
     "grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; test -e \"$1\" && echo seen; exit 0"

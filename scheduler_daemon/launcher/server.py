@@ -53,6 +53,8 @@ class Server:
         self._killings: dict[int, Job] = {}
         self._unsaved: dict[int, Job] = {}
         self._save_at = 0.0
+        self._crowded: list[Groups] = []
+        """Of ended runs, not empty yet when last looked at."""
         self._stopping = False
         self._ended_children = True
 
@@ -334,8 +336,8 @@ class Server:
                 del self._mains[job.target.pid]
             if job.killing is not None and job.target.group is not None:
                 cgroups.remove(job.target.group)
-            if job.killing is not None and job.start is not None:
-                controllers.remove(job.start.get("groups") or {})
+        limiting = (job.start or {}).get("groups")
+        self._crowded = [one for one in (*self._crowded, limiting) if one and not controllers.remove(one)]
         self._killings.pop(job.run, None)
         job.state, job.record, job.target, job.request = State.ENDED, record, None, b""
         if save:

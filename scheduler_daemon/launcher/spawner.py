@@ -174,6 +174,8 @@ class Spawner:
                 self._go_home()
                 self._leave_group(group, crowded=False)
             raise
+        if groups and controllers.V2 in groups:
+            group = self._trade_group(group, groups[controllers.V2])
         now, inherited = time.time_ns(), ends.own_peak()
         boxed = bool(request.get("box"))
         self._children[pid] = Child(run, now, inherited, group, groups, boxed)
@@ -211,6 +213,13 @@ class Spawner:
             self._go_home()
         self._next_group, self._away = None, group
         return group
+
+    def _trade_group(self, entered: str | None, limiting: str) -> str:
+        """Give up the group we entered for a job that is in another now, which limits it too."""
+        if entered is not None:
+            self._go_home()
+            self._leave_group(entered, crowded=False)
+        return limiting
 
     def _enter_new_group(self) -> str | None:
         """Go into an emptied group if there is one, or make one."""
@@ -285,7 +294,8 @@ class Spawner:
             self._go_home()
         record["leftover"] = ends.leftover(child.group, ending.pid)
         if child.group is not None:
-            self._leave_group(child.group, crowded=record["leftover"] > 0)
+            limiting = child.group in (child.groups or {}).values()
+            self._leave_group(child.group, crowded=limiting or record["leftover"] > 0)
         self._end(child.run, record)
 
     def _bury_confined(self, child: Child, groups: Groups, record: Message) -> Message:

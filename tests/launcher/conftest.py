@@ -70,8 +70,10 @@ async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
     while group.exists() and time.monotonic() < end:  # the killed take a moment to leave it
         cgroups.remove_parent(str(group))
         await asyncio.sleep(0.01)
-    for parent in parents.values():
-        cgroups.remove_parent(parent)
+    while any(map(os.path.exists, parents.values())) and time.monotonic() < end:
+        for parent in parents.values():
+            cgroups.remove_parent(parent)
+        await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -157,14 +157,18 @@ async def test_without_network_not_even_this_machine_is_reached(bench: Bench) ->
     assert bench.out(2).startswith(b"in")
 
 
+def _open_to_all(folder: Path) -> None:
+    for one in (folder, *folder.parents):
+        if one.stat().st_mode & 0o055 != 0o055:
+            one.chmod(0o755)
+
+
 async def test_declared_paths_are_seen_as_declared(bench: Bench) -> None:
     for name in ("read", "write", "neither"):
         (bench.state / name).mkdir()
         (bench.state / name / "file").write_text(name)
         (bench.state / name).chmod(0o777)
-    for folder in (bench.state, *bench.state.parents):
-        if not folder.stat().st_mode & 1:
-            folder.chmod(0o711)
+    _open_to_all(bench.state)
     (bench.state / "link").symlink_to(bench.state / "neither")
     box = Box(read=(str(bench.state / "read"),), write=(str(bench.state / "write"),))
     script = "cat */file; (echo x > read/new) 2>/dev/null || echo refused; echo x > write/new"
@@ -185,10 +189,10 @@ async def test_declared_paths_are_seen_as_declared(bench: Bench) -> None:
 
 async def test_whole_folders_of_the_system_may_be_declared_but_hide_the_daemons(bench: Bench) -> None:
     await bench.run(boxed(1, "cat /etc/passwd >/dev/null; cat /etc/shadow; exit 3", box=Box(read=("/etc",))))
-    for folder in (bench.state, *bench.state.parents):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    _open_to_all(bench.state)
+    above = str(bench.state.parent)
     for files in ("system", "scratch"):
-        await bench.run(boxed(2, f"ls -A {bench.state}; echo x > $TMPDIR/x; exit 3", box=Box(files, read=("/tmp",))))
+        await bench.run(boxed(2, f"ls -A {bench.state}; echo x > $TMPDIR/x; exit 3", box=Box(files, read=(above,))))
 
     assert bench.ended[1].exit_code == 3
     assert b"ermission denied" in bench.out(1, "stderr")
