@@ -138,7 +138,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     }
     places = system | _private(box, paths)
     for path, how in shown.items():
-        places[_checked(path)] = [how, path, path]
+        places[_checked(path, paths.state)] = [how, path, path]
     if any(_within(paths.state, path) for path in shown) and _may_enter(paths.state, uid):
         places[paths.state] = ["--size", "65536", "--tmpfs", paths.state, "--remount-ro", paths.state]
     for path in sorted(places, key=lambda one: [part for part in one.split("/") if part]):
@@ -177,16 +177,18 @@ def _private(box: Message, paths: Paths) -> dict[str, list[str]]:
     return {"/job": ["--bind", paths.home, "/job"], "/tmp": ["--bind", paths.temporary, "/tmp"]}  # noqa: S108
 
 
-def _checked(path: str) -> str:
+def _checked(path: str, state: str) -> str:
     """Return a declared path if it may be shown. Raises Unstartable."""
     if path == "/":
         raise Unstartable("box: / cannot be shown as a whole; declare the folders below it")
+    if _within(path, state):
+        raise Unstartable(f"box: {path} is the daemon's own and cannot be shown")
     if any(_within(path, own) for own in _OWN):
         raise Unstartable(f"box: {path} cannot be shown: a box has its own {'/'.join(path.split('/')[:2])} or none")
     real = os.path.realpath(path)
     if real != os.path.normpath(path):
         raise Unstartable(f"box: {path} is {real} by a symbolic link; declare that path")
-    return real
+    return path
 
 
 def _may_enter(state: str, uid: int) -> bool:

@@ -96,7 +96,7 @@ def _boxed(
             way = _way_in(box)
             before.append(lambda: _open_way(way, path))
             home, temporary = f"{way}/{boxes.HOME}", f"{way}/{boxes.TEMPORARY}"
-    state = os.path.dirname(os.path.dirname(path))  # noqa: PTH120
+    state = os.path.realpath(f"{path}/../..")
     words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     keep.append(os.open(f"{path}/{boxes.STATUS}", flags, 0o600))

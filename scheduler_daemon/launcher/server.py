@@ -114,9 +114,8 @@ class Server:
             case "forget":
                 self._forget(request_id(message))
             case "ping":
-                client.say(
-                    encode({"event": "pong", "seq": message.get("seq"), "pid": os.getpid(), "running": self._open()})
-                )
+                told = {"seq": message.get("seq"), "pid": os.getpid(), "running": self._open(), "boxes": True}
+                client.say(encode({"event": "pong", **told}))
             case "probe":
                 self._prober.ask(client, again=message.get("again") is True)
             case "shutdown":

@@ -23,6 +23,7 @@ from scheduler_daemon.runners.requests import Box, Ended, LaunchRequest, Limits,
 
 __all__ = ["Box", "Ended", "LaunchRequest", "Limits", "NoLauncherError", "ProcessRunner", "Started", "spool_folder"]
 
+_OLD_LAUNCHER = "the launcher is of an older version: let its jobs end and start the daemon again"
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 2.0
 
 
@@ -52,6 +53,8 @@ class ProcessRunner:
         self._probed = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self.launcher_pid: int | None = None
+        self._keeps_apart = True
+        """Whether the launcher knows boxes and limits; one of an older version would start the job without."""
 
     async def __aenter__(self) -> Self:
         """Connect to the launcher or start one. Raises NoLauncherError."""
@@ -86,7 +89,14 @@ class ProcessRunner:
             faults = await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
         for run, fault in faults.items():
             self._tell_end(refused(run, f"its input could not be written: {fault.strerror}", datetime.now(UTC)))
-        lines = {run: _start_line(request) for request in batch if (run := request.execution_id) not in faults}
+        beyond = {one.execution_id for one in batch if (one.box or one.limits) and not self._keeps_apart}
+        for run in beyond:
+            self._tell_end(refused(run, f"it is to be kept apart, and {_OLD_LAUNCHER}", datetime.now(UTC)))
+        lines = {
+            run: _start_line(request)
+            for request in batch
+            if (run := request.execution_id) not in faults and run not in beyond
+        }
         self._launches |= lines
         await self._send([*lines.values(), *(self._cancels[run] for run in lines if run in self._cancels)])
 
@@ -213,11 +223,11 @@ class ProcessRunner:
                 self._farewell.set_result(answer == "bye")
             case "pong":
                 self.launcher_pid = message["pid"]
+                self._keeps_apart = message.get("boxes") is True
             case "protections":
                 self._tell_protections(message["missing"])
             case "refused" if message["op"] == "probe":
-                old = "the launcher is of an older version: let its jobs end and start the daemon again"
-                self._tell_protections(dict.fromkeys(Protection, old))
+                self._tell_protections(dict.fromkeys(Protection, _OLD_LAUNCHER))
             case "listed":
                 self._listed.set()
                 if self._writer is not None:

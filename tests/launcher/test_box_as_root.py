@@ -164,27 +164,31 @@ def _open_to_all(folder: Path) -> None:
 
 
 async def test_declared_paths_are_seen_as_declared(bench: Bench) -> None:
+    place = bench.state.with_name(f"{bench.state.name}-shown")
+    place.mkdir()
     for name in ("read", "write", "neither"):
-        (bench.state / name).mkdir()
-        (bench.state / name / "file").write_text(name)
-        (bench.state / name).chmod(0o777)
-    _open_to_all(bench.state)
-    (bench.state / "link").symlink_to(bench.state / "neither")
-    box = Box(read=(str(bench.state / "read"),), write=(str(bench.state / "write"),))
+        (place / name).mkdir()
+        (place / name / "file").write_text(name)
+        (place / name).chmod(0o777)
+    _open_to_all(place)
+    (place / "link").symlink_to(place / "neither")
+    box = Box(read=(str(place / "read"),), write=(str(place / "write"),))
     script = "cat */file; (echo x > read/new) 2>/dev/null || echo refused; echo x > write/new"
 
-    await bench.run(boxed(2, f"cd {bench.state}; {script}", box=box))
-    await bench.run(boxed(3, "true", box=Box(read=(str(bench.state / "link"),))))
-    await bench.run(boxed(4, "true", box=Box(read=(str(bench.state / "missing"),))))
+    await bench.run(boxed(2, f"cd {place}; {script}", box=box))
+    await bench.run(boxed(3, "true", box=Box(read=(str(place / "link"),))))
+    await bench.run(boxed(4, "true", box=Box(read=(str(place / "missing"),))))
     await bench.run(boxed(5, "true", box=Box(read=("/proc/1",))))
     await bench.run(boxed(6, "true", box=Box(read=("/",))))
+    await bench.run(boxed(7, "true", box=Box(read=(str(bench.state / "spool" / "6"),))))
 
     assert bench.out(2) == b"readwriterefused\n"
-    assert (bench.state / "write" / "new").read_text() == "x\n"
+    assert (place / "write" / "new").read_text() == "x\n"
     assert "symbolic link" in (bench.ended[3].spawn_error or "")
-    assert str(bench.state / "missing") in (bench.ended[4].spawn_error or "")
+    assert str(place / "missing") in (bench.ended[4].spawn_error or "")
     assert "/proc/1 cannot be shown" in (bench.ended[5].spawn_error or "")
     assert "/ cannot be shown" in (bench.ended[6].spawn_error or "")
+    assert "the daemon's own" in (bench.ended[7].spawn_error or "")
 
 
 async def test_whole_folders_of_the_system_may_be_declared_but_hide_the_daemons(bench: Bench) -> None:

@@ -10,7 +10,8 @@ import pytest
 from scheduler_daemon.contract.policies import Protection
 from scheduler_daemon.launcher import probe, seccomp
 from scheduler_daemon.launcher.protocol import BadMessage, check_start
-from tests.launcher.bench import Bench
+from scheduler_daemon.runners.requests import Box, Limits
+from tests.launcher.bench import Bench, shell
 
 START = {"argv": ["true"], "env": {}, "cwd": "/", "umask": 0, "user": None, "stdin": False, "timeout_ms": None}
 START |= {"grace_ms": 0}
@@ -43,6 +44,17 @@ async def test_without_groups_the_limits_of_whole_runs_are_missing(bench: Bench,
     assert "Delegate=yes" in told["memory"]
     assert "Delegate=yes" in told["pids"]
     assert told["kill"] == ""
+
+
+async def test_a_launcher_that_knows_no_boxes_is_given_no_boxed_job(bench: Bench) -> None:
+    bench.runner._keeps_apart = False  # as the greeting of an older one leaves it
+
+    await bench.run(shell(1, "echo ran", box=Box()), shell(2, "echo ran", limits=Limits(processes=9)), shell(3, "true"))
+
+    assert "older version" in (bench.ended[1].spawn_error or "")
+    assert "older version" in (bench.ended[2].spawn_error or "")
+    assert bench.ended[3].exit_code == 0
+    assert not (bench.state / "spool" / "1").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make control groups here")
