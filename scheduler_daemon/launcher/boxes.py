@@ -218,7 +218,7 @@ def told(path: str) -> Told:
     """Return what is known of the box of the run with this folder."""
     found: Message = {}
     with contextlib.suppress(OSError, ValueError):
-        for line in Path(path, STATUS).read_bytes().splitlines():
+        for line in Path(path, STATUS).read_bytes().rstrip(b"\0").splitlines():
             found |= json.loads(line)
     return Told(found.get("child-pid"), found.get("pid-namespace"), found.get("exit-code"))
 

@@ -24,6 +24,7 @@ from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 
 _HELPERS = 2
 """Processes of bubblewrap's in a box that are not the job's."""
+_ROOM = 512
 _WAYS_IN = ("/sys", "/mnt", "/media", "/srv")
 """Folders that every account may enter; the newborn's own view of one of them leads to its private folders."""
 
@@ -56,9 +57,12 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
         steps = another.Steps(before, [lambda: _limit(request, who, groups)], keep)
         asked = {**request, "cwd": "/"} if box else request
         pid = another.start(who, asked, mark[1], arguments, environment, files, steps)
-    except BaseException:
+    except Unstartable:
         controllers.remove(groups)
         raise
+    except OSError as error:
+        controllers.remove(groups)
+        raise Unstartable(f"box: {error.filename or path}: {error.strerror}") from None
     finally:
         for descriptor in keep:
             os.close(descriptor)
@@ -98,14 +102,25 @@ def _boxed(
             home, temporary = f"{way}/{boxes.HOME}", f"{way}/{boxes.TEMPORARY}"
     state = os.path.realpath(f"{path}/../..")
     words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    keep.append(os.open(f"{path}/{boxes.STATUS}", flags, 0o600))
+    keep.append(_open_status(path))
     words += ["--json-status-fd", str(keep[-1])]
     if box["seccomp"]:
         keep.append(_in_memory(_filter()))
         words += ["--seccomp", str(keep[-1])]
     keep.append(_in_memory(b"".join(os.fsencode(word) + b"\0" for word in words)))
     return [program, "--args", str(keep[-1]), "--", *request["argv"]], {RUN_MARK: mark}
+
+
+def _open_status(path: str) -> int:
+    """Open the file for what bubblewrap notes, with room set aside: on a full disk the exit code must still fit."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(f"{path}/{boxes.STATUS}", flags, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _filter() -> bytes:
