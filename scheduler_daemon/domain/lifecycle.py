@@ -25,6 +25,10 @@ class Report:
     """It was not to start: which condition did not hold, and what was found."""
     untold: str | None = None
     """It was not to start: of which condition it could not be told whether it holds, and why."""
+    limit_hit: str | None = None
+    """The limit that is known to have struck, as the launcher names it."""
+    note: str = ""
+    """What else must be said of the exit code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,32 @@ def verdict(report: Report) -> Verdict:
         return Verdict(State.CANCELLED, Outcome.CANCELLED, f"cancelled by {by}{why}")
     if report.unknown:
         return Verdict(State.UNKNOWN, Outcome.LOST, "its end was not seen: the launcher and the process were both gone")
-    if report.signal is not None:
-        return Verdict(State.FAILED, Outcome.SIGNAL, f"killed by {signal_name(report.signal)}")
+    return _own_end(report)
+
+
+def _own_end(report: Report) -> Verdict:
+    """A run that met a limit and still ended well has ended well; its reason tells of the limit."""
+    outcome, limit = _LIMITS.get(report.limit_hit or "", (None, ""))
     if report.exit_code == 0:
-        return Verdict(State.SUCCEEDED, Outcome.OK, "")
-    return Verdict(State.FAILED, Outcome.EXIT_CODE, f"exit code {report.exit_code}{_shell_hint(report.exit_code)}")
+        return Verdict(State.SUCCEEDED, Outcome.OK, f"it met {limit}, and went on" if limit else "")
+    if report.signal is not None:
+        own, how = Outcome.SIGNAL, f"killed by {signal_name(report.signal)}"
+    else:
+        own, how = Outcome.EXIT_CODE, _exit(report)
+    return Verdict(State.FAILED, outcome or own, f"it met {limit}: {how}" if limit else how)
+
+
+_LIMITS = {
+    "memory": (Outcome.OOM_KILLED, "its limit of memory"),
+    "pids": (Outcome.PIDS_LIMIT, "its limit of processes"),
+    "cpu_time": (Outcome.CPU_LIMIT, "its limit of processor time"),
+    "file_size": (Outcome.DISK_LIMIT, "its limit of a file's size"),
+}
+
+
+def _exit(report: Report) -> str:
+    note = f" ({report.note})" if report.note else ""
+    return f"exit code {report.exit_code}{note}{_shell_hint(report.exit_code)}"
 
 
 def _not_started(report: Report) -> Verdict | None:

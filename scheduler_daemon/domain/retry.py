@@ -23,6 +23,10 @@ _ENDS: Final = {
     Outcome.SPAWN_FAILED: "could not be started",
     Outcome.LOST: "ended unseen",
     Outcome.CONDITION: "had a condition that could not be told",
+    Outcome.OOM_KILLED: "met its limit of memory",
+    Outcome.PIDS_LIMIT: "met its limit of processes",
+    Outcome.CPU_LIMIT: "met its limit of processor time",
+    Outcome.DISK_LIMIT: "met its limit of a file's size",
 }
 
 

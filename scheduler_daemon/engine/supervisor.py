@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -223,6 +224,8 @@ class Supervisor:
             unknown=end.unknown,
             unmet=end.unmet,
             untold=end.untold,
+            limit_hit=end.limit_hit,
+            note=end.note or "",
         )
         return runs.Ended(
             end.execution_id,
@@ -308,7 +311,10 @@ def _nobody(_: Sequence[datetime]) -> None:
 
 def _remove(folders: Iterable[Path]) -> None:
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except RecursionError:  # a job may make folders in its own as deep as it likes
+            subprocess.run(["/bin/rm", "-rf", "--", folder], check=False)
 
 
 def _lost(row: Any, now: datetime) -> Ended:

@@ -101,7 +101,9 @@ class Adoption:
         record = spool.load(spool.folder(self._spool, run), spool.EXIT)
         if record is not None or witness or kernel.is_living(start["pid"], start["ticks"]):
             return record
-        return ends.unseen(run, start, "launcher and spawner died while it ran; nobody saw its exit code")
+        return ends.noted(self._spool, run, start) or ends.unseen(
+            run, start, "launcher and spawner died while it ran; nobody saw its exit code"
+        )
 
     def _look_at_starting(self, run: int, until: float, now: float, ours: frozenset[int]) -> Message | None:
         path = spool.folder(self._spool, run)

@@ -1,4 +1,4 @@
-"""Start a command as another account: fork, give up root for good, and only then run it.
+"""Start a command as another account or with more to do on the way: fork, give up root for good, only then run it.
 
 We never wear the account's identity ourselves, not even for the instant of a spawn: its other processes could stop,
 kill, slow down or pin the spawner meanwhile, which belongs to all accounts.
@@ -11,6 +11,7 @@ import pwd
 import select
 import signal
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 from scheduler_daemon.launcher.command import IGNORED, Files, Unstartable, enter, run_first, tag, why_not_started
@@ -28,6 +29,14 @@ class Account(NamedTuple):
     uid: int
     gid: int
     groups: tuple[int, ...]
+
+
+class Steps(NamedTuple):
+    """What else a newborn does on its way: before it gives up root, after, and the descriptors its command inherits."""
+
+    before: Sequence[Callable[[], None]] = ()
+    after: Sequence[Callable[[], None]] = ()
+    keep: Sequence[int] = ()
 
 
 _accounts: dict[str, tuple[float, Account]] = {}
@@ -56,19 +65,20 @@ def account(name: str | None) -> Account | None:
 
 
 def start(
-    who: Account,
+    who: Account | None,
     request: Message,
     number: int | None,
     arguments: list[str],
     environment: dict[str, str],
     files: Files,
+    steps: Steps = Steps(),  # noqa: B008 - it never changes
 ) -> int:
-    """Start the process and return its pid, once its command runs. Raises Unstartable."""
+    """Start the process, as we are if `who` is None, and return its pid once its command runs. Raises Unstartable."""
     told, telling = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()
         if pid == 0:
-            _live(telling, who, request, number, arguments, environment, files)
+            _live(telling, who, request, number, arguments, environment, files, steps)
     except OSError as error:
         os.close(told)
         raise Unstartable(why_not_started(arguments[0], error)) from None
@@ -100,16 +110,17 @@ def _hear(pid: int, told: int) -> bytes:
 
 def _live(
     telling: int,
-    who: Account,
+    who: Account | None,
     request: Message,
     number: int | None,
     arguments: list[str],
     environment: dict[str, str],
     files: Files,
+    steps: Steps,
 ) -> NoReturn:
     """In the newborn: become the job, or tell why not. Never returns into its parent's frames."""
     try:
-        _become(who, request, number, files)
+        _become(who, request, number, files, steps)
         run_first(arguments, environment, lambda program: os.execve(program, arguments, environment))  # noqa: S606 - no shell
     except Unstartable as error:
         os.write(telling, str(error).encode("utf-8", "surrogateescape")[:_LONGEST_WHY])
@@ -119,7 +130,7 @@ def _live(
         os._exit(127)
 
 
-def _become(who: Account, request: Message, number: int | None, files: Files) -> None:
+def _become(who: Account | None, request: Message, number: int | None, files: Files, steps: Steps) -> None:
     """Be the account for good, in the place and with the files the job is to have."""
     os.setsid()
     given = os.open(os.devnull, os.O_RDONLY) if files[0] is None else files[0]
@@ -130,11 +141,22 @@ def _become(who: Account, request: Message, number: int | None, files: Files) ->
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if number is not None:
         tag(number)
+    for step in steps.before:
+        step()
+    if who is not None:
+        _give_up_root(who)
+    for step in steps.after:
+        step()
+    for descriptor in steps.keep:
+        os.set_inheritable(descriptor, True)
+    enter(request["cwd"])
+    os.umask(request["umask"])
+
+
+def _give_up_root(who: Account) -> None:
     try:
         os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)
     except OSError as error:
         raise Unstartable(f"cannot become uid {who.uid}: {error.strerror}") from None
-    enter(request["cwd"])
-    os.umask(request["umask"])

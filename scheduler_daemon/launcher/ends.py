@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 
-from scheduler_daemon.launcher import cgroups, kernel
+from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, kernel, spool
 from scheduler_daemon.launcher.protocol import Message
 
 _INEXACT = 1024 * 1024
@@ -58,6 +59,26 @@ def unseen(run: int, start: Message | None, why: str) -> Message:
     """Return the record of a run whose exit status nobody saw. It is not guessed."""
     started = start["started_ns"] if start else None
     return {"id": run, "started_ns": started, "ended_ns": time.time_ns(), "unknown": True, "reason": why}
+
+
+def noted(spool_path: str, run: int, start: Message) -> Message | None:
+    """Close the box of a run whose end nobody saw, if it has one. Return the end if the box noted it."""
+    path = spool.folder(spool_path, run)
+    if not start.get("boxed"):
+        return None
+    code, groups = boxes.told(path).exit_code, start.get("groups") or {}
+    boxes.close_wholly(path, start["group"])
+    if code is None:
+        return None
+    record = {
+        "id": run,
+        "started_ns": start["started_ns"],
+        "ended_ns": os.stat(f"{path}/{boxes.STATUS}").st_mtime_ns,  # noqa: PTH116
+        "leftover": 0,
+    }
+    record = confinement.outcome(path, record, groups, boxed=True, held=False)
+    controllers.remove(groups)
+    return record
 
 
 def leftover(group: str | None, pid: int) -> int:

@@ -1,7 +1,8 @@
 """What the launcher knows of one job, and how a job is ended so that no process of it is left.
 
 An end by us: the spawner is asked to hold the job (so that nobody else writes its end), every process of it gets TERM,
-has the grace to go, and is then killed, again and again until a census finds none. Sending is the server's.
+has the grace to go, and is then killed, again and again until a census finds none. What holds a box together is not
+asked to go: it waits for the job and notes its exit code. Sending is the server's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from scheduler_daemon.launcher.sweep import Census, Target
 
 _GIVE_UP_AFTER = 30.0
 """Seconds of KILL after which what cannot be killed (not ours, or stuck in the kernel) is reported and left."""
+CPU_TIME = "cpu_time"
+"""What ends a run that used all the processor time it may."""
 _FIRST_LOOK, _TERM_LOOK, _KILL_LOOK = 0.002, 0.1, 0.05
 
 
@@ -64,8 +67,11 @@ class Killing:
     def verdict(self) -> Message:
         """Return what the end record says of this killing."""
         told: Message = {"killed": len(self.signalled), "survivors": self.survivors, "leftover": 0}
-        if not self.natural:
-            told |= {"killed_by": self.by, "reason": self.reason, "timed_out": self.by == "timeout"}
+        if self.natural:
+            return told
+        if self.by == CPU_TIME:
+            return told | {"limit_hit": CPU_TIME, "reason": self.reason}
+        told |= {"killed_by": self.by, "reason": self.reason, "timed_out": self.by == "timeout"}
         return told
 
 
@@ -82,6 +88,7 @@ class Job:
     killing: Killing | None = None
     record: Message | None = None
     held: bool = False
+    boxed: bool = False
 
     def began(self, start: Message) -> None:
         """Take over what the record of the start says."""
@@ -90,6 +97,7 @@ class Job:
         self.request = b""
         self.spawner = start["spawner"]
         self.target = Target(start["pid"], start["ticks"], start["mark"], start["number"], start["group"])
+        self.boxed = bool(start.get("boxed"))
 
     def released(self) -> Job:
         """Wait for a spawner from now on."""
@@ -116,7 +124,7 @@ def press(job: Job, census: Census, spared: frozenset[int], now: float) -> bool:
     if killing.phase is Phase.TERM and now >= killing.deadline:
         killing.phase, killing.pause = Phase.KILL, _FIRST_LOOK / 2
     if killing.phase is Phase.TERM:
-        _ask_to_go(killing, left)
+        _ask_to_go(killing, [one for one in left if not (job.boxed and one.pid == target.pid)])
     else:
         _kill(killing, target, left, spared)
         if now > killing.deadline + _GIVE_UP_AFTER:

@@ -29,6 +29,10 @@ _usage = ctypes.create_string_buffer(272)
 _INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("lllll")
 
 
+MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
+_MS_REC, _MS_PRIVATE, _CLONE_NEWNS = 16384, 1 << 18, 0x20000
+
+
 class Ending(NamedTuple):
     """How a child ended, as wait4(2) tells it. `cpu_us` counts the children it waited for; `max_rss` is in bytes."""
 
@@ -59,6 +63,21 @@ def become_subreaper(name: str) -> None:
     _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def leave_mounts() -> None:
+    """Have a view of the file system of our own from now on: what is mounted in it is seen by nobody else."""
+    if _libc.unshare(_CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNS)")
+    mount("none", "/", None, _MS_REC | _MS_PRIVATE, None)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:
+    """Mount as mount(2) does."""
+    texts = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    if _libc.mount(*texts, ctypes.c_ulong(flags), None if data is None else data.encode()) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
 
 
 def hear_of_ended_children() -> int:

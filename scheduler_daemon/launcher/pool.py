@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
+from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.protocol import Lines
 from scheduler_daemon.launcher.spawner import Spawner
 
@@ -44,6 +45,7 @@ class Pool:
         self,
         spool: str,
         group: str | None,
+        limiters: Groups,
         wanted: int,
         selector: selectors.BaseSelector,
         hear: Callable[[Helper, bytes], None],
@@ -53,6 +55,7 @@ class Pool:
         self._limits = _have_descriptors()
         self._spool = spool
         self._group = group
+        self._limiters = limiters
         self._selector = selector
         self._hear = hear
         self._turn = 0
@@ -94,7 +97,7 @@ class Pool:
             os.closerange(3, link.fileno())
             os.closerange(link.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
-            Spawner(link, self._spool, self._group).run()
+            Spawner(link, self._spool, self._group, self._limiters).run()
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
             traceback.print_exc()
             sys.stderr.flush()

@@ -108,6 +108,31 @@ _START: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1 << 20
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) and one.startswith("/") for one in value)
+
+
+_BOX: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("files", "system or scratch", lambda value: value in {"system", "scratch"}),
+    ("read", "a list of absolute paths", _are_paths),
+    ("write", "a list of absolute paths", _are_paths),
+    ("network", "host or none", lambda value: value in {"host", "none"}),
+    ("seccomp", "true or false", lambda value: isinstance(value, bool)),
+    ("scratch_bytes", "bytes or null", lambda value: value is None or (_is_count(value) and value > 0)),
+)
+_LIMITS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    *(
+        (name, "a number from 1 or null", lambda value: value is None or (_is_count(value) and value > 0))
+        for name in ("memory_bytes", "processes", "cpu_ms", "open_files", "file_bytes")
+    ),
+    ("cpus", "a number above 0 or null", lambda value: value is None or _is_number(value)),
+)
+
+
 def request_id(message: Message) -> int:
     """Return the execution id of a request. Raises BadMessage: only a plain number may become the name of a folder."""
     number = message.get("id")
@@ -129,13 +154,38 @@ def check_start(message: Message) -> None:
     for name, wanted, fits in _START:
         if not fits(message.get(name)):
             raise BadMessage(f"{name}: must be {wanted}")
-    texts = (*message["argv"], *message["env"], *message["env"].values(), message["cwd"], message["user"] or "")
+    for part, fields in (("box", _BOX), ("limits", _LIMITS)):
+        _check_part(part, message.get(part), fields)
+    box = message.get("box") or {"read": (), "write": ()}
+    texts = (
+        *message["argv"],
+        *message["env"],
+        *message["env"].values(),
+        message["cwd"],
+        message["user"] or "",
+        *box["read"],
+        *box["write"],
+    )
     if any("\0" in text for text in texts):
         raise BadMessage("a text holds a NUL byte")
     try:
         os.fsencode("".join(texts))
     except UnicodeEncodeError:
         raise BadMessage("a text holds half a character (a lone surrogate)") from None
+
+
+def _check_part(part: str, given: Any, fields: tuple[tuple[str, str, Callable[[Any], bool]], ...]) -> None:
+    """Raise BadMessage unless this part is left out or is whole and holds nothing that we would pass over."""
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        raise BadMessage(f"{part}: must be an object or null")
+    for name, wanted, fits in fields:
+        if not fits(given.get(name)):
+            raise BadMessage(f"{part}.{name}: must be {wanted}")
+    unknown = sorted(given.keys() - {name for name, _, _ in fields})
+    if unknown:
+        raise BadMessage(f"{part}.{unknown[0]}: is not known")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from scheduler_daemon.launcher import spool
+from scheduler_daemon.launcher import boxes, confinement, spool
 
 FREE = ".free-"
 """How the names of those begin that wait in the spool. To move one there from another folder would be dearer, and all
@@ -30,7 +30,7 @@ def clear(spool_path: str) -> None:
     """Remove what an earlier launcher kept."""
     for name in os.listdir(spool_path):  # noqa: PTH208
         if name.startswith(FREE):
-            shutil.rmtree(f"{spool_path}/{name}", ignore_errors=True)
+            confinement.remove_folder(f"{spool_path}/{name}")
 
 
 class Folders:
@@ -61,6 +61,11 @@ class Folders:
             with contextlib.suppress(OSError):
                 os.rename(path, place)  # noqa: PTH104
                 self._free.append(place)
+                return
+        if os.path.exists(f"{path}/{boxes.STATUS}"):  # noqa: PTH110
+            with contextlib.suppress(OSError):
+                os.rename(path, f"{self._spool}/{FREE}box-{run}")  # noqa: PTH104
+                confinement.remove_folder(f"{self._spool}/{FREE}box-{run}")
                 return
         shutil.rmtree(path, ignore_errors=True)
 

@@ -15,12 +15,15 @@ import time
 from collections import deque
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups, ends, kernel, spool
+from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.adoption import Adoption
 from scheduler_daemon.launcher.clients import Client, Clients
+from scheduler_daemon.launcher.controllers import Groups
+from scheduler_daemon.launcher.cputime import CpuTimes
 from scheduler_daemon.launcher.held import Held
-from scheduler_daemon.launcher.jobs import Job, Killing, Phase, State, press
+from scheduler_daemon.launcher.jobs import CPU_TIME, Job, Killing, Phase, State, press
 from scheduler_daemon.launcher.pool import Helper, Pool
+from scheduler_daemon.launcher.probe import Prober
 from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
 from scheduler_daemon.launcher.sweep import Census
 
@@ -31,12 +34,16 @@ _SAVE_AGAIN = 1.0
 class Server:
     """One launcher. `prepare` forks the spawners and takes over earlier jobs; `run` serves until told to shut down."""
 
-    def __init__(self, listener: socket.socket, spool_path: str, group: str | None, spawners: int) -> None:
+    def __init__(
+        self, listener: socket.socket, spool_path: str, group: str | None, limiters: Groups, spawners: int
+    ) -> None:
         self._spool = spool_path
         self._selector = selectors.DefaultSelector()
         self._clients = Clients(listener, self._selector, self._hear_client)
-        self._pool = Pool(spool_path, group, spawners, self._selector, self._hear_spawner)
+        self._pool = Pool(spool_path, group, limiters, spawners, self._selector, self._hear_spawner)
         self._adoption = Adoption(spool_path, self._selector)
+        self._cpu_times = CpuTimes()
+        self._prober = Prober(spool_path, group, limiters, self._selector)
         self._census = Census()
         self._jobs: dict[int, Job] = {}
         self._mains: dict[int, Job] = {}
@@ -46,6 +53,8 @@ class Server:
         self._killings: dict[int, Job] = {}
         self._unsaved: dict[int, Job] = {}
         self._save_at = 0.0
+        self._crowded: list[Groups] = []
+        """Of ended runs, not empty yet when last looked at."""
         self._stopping = False
         self._ended_children = True
 
@@ -105,9 +114,10 @@ class Server:
             case "forget":
                 self._forget(request_id(message))
             case "ping":
-                client.say(
-                    encode({"event": "pong", "seq": message.get("seq"), "pid": os.getpid(), "running": self._open()})
-                )
+                told = {"seq": message.get("seq"), "pid": os.getpid(), "running": self._open(), "boxes": True}
+                client.say(encode({"event": "pong", **told}))
+            case "probe":
+                self._prober.ask(client, again=message.get("again") is True)
             case "shutdown":
                 self._stopping = self._open() == 0
                 client.say(encode({"event": "bye" if self._stopping else "busy", "running": self._open()}))
@@ -194,6 +204,7 @@ class Server:
         if start["timeout_ms"] is not None:
             lived = self._adoption.lived(start["ticks"])
             heapq.heappush(self._timeouts, (time.monotonic() + start["timeout_ms"] / 1000 - lived, job.run))
+        self._cpu_times.watch(job)
         if job.killing is not None:
             self._hold(job)
 
@@ -223,8 +234,10 @@ class Server:
             assert job.target is not None
             one = kernel.process(job.target.pid)
             if one is None or one.ticks != job.target.ticks:
-                unseen = ends.unseen(job.run, job.start, "the spawner died before it could tell the end")
-                self._main_is_over(job, unseen, saved=False)
+                end = ends.noted(self._spool, job.run, job.start or {}) or ends.unseen(
+                    job.run, job.start, "the spawner died before it could tell the end"
+                )
+                self._main_is_over(job, end, saved=False)
         if job.killing is not None and job.killing.phase is Phase.HOLD:
             job.killing.begin(time.monotonic())
 
@@ -246,10 +259,23 @@ class Server:
         if written is not None:
             return written
         record = ends.measured(job.run, start["started_ns"], start.get("inherited_rss"), ending)
+        record = self._confined(job, start, record)
         record["leftover"] = ends.leftover(start["group"], ending.pid)
         if start["group"] is not None:
             cgroups.remove(start["group"])
         return record
+
+    def _confined(self, job: Job, start: Message, record: Message) -> Message:
+        """Close the box of a run that is over, if it has one, and return its end with what that and its groups tell."""
+        boxed, groups = bool(start.get("boxed")), start.get("groups")
+        if groups is None:
+            return record
+        path = spool.folder(self._spool, job.run)
+        if boxed:
+            boxes.close_wholly(path, start["group"])
+        found = confinement.outcome(path, record, groups, boxed=boxed, held=job.killing is not None)
+        controllers.remove(groups)
+        return found
 
     # Earlier launchers' jobs
 
@@ -309,6 +335,8 @@ class Server:
                 del self._mains[job.target.pid]
             if job.killing is not None and job.target.group is not None:
                 cgroups.remove(job.target.group)
+        limiting = (job.start or {}).get("groups")
+        self._crowded = [one for one in (*self._crowded, limiting) if one and not controllers.remove(one)]
         self._killings.pop(job.run, None)
         job.state, job.record, job.target, job.request = State.ENDED, record, None, b""
         if save:
@@ -343,6 +371,7 @@ class Server:
             times.append(self._save_at)
         times.extend(self._adoption.next_look())
         times.extend(self._pool.next_fill())
+        times.extend(self._cpu_times.next_look())
         if self._ended_children:
             return 0
         now = time.monotonic()
@@ -358,6 +387,9 @@ class Server:
                 self._kill(
                     job, "timeout", f"timed out after {job.start['timeout_ms']} ms", job.start["grace_ms"] / 1000
                 )
+        for job in self._cpu_times.spent(now):
+            assert job.start is not None
+            self._kill(job, CPU_TIME, f"used its {job.start['cpu_limit_ms']} ms of CPU", job.start["grace_ms"] / 1000)
         for run, news in self._adoption.look(now, self._ours()):
             self._follow(self._jobs[run], news)
         self._press_all(now)

@@ -14,8 +14,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from scheduler_daemon.launcher import birth, cgroups, ends, kernel, spool
+from scheduler_daemon.launcher import birth, boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.command import Files, Unstartable
+from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
 from scheduler_daemon.launcher.reuse import Folders
 
@@ -29,23 +30,28 @@ _GROUPS_KEPT = 256
 
 @dataclass(slots=True)
 class Child:
-    """One running job of ours. `held` means the launcher is killing it and will write its end."""
+    """One running job of ours. `held` means the launcher is killing it and will write its end. `groups` are those
+    that limit it, None where it has neither box nor limits.
+    """
 
     run: int
     started_ns: int
     inherited: int
     group: str | None
+    groups: Groups | None
+    boxed: bool
     held: bool = False
 
 
 class Spawner:
     """The loop of one spawner over its socket to the launcher."""
 
-    def __init__(self, link: socket.socket, spool_path: str, group: str | None) -> None:
+    def __init__(self, link: socket.socket, spool_path: str, group: str | None, limiters: Groups) -> None:
         self._link = link
         self._spool = spool_path
         self._folders = Folders(spool_path)
         self._group = group
+        self._limiters = limiters
         self._home = cgroups.home() if group else ""
         self._away: str | None = None
         self._next_group: str | None = None
@@ -162,14 +168,17 @@ class Spawner:
         group = self._enter_group()
         before = kernel.ticks_now()
         try:
-            pid = birth.spawn(request, files, mark, tagged=group is None)
+            pid, groups = self._spawn(path, request, files, mark, tagged=group is None)
         except Unstartable:
             if group is not None:
                 self._go_home()
                 self._leave_group(group, crowded=False)
             raise
+        if groups and controllers.V2 in groups:
+            group = self._trade_group(group, groups[controllers.V2])
         now, inherited = time.time_ns(), ends.own_peak()
-        self._children[pid] = Child(run, now, inherited, group)
+        boxed = bool(request.get("box"))
+        self._children[pid] = Child(run, now, inherited, group, groups, boxed)
         record = {
             "id": run,
             "pid": pid,
@@ -183,10 +192,19 @@ class Spawner:
             "grace_ms": request["grace_ms"],
             **self._identity,
         }
+        if groups is not None:
+            record |= {"groups": groups, "boxed": boxed, "cpu_limit_ms": (request.get("limits") or {}).get("cpu_ms")}
         text = encode(record)
         with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
             spool.save_text(path, spool.START, text)
         self._outbox.append(announce("started", text))
+
+    def _spawn(
+        self, path: str, request: Message, files: Files, mark: birth.Mark, *, tagged: bool
+    ) -> tuple[int, Groups | None]:
+        if not confinement.wanted(request):
+            return birth.spawn(request, files, mark, tagged=tagged), None
+        return confinement.spawn(request, files, (mark.text, mark.number if tagged else None), path, self._limiters)
 
     def _enter_group(self) -> str | None:
         """Go into a group of the next job's own; None where groups cannot be had."""
@@ -195,6 +213,13 @@ class Spawner:
             self._go_home()
         self._next_group, self._away = None, group
         return group
+
+    def _trade_group(self, entered: str | None, limiting: str) -> str:
+        """Give up the group we entered for a job that is in another now, which limits it too."""
+        if entered is not None:
+            self._go_home()
+            self._leave_group(entered, crowded=False)
+        return limiting
 
     def _enter_new_group(self) -> str | None:
         """Go into an emptied group if there is one, or make one."""
@@ -258,6 +283,8 @@ class Spawner:
 
     def _bury(self, child: Child, ending: kernel.Ending) -> None:
         record = ends.measured(child.run, child.started_ns, child.inherited, ending)
+        if child.groups is not None:
+            record = self._bury_confined(child, child.groups, record)
         if child.held:
             self._unwritten[child.run] = record
             self._say("main_ended", child.run, record=record)
@@ -267,5 +294,18 @@ class Spawner:
             self._go_home()
         record["leftover"] = ends.leftover(child.group, ending.pid)
         if child.group is not None:
-            self._leave_group(child.group, crowded=record["leftover"] > 0)
+            limiting = child.group in (child.groups or {}).values()
+            self._leave_group(child.group, crowded=limiting or record["leftover"] > 0)
         self._end(child.run, record)
+
+    def _bury_confined(self, child: Child, groups: Groups, record: Message) -> Message:
+        """Let nothing stay in a box whose run is over, and say what box and groups tell of it."""
+        path = spool.folder(self._spool, child.run)
+        if child.boxed and not child.held:
+            if child.group is not None and child.group == self._away:
+                self._go_home()
+            boxes.close_wholly(path, child.group)
+        found = confinement.outcome(path, record, groups, boxed=child.boxed, held=child.held)
+        if not controllers.remove(groups):
+            self._crowded += groups.values()
+        return found

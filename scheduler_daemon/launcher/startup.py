@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups, kernel, reuse
+from scheduler_daemon.launcher import boxes, cgroups, controllers, kernel, reuse
 from scheduler_daemon.launcher.protocol import reachable
 from scheduler_daemon.launcher.server import Server
 
@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
         answer = os.read(ready, 1)
         return 0 if answer == b"+" else 1
     os.close(ready)
+    if "--bwrap" in arguments:
+        boxes.program_wanted = arguments[arguments.index("--bwrap") + 1]
     status = 1
     try:
         status = _serve(state, path, count, done, grouped="--no-groups" not in arguments)
@@ -59,7 +61,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     reuse.clear(str(spool))
     kernel.become_subreaper("chronos-launch")
     group = cgroups.find_parent(group_name(state)) if grouped else None
-    server = Server(_listen(path), str(spool), group, count)
+    limiters = controllers.find_parents(group_name(state)) if grouped else {}
+    server = Server(_listen(path), str(spool), group, limiters, count)
     gc.freeze()  # nothing made so far is garbage, and little is made in rings later
     gc.set_threshold(50_000)
     server.prepare()
@@ -67,8 +70,9 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     os.close(done)
     server.run()
     path.unlink(missing_ok=True)
-    if group is not None:
-        cgroups.remove_parent(group)
+    for parent in (group, *limiters.values()):
+        if parent is not None:
+            cgroups.remove_parent(parent)
     return 0
 
 

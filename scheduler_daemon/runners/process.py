@@ -11,16 +11,19 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from scheduler_daemon.contract.policies import Protection
 from scheduler_daemon.runners.link import NoLauncherError, connect_or_start
-from scheduler_daemon.runners.requests import Ended, LaunchRequest, Started, ended, refused, started
+from scheduler_daemon.runners.requests import Box, Ended, LaunchRequest, Limits, Started, ended, refused, started
 
-__all__ = ["Ended", "LaunchRequest", "NoLauncherError", "ProcessRunner", "Started", "spool_folder"]
+__all__ = ["Box", "Ended", "LaunchRequest", "Limits", "NoLauncherError", "ProcessRunner", "Started", "spool_folder"]
 
+_OLD_LAUNCHER = "the launcher is of an older version: let its jobs end and start the daemon again"
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 2.0
 
 
@@ -45,8 +48,13 @@ class ProcessRunner:
         self._ended: set[int] = set()
         self._listed = asyncio.Event()
         self._farewell: asyncio.Future[bool] | None = None
+        self._protections: dict[str, str] = {}
+        self._probing = False
+        self._probed = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self.launcher_pid: int | None = None
+        self._keeps_apart = True
+        """Whether the launcher knows boxes and limits; one of an older version would start the job without."""
 
     async def __aenter__(self) -> Self:
         """Connect to the launcher or start one. Raises NoLauncherError."""
@@ -81,7 +89,14 @@ class ProcessRunner:
             faults = await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
         for run, fault in faults.items():
             self._tell_end(refused(run, f"its input could not be written: {fault.strerror}", datetime.now(UTC)))
-        lines = {run: _start_line(request) for request in batch if (run := request.execution_id) not in faults}
+        beyond = {one.execution_id for one in batch if (one.box or one.limits) and not self._keeps_apart}
+        for run in beyond:
+            self._tell_end(refused(run, f"it is to be kept apart, and {_OLD_LAUNCHER}", datetime.now(UTC)))
+        lines = {
+            run: _start_line(request)
+            for request in batch
+            if (run := request.execution_id) not in faults and run not in beyond
+        }
         self._launches |= lines
         await self._send([*lines.values(), *(self._cancels[run] for run in lines if run in self._cancels)])
 
@@ -119,6 +134,18 @@ class ProcessRunner:
         while True:
             yield await self._events.get()
 
+    async def protections(self, *, again: bool = False) -> dict[str, str]:
+        """Return for each protection by name "" if it is in force, else why it is not and the remedy.
+
+        The launcher tries them once an hour; `again` has it try them now.
+        """
+        self._probed.clear()
+        self._probing = True
+        await self._send([_line({"op": "probe", "again": again})])
+        await self._probed.wait()
+        self._probing = False
+        return dict(self._protections)
+
     async def shut_down_if_idle(self) -> bool:
         """Have the launcher go if it has no running job, for a daemon that stops for good. True once it is gone."""
         self._farewell = asyncio.get_running_loop().create_future()
@@ -132,6 +159,8 @@ class ProcessRunner:
     async def _connect(self) -> asyncio.StreamReader:
         reader, self._writer = await connect_or_start(self._state_dir, self._path, self._options)
         self._writer.write(_line({"op": "ping"}) + _line({"op": "subscribe"}))
+        if self._probing:
+            self._writer.write(_line({"op": "probe", "again": False}))
         return reader
 
     async def _send(self, lines: Iterable[bytes]) -> None:
@@ -198,10 +227,19 @@ class ProcessRunner:
                 self._farewell.set_result(answer == "bye")
             case "pong":
                 self.launcher_pid = message["pid"]
+                self._keeps_apart = message.get("boxes") is True
+            case "protections":
+                self._tell_protections(message["missing"])
+            case "refused" if message["op"] == "probe":
+                self._tell_protections(dict.fromkeys(Protection, _OLD_LAUNCHER))
             case "listed":
                 self._listed.set()
                 if self._writer is not None:
                     self._writer.write(b"".join([*self._launches.values(), *self._cancels.values()]))
+
+    def _tell_protections(self, missing: dict[str, str]) -> None:
+        self._protections = missing
+        self._probed.set()
 
     def _tell_start(self, news: Started) -> None:
         self._launches.pop(news.execution_id, None)
@@ -239,6 +277,8 @@ def _start_line(request: LaunchRequest) -> bytes:
             "timeout_ms": None if timeout is None else int(timeout.total_seconds() * 1000),
             "grace_ms": int(request.grace.total_seconds() * 1000),
             "not_before_ns": None if request.not_before is None else _nanoseconds(request.not_before),
+            "box": None if request.box is None else asdict(request.box),
+            "limits": None if request.limits is None else asdict(request.limits),
         }
     )
 

@@ -9,6 +9,36 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """What a run sees of the machine; without a box it sees all its account may.
+
+    `read` and `write` are absolute paths shown besides the system's programs. `scratch_bytes` bounds a home and a /tmp
+    in memory (files "scratch"). Started by root for no account in particular, the run gets one that nothing else has.
+    """
+
+    files: Literal["system", "scratch"] = "system"
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    network: Literal["host", "none"] = "none"
+    seccomp: bool = True
+    scratch_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a run may use; None is no limit. `open_files` and `file_bytes` hold for each process, the others
+    for the run as a whole.
+    """
+
+    memory_bytes: int | None = None
+    processes: int | None = None
+    cpus: float | None = None
+    cpu_ms: int | None = None
+    open_files: int | None = None
+    file_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchRequest:
     """One process to start. `user` is an account name, None for the daemon's own; `cwd` is absolute.
 
@@ -27,6 +57,8 @@ class LaunchRequest:
     timeout: timedelta | None = None
     grace: timedelta = timedelta(seconds=10)
     not_before: datetime | None = None
+    box: Box | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +76,9 @@ class Ended:
 
     Exactly one of these holds: `exit_code` or `signal` is set, or `spawn_error` says why nothing ran, or it was
     cancelled before its start (`started_at` None), or `unknown` (nobody saw the exit status; `reason` says why), or a
-    condition kept it from starting.
-    `leftover` counts living processes it left behind; `survivors` those that could not be killed.
+    condition kept it from starting. `leftover` counts living processes it left behind; `survivors` those that could not
+    be killed. `limit_hit` names the limit that is known to have struck: "memory", "pids", "cpu_time" or "file_size".
+    `note` is what else must be said of the exit code. What is None was not measured.
     """
 
     execution_id: int
@@ -67,6 +100,11 @@ class Ended:
     """It was kept from starting by a condition that does not hold."""
     untold: str | None = None
     """It was kept from starting by a condition that could not be told."""
+    limit_hit: str | None = None
+    processes: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    note: str | None = None
 
 
 def moment(ns: int | None) -> datetime | None:
@@ -100,6 +138,11 @@ def ended(record: Mapping[str, Any]) -> Ended:
         unknown=bool(get("unknown")),
         unmet=get("unmet"),
         untold=get("untold"),
+        limit_hit=get("limit_hit"),
+        processes=get("processes"),
+        read_bytes=get("read_bytes"),
+        write_bytes=get("write_bytes"),
+        note=get("note"),
     )
 
 

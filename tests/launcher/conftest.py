@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.launcher import cgroups, kernel, startup
+from scheduler_daemon.launcher import cgroups, controllers, kernel, startup
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.launcher.bench import Bench
 
-collect_ignore = [] if os.geteuid() == 0 else ["test_as_root.py", "test_unprivileged.py"]
+collect_ignore = (
+    []
+    if os.geteuid() == 0
+    else ["test_as_root.py", "test_unprivileged.py", "test_box_as_root.py", "test_box_unprivileged.py"]
+)
 """Run by somebody else than root, all other tests are the unprivileged ones."""
 
 
@@ -57,10 +64,15 @@ async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
         for pid in state_processes(state):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+    parents = controllers.find_parents(startup.group_name(state))
     group = Path(f"{cgroups.home()}/{startup.group_name(state)}")
     end = time.monotonic() + 2
     while group.exists() and time.monotonic() < end:  # the killed take a moment to leave it
         cgroups.remove_parent(str(group))
+        await asyncio.sleep(0.01)
+    while any(map(os.path.exists, parents.values())) and time.monotonic() < end:
+        for parent in parents.values():
+            cgroups.remove_parent(parent)
         await asyncio.sleep(0.01)
 
 
@@ -75,3 +87,29 @@ async def any_bench(open_bench: Callable[..., Bench], options: tuple[str, ...]) 
     """With control groups and without: what must hold where the kernel helps and where it does not."""
     async with open_bench(*options) as made:
         yield made
+
+
+@pytest.fixture
+async def humble() -> AsyncIterator[Bench]:
+    """A bench on a launcher that runs as nobody."""
+    nobody = pwd.getpwnam("nobody")
+    state = Path(tempfile.mkdtemp(prefix="chronos-humble-"))
+    os.chown(state, nobody.pw_uid, nobody.pw_gid)
+    kernel.boot_id()  # loads what nobody may not read where the interpreter lies in a closed home
+    starter = os.fork()
+    if starter == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
+            os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
+            os._exit(startup.main([str(state), str(state / "launcher.sock")]))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(starter, 0)[1]) == 0
+    async with Bench(ProcessRunner(state), state) as bench:
+        yield bench
+        for pid in [*bench.spawners(), bench.runner.launcher_pid]:
+            assert pid is not None
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(state)

@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from scheduler_daemon.launcher import kernel, startup
-from scheduler_daemon.runners.process import ProcessRunner
 from tests.launcher.bench import Bench, processes_marked, shell
 
 NOBODY = pwd.getpwnam("nobody")
-
-
-@pytest.fixture
-async def humble() -> AsyncIterator[Bench]:
-    """A bench on a launcher that runs as nobody."""
-    state = Path(tempfile.mkdtemp(prefix="chronos-humble-"))
-    os.chown(state, NOBODY.pw_uid, NOBODY.pw_gid)
-    kernel.boot_id()  # loads what nobody may not read where the interpreter lies in a closed home
-    starter = os.fork()
-    if starter == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY.pw_gid, NOBODY.pw_gid, NOBODY.pw_gid)
-            os.setresuid(NOBODY.pw_uid, NOBODY.pw_uid, NOBODY.pw_uid)
-            os._exit(startup.main([str(state), str(state / "launcher.sock")]))
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(starter, 0)[1]) == 0
-    async with Bench(ProcessRunner(state), state) as bench:
-        yield bench
-        for pid in [*bench.spawners(), bench.runner.launcher_pid]:
-            assert pid is not None
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(state)
 
 
 async def test_it_runs_jobs_as_itself(humble: Bench) -> None:

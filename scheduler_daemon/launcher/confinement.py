@@ -1,0 +1,227 @@
+"""Start a job in its box and within its limits, and say of its end what these tell.
+
+A newborn joins its control groups while it is still ours, then becomes the job's account for good, takes the limits
+that each process has, and only then runs bubblewrap or, without a box, the command. What cannot be done as asked
+refuses the start: a job is never run with less around it. Only limits of the run as a whole are passed over where no
+control group can be had; whether they must be in force is for its policy to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from scheduler_daemon.launcher import another, boxes, cgroups, controllers, kernel, seccomp
+from scheduler_daemon.launcher.another import Account
+from scheduler_daemon.launcher.command import Files, Unstartable
+from scheduler_daemon.launcher.controllers import Groups
+from scheduler_daemon.launcher.protocol import RUN_MARK, Message
+
+_HELPERS = 2
+"""Processes of bubblewrap's in a box that are not the job's."""
+_ROOM = 512
+_WAYS_IN = ("/sys", "/mnt", "/media", "/srv")
+"""Folders that every account may enter; the newborn's own view of one of them leads to its private folders."""
+
+
+class Confined(NamedTuple):
+    """A job that was started so."""
+
+    pid: int
+    groups: Groups
+
+
+def wanted(request: Message) -> bool:
+    """Tell whether anything of this is asked for."""
+    return bool(request.get("box") or request.get("limits"))
+
+
+def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: str, parents: Groups) -> Confined:
+    """Start the process. `path` is the folder of the run. Raises Unstartable."""
+    box, limits = request.get("box"), request.get("limits") or {}
+    who = _account(request)
+    keep: list[int] = []
+    groups: Groups = {}
+    try:
+        groups = controllers.make(parents, request["id"], limits, _HELPERS if box else 0)
+        before = [lambda: _join(groups)]
+        if box:
+            arguments, environment = _boxed(request, mark[0], who, path, keep, before)
+        else:
+            arguments, environment = request["argv"], {**request["env"], RUN_MARK: mark[0]}
+        steps = another.Steps(before, [lambda: _limit(request, who, groups)], keep)
+        asked = {**request, "cwd": "/"} if box else request
+        pid = another.start(who, asked, mark[1], arguments, environment, files, steps)
+    except Unstartable:
+        controllers.remove(groups)
+        raise
+    except OSError as error:
+        controllers.remove(groups)
+        raise Unstartable(f"box: {error.filename or path}: {error.strerror}") from None
+    finally:
+        for descriptor in keep:
+            os.close(descriptor)
+    return Confined(pid, groups)
+
+
+def _account(request: Message) -> Account | None:
+    """Return whom to become, None to stay who we are. A boxed job is never root's. Raises Unstartable."""
+    who = another.account(request["user"])
+    if who is not None and who.uid == 0 and request.get("box"):
+        raise Unstartable("user root: a job in a box is never root's; name another account, or none")
+    if who is not None or os.geteuid() != 0 or not request.get("box"):
+        return who
+    if request["user"] is not None:
+        raise Unstartable(f"user {request['user']}: a job in a box is never root's; name another account, or none")
+    uid = boxes.uid_of(request["id"])
+    return Account(uid, uid, ())
+
+
+def _boxed(
+    request: Message,
+    mark: str,
+    who: Account | None,
+    path: str,
+    keep: list[int],
+    before: list[Callable[[], None]],
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and environment of bubblewrap; add the descriptors and steps it needs."""
+    program, box = boxes.program(), request["box"]
+    uid, gid = (os.geteuid(), os.getegid()) if who is None else (who.uid, who.gid)
+    home = temporary = None
+    if box["files"] == "system":
+        home, temporary = (_make_folder(f"{path}/{name}", who) for name in (boxes.HOME, boxes.TEMPORARY))
+        if who is not None:
+            way = _way_in(box)
+            before.append(lambda: _open_way(way, path))
+            home, temporary = f"{way}/{boxes.HOME}", f"{way}/{boxes.TEMPORARY}"
+    state = os.path.realpath(f"{path}/../..")
+    words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
+    keep.append(_open_status(path))
+    words += ["--json-status-fd", str(keep[-1])]
+    if box["seccomp"]:
+        keep.append(_in_memory(_filter()))
+        words += ["--seccomp", str(keep[-1])]
+    keep.append(_in_memory(b"".join(os.fsencode(word) + b"\0" for word in words)))
+    return [program, "--args", str(keep[-1]), "--", *request["argv"]], {RUN_MARK: mark}
+
+
+def _open_status(path: str) -> int:
+    """Open the file for what bubblewrap notes, with room set aside: on a full disk the exit code must still fit."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(f"{path}/{boxes.STATUS}", flags, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _filter() -> bytes:
+    program = seccomp.filter_program()
+    if program is None:
+        raise Unstartable(
+            "box: no filter of system calls is known for this kind of processor; use a policy without one"
+        )
+    return program
+
+
+def _in_memory(data: bytes) -> int:
+    descriptor = os.memfd_create("chronos", os.MFD_CLOEXEC)
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _make_folder(path: str, who: Account | None) -> str:
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102
+        if who is not None:
+            os.chown(path, who.uid, who.gid, follow_symlinks=False)
+    except OSError as error:
+        raise Unstartable(f"box: folder {path}: {error.strerror}") from None
+    return path
+
+
+def _way_in(box: Message) -> str:
+    """Return a folder whose content no one in this box will miss. Raises Unstartable."""
+    declared = (*box["read"], *box["write"])
+    for way in _WAYS_IN:
+        if Path(way).is_dir() and not any(one == way or one.startswith(f"{way}/") for one in declared):
+            return way
+    raise Unstartable(f"box: one of {', '.join(_WAYS_IN)} must be left undeclared")
+
+
+def _open_way(way: str, path: str) -> None:
+    """In a view of the file system of our own, lead from a folder all may enter to those of a run, which are hidden."""
+    kernel.leave_mounts()
+    kernel.mount("tmpfs", way, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=0755")
+    for name in (boxes.HOME, boxes.TEMPORARY):
+        os.mkdir(f"{way}/{name}")  # noqa: PTH102
+        kernel.mount(f"{path}/{name}", f"{way}/{name}", None, kernel.MS_BIND, None)
+
+
+def _join(groups: Groups) -> None:
+    for kind, path in groups.items():
+        try:
+            cgroups.join(path)
+        except OSError as error:
+            raise Unstartable(f"limits: control group of {kind}: {error.strerror}") from None
+
+
+def _limit(request: Message, who: Account | None, groups: Groups) -> None:
+    """Take the limits that the kernel keeps for each process."""
+    limits = request.get("limits") or {}
+    wanted = {resource.RLIMIT_NOFILE: limits.get("open_files"), resource.RLIMIT_FSIZE: limits.get("file_bytes")}
+    if request.get("box"):
+        wanted[resource.RLIMIT_CORE] = 0
+    if limits.get("cpu_ms") is not None and controllers.cpu_ms(groups) is None:
+        wanted[resource.RLIMIT_CPU] = -(-limits["cpu_ms"] // 1000)
+    alone = who is not None and request["user"] is None
+    if alone and limits.get("processes") is not None and not {"pids", controllers.V2} & groups.keys():
+        wanted[resource.RLIMIT_NPROC] = limits["processes"] + _HELPERS
+    for kind, most in wanted.items():
+        if most is not None:
+            hard = resource.getrlimit(kind)[1]
+            lesser = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (lesser, lesser + 1 if kind == resource.RLIMIT_CPU else lesser))
+
+
+def outcome(path: str, record: Message, groups: Groups, *, boxed: bool, held: bool) -> Message:
+    """Return the record of an end with all that the run's box and groups tell. `held` where we are ending it."""
+    found = {**record, **controllers.told(groups)}
+    if boxed and found.get("processes"):
+        found["processes"] = max(1, found["processes"] - _HELPERS)
+    if record.get("signal") in _LIMIT_OF:
+        found.setdefault("limit_hit", _LIMIT_OF[record["signal"]])
+    if not boxed:
+        return found
+    code = boxes.told(path).exit_code
+    if code is None and record.get("exit_code") is not None and not held:
+        whole = {name: record[name] for name in ("id", "started_ns", "ended_ns")}
+        return {**whole, "spawn_error": boxes.why_not_begun(path)}
+    if code is not None:
+        found |= {"exit_code": code, "signal": None}
+        if code > 128 and code - 128 in signal.valid_signals():
+            name = signal.Signals(code - 128).name if code - 128 in set(signal.Signals) else f"signal {code - 128}"
+            found["note"] = f"128+{code - 128}: {name} inside the box or an exit with that code"
+    return found
+
+
+_LIMIT_OF = {int(signal.SIGXCPU): "cpu_time", int(signal.SIGXFSZ): "file_size"}
+
+
+def remove_folder(path: str) -> None:
+    """Begin to remove the folder of a run that had a box; a process of its own does it, for there may be much in it.
+
+    What is inside may be owned by others and closed against its owner, and links in it are not followed.
+    """
+    script = 'chmod -R u+rwX -- "$1" 2>/dev/null; exec rm -rf -- "$1"'
+    with contextlib.suppress(OSError):
+        os.posix_spawn("/bin/sh", ["/bin/sh", "-c", script, "sh", path], {"PATH": "/usr/bin:/bin"}, setsid=True)
