@@ -20,6 +20,8 @@ class Report:
     replaced_by: int | None = None
     """The run it was to give way to, if it was killed for that."""
     spawn_error: str | None = None
+    blocked: bool = False
+    """It was not started, for its policy requires what is missing; `spawn_error` says what."""
     unknown: bool = False
     limit_hit: str | None = None
     """The limit that is known to have struck, as the launcher names it."""
@@ -38,6 +40,8 @@ class Verdict:
 
 def verdict(report: Report) -> Verdict:
     """Say how a run ended. The exit code is never invented: what nobody saw is unknown."""
+    if report.blocked:
+        return Verdict(State.BLOCKED, Outcome.ISOLATION, report.spawn_error or "")
     if report.spawn_error is not None:
         return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
     if report.killed_by == "timeout":

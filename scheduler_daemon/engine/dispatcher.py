@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.domain.isolation import Granted, apart
+from scheduler_daemon.engine.guard import Guard
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import LaunchRequest
@@ -48,6 +50,12 @@ class Runner(Protocol):
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Stop a run and everything it started."""
 
+    def block(self, execution_id: int, why: str) -> None:
+        """Tell the end of a run that must not be launched."""
+
+    async def protections(self, *, again: bool = False) -> dict[str, str]:
+        """Return for each protection "" if it is in force, else why not."""
+
 
 class Follower(Protocol):
     """What reads the output of a run."""
@@ -79,6 +87,7 @@ class Dispatcher:
         self._max_active = max_active
         self._recorded = recorded
         self._now = now
+        self._guard = Guard(database, runner, self._launch)
         self._active: set[int] = set()
         self._waiting = False
         self._room = asyncio.Event()
@@ -177,12 +186,19 @@ class Dispatcher:
                 await self._runner.cancel(stop.execution_id, stop.reason, stop.grace)
 
     async def hand_over(self, starts: Sequence[Start]) -> None:
-        """Give claimed runs to the runner."""
-        if not starts:
+        """Give claimed runs to the runner; those that are to be kept apart once it is known what is in force."""
+        if guarded := [start for start in starts if apart(start.spec)]:
+            self._guard.take(guarded)
+            starts = [start for start in starts if not apart(start.spec)]
+        await self._launch([(start, None) for start in starts])
+
+    async def _launch(self, granted: Sequence[tuple[Start, Granted | None]]) -> None:
+        if not granted:
             return
+        starts = [start for start, _ in granted]
         self._expect_starts(starts)
         now = self._now()
-        requests = [request_for(start, now) for start in starts]
+        requests = [request_for(start, now, what) for start, what in granted]
         for start in starts:
             self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
         await self._runner.launch(requests)

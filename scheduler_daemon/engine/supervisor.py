@@ -224,6 +224,7 @@ class Supervisor:
             killed_by=end.killed_by,
             cancel_reason=end.reason or "",
             spawn_error=end.spawn_error,
+            blocked=end.blocked,
             unknown=end.unknown,
             limit_hit=end.limit_hit,
             note=end.note or "",

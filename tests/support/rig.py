@@ -32,6 +32,9 @@ class Launches:
     def __init__(self) -> None:
         self.started: list[int] = []
         self.stopped: dict[int, tuple[str, timedelta]] = {}
+        self.blocked: dict[int, str] = {}
+        self.lacking: dict[str, str] = {}
+        self.tried_anew = 0
         self.not_before: dict[int, datetime | None] = {}
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
@@ -43,6 +46,15 @@ class Launches:
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Note it as stopped."""
         self.stopped[execution_id] = reason, grace
+
+    def block(self, execution_id: int, why: str) -> None:
+        """Note why it was not started."""
+        self.blocked[execution_id] = why
+
+    async def protections(self, *, again: bool = False) -> dict[str, str]:
+        """Return what it was told is missing."""
+        self.tried_anew += again
+        return self.lacking
 
     def expect(self, execution_id: int, *, limit_bytes: int) -> None:
         """The output is nobody's business here."""
