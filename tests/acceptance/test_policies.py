@@ -63,7 +63,7 @@ def test_a_job_beyond_its_memory_is_ended_for_that(common_api: Api) -> None:
 
     if "memory" in end["policy"]["missing"]:
         pytest.skip("no memory controller is to be had here")
-    assert end["outcome"] in {"oom_killed", "ok"}
+    assert end["outcome"] == "oom_killed"
     assert "its limit of memory" in end["reason"]
 
 
@@ -102,3 +102,14 @@ def test_a_run_is_blocked_where_no_box_can_be_had_and_a_trusted_one_runs(
         assert "files" in end["policy"]["missing"]
         assert end["policy"]["in_force"] == []
         assert "install bubblewrap" in end["reason"]
+
+
+def test_a_strict_job_has_no_network_and_its_home_in_memory(common_api: Api) -> None:
+    run = common_api.run("tail -n +3 /proc/net/dev | cut -d: -f1; pwd", policy="strict")
+
+    end = common_api.until_final(run)
+
+    if end["outcome"] == "isolation":
+        pytest.skip(end["reason"])
+    assert common_api.output(run).decode().split() == ["lo", "/job"]
+    assert end["policy"]["missing"] == []
