@@ -11,7 +11,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import conditions, output, retry, spec
+from chronos_tui.verbs import conditions, isolation, output, retry, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -93,6 +93,11 @@ def add(
     start: spec.Start = None,
     end: spec.End = None,
     policy: spec.Policy = None,
+    memory: isolation.Memory = None,
+    processes: isolation.Processes = None,
+    read: isolation.Read = None,
+    write: isolation.Write = None,
+    network: isolation.Net = None,
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
     env: spec.Env = None,
@@ -140,6 +145,7 @@ def add(
         after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip
+    given |= isolation.fields(memory=memory, processes=processes, read=read, write=write, network=network)
     given |= retry.fields(
         retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
@@ -169,6 +175,11 @@ def edit(
     start: spec.Start = None,
     end: spec.End = None,
     policy: spec.Policy = None,
+    memory: isolation.Memory = None,
+    processes: isolation.Processes = None,
+    read: isolation.Read = None,
+    write: isolation.Write = None,
+    network: isolation.Net = None,
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
     env: spec.Env = None,
@@ -220,6 +231,7 @@ def edit(
         after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip
+    given |= isolation.fields(memory=memory, processes=processes, read=read, write=write, network=network)
     given |= retry.fields(
         retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
@@ -238,6 +250,8 @@ def edit(
     kept = seen["spec"]
     if "schedule" in given:
         given["schedule"] = _moved(kept["schedule"], given["schedule"])
+    if "limits" in given:
+        given["limits"] = isolation.over(kept.get("limits"), given["limits"])
     if "retry" in given:
         given["retry"] = retry.over(kept.get("retry"), given["retry"])
     if "env" in given or unset_env:

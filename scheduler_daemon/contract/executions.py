@@ -53,6 +53,8 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     DELETED = "deleted"
     LOST = "lost"
+    ISOLATION = "isolation"
+    """With state `blocked`: what its policy requires is not in force on the machine."""
     UPSTREAM_FAILED = "upstream_failed"
     """With state `blocked`: a job before it failed, and its trigger rule asks for success."""
     TRIGGER_RULE = "trigger_rule"

@@ -3,13 +3,14 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from scheduler_daemon.contract.conditions import Conditions, WallTime
 from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
 from scheduler_daemon.contract.instants import Instant
+from scheduler_daemon.contract.policies import Limits, Network, PolicyName
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
@@ -108,8 +109,15 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
     user: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)] | None = None
     """The account the job runs as; None is the account of the daemon."""
-    policy: Literal["trusted"] = "trusted"
-    """`trusted` runs as the account would at a shell, with no isolation."""
+    policy: PolicyName = "trusted"
+    """How its runs are kept apart; `trusted` runs as the account would at a shell, with no isolation."""
+    limits: Limits = Limits()
+    """What its runs may use, within the policy's limits; None takes those."""
+    read: Annotated[tuple[AbsolutePath, ...], Field(max_length=64)] = ()
+    """What its runs see besides the system's programs, where the policy keeps the rest from them."""
+    write: Annotated[tuple[AbsolutePath, ...], Field(max_length=64)] = ()
+    network: Network | None = None
+    """None is what the policy gives."""
 
     timeout_ms: Annotated[int, Field(ge=1, le=31 * 86_400_000)] | None = None
     """None lets each attempt of a run take as long as it will, as cron does."""

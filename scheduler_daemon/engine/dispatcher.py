@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
+from scheduler_daemon.domain.isolation import Granted, apart
 from scheduler_daemon.engine.conditions import Gate
+from scheduler_daemon.engine.guard import Guard
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, LaunchRequest
@@ -52,6 +54,12 @@ class Runner(Protocol):
     def withdraw(self, end: Ended) -> None:
         """Tell the end of a run that is not to be launched."""
 
+    def block(self, execution_id: int, why: str) -> None:
+        """Tell the end of a run that must not be launched."""
+
+    async def protections(self, *, again: bool = False) -> dict[str, str]:
+        """Return for each protection "" if it is in force, else why not."""
+
 
 class Follower(Protocol):
     """What reads the output of a run."""
@@ -86,9 +94,10 @@ class Dispatcher:
         self._max_active = max_active
         self._recorded = recorded
         self._now = now
+        self._guard = Guard(database, runner, self._launch)
         self._active: set[int] = set()
         self._waiting = False
-        self._gate = Gate(database, self._launch, runner.withdraw, now)
+        self._gate = Gate(database, self._pass_on, runner.withdraw, now)
         self._room = asyncio.Event()
         self._claims = asyncio.Lock()
         self._doubtful = False
@@ -200,13 +209,22 @@ class Dispatcher:
         if any(start.spec.get("conditions") for start in starts):
             self._gate.take([start for start in starts if start.spec.get("conditions")])
             starts = [start for start in starts if not start.spec.get("conditions")]
-        if starts:
-            await self._launch(starts)
+        await self._pass_on(starts)
 
-    async def _launch(self, starts: Sequence[Start]) -> None:
+    async def _pass_on(self, starts: Sequence[Start]) -> None:
+        """Launch these; those that are to be kept apart once it is known what is in force."""
+        if guarded := [start for start in starts if apart(start.spec)]:
+            self._guard.take(guarded)
+            starts = [start for start in starts if not apart(start.spec)]
+        await self._launch([(start, None) for start in starts])
+
+    async def _launch(self, granted: Sequence[tuple[Start, Granted | None]]) -> None:
+        if not granted:
+            return
+        starts = [start for start, _ in granted]
         self._expect_starts(starts)
         now = self._now()
-        requests = [request_for(start, now) for start in starts]
+        requests = [request_for(start, now, what) for start, what in granted]
         for start in starts:
             self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
         await self._runner.launch(requests)

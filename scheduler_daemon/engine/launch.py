@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from scheduler_daemon.contract.policies import Files, NetworkMode
+from scheduler_daemon.domain.isolation import Granted
 from scheduler_daemon.domain.retry import attempt_timeout
-from scheduler_daemon.runners.process import LaunchRequest
+from scheduler_daemon.runners.process import Box, LaunchRequest, Limits
 from scheduler_daemon.services.runs import Start
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BOXED_HOME = "/job"
+"""The home of a job that has a view of the file system of its own."""
 
 
 @lru_cache(maxsize=256)
@@ -28,14 +32,18 @@ def forget_accounts() -> None:
     _home.cache_clear()
 
 
-def request_for(start: Start, now: datetime) -> LaunchRequest:
+def request_for(start: Start, now: datetime, granted: Granted | None = None) -> LaunchRequest:
     """Return what the launcher is told now.
 
     The environment is cron's, then the job's own. LOGNAME cannot be set, nor CHRONOS_FIRE_AT, which tells a run the
-    instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it.
+    instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it. `granted` is None for
+    what runs as its account would at a shell.
     """
     spec = start.spec
     name, home = _home(spec["user"])
+    box = _box(granted)
+    if box is not None:
+        home = BOXED_HOME
     shell = spec["shell"]
     env = _environment(name, home, shell, spec["env"])
     if start.fire_at is not None:
@@ -52,6 +60,21 @@ def request_for(start: Start, now: datetime) -> LaunchRequest:
         timeout=None if timeout is None else timedelta(milliseconds=timeout),
         grace=timedelta(milliseconds=spec["grace_ms"]),
         not_before=start.not_before,
+        box=box,
+        limits=None if granted is None else Limits(**granted.limits.model_dump(exclude={"scratch_bytes"})),
+    )
+
+
+def _box(granted: Granted | None) -> Box | None:
+    if granted is None or granted.files is Files.HOST:
+        return None
+    return Box(
+        files="scratch" if granted.files is Files.SCRATCH else "system",
+        read=granted.read,
+        write=granted.write,
+        network="host" if granted.network is NetworkMode.HOST else "none",
+        seccomp=granted.policy.seccomp,
+        scratch_bytes=granted.limits.scratch_bytes,
     )
 
 

@@ -221,6 +221,7 @@ class Supervisor:
             killed_by=end.killed_by,
             cancel_reason=end.reason or "",
             spawn_error=end.spawn_error,
+            blocked=end.blocked,
             unknown=end.unknown,
             unmet=end.unmet,
             untold=end.untold,

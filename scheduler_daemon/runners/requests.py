@@ -105,6 +105,8 @@ class Ended:
     read_bytes: int | None = None
     write_bytes: int | None = None
     note: str | None = None
+    blocked: bool = False
+    """It was kept from the launcher; `spawn_error` says why."""
 
 
 def moment(ns: int | None) -> datetime | None:

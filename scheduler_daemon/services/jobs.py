@@ -15,6 +15,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
+from scheduler_daemon.domain.isolation import policy_named, resolve
 from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import calendars, conditions, dependencies, pools, record, retries, views
 from scheduler_daemon.storage import jobs
@@ -50,6 +51,7 @@ def create_many(
     access.require(actor, Verb.EDIT, actor.id)
     for request in requests:
         access.require_account(actor, request.spec.user)
+        resolve(policy_named(request.spec.policy), request.spec)
     _refuse_taken_names(db, [request.spec.name for request in requests])
     pools.require(db, (request.spec.pool for request in requests))
     ready = calendars.known(db, [request.spec.schedule for request in requests], hold=True)
@@ -107,6 +109,7 @@ def _save(
     db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime, *, lenient: bool = False
 ) -> JobView:
     access.require_account(actor, spec.user)
+    resolve(policy_named(spec.policy), spec)
     pools.require(db, [spec.pool])
     spec = conditions.resolved(db, actor, dependencies.resolved(db, actor, spec))
     kept = spec.model_dump(mode="json")

@@ -161,6 +161,7 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
     for row in rows:
         if row["ended_at"] is None:
             row["attempts"] = retries.most(facts[row["job_id"]].spec)
+        row["policy"] = requested(facts[row["job_id"]].spec)
     won = insert_new(db, rows)
     added = Counter(row.job_id for row in won if row.ended_at is None)
     jobs.advance(db, [_move(due, added.pop(due.job_id, 0)) for due in moves])
@@ -279,7 +280,17 @@ def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str
 def asked_for(job: Any, trigger: Trigger, actor: str, now: datetime, holder: Holder) -> dict[str, Any]:
     """Return a run of a job as it is before anything is decided on it, for somebody who asks."""
     due = Due(job.id, job.version, Concurrency(job.spec["concurrency"]), (), (), trigger, now, None)
-    return _row(due, now, now, holder) | {"actor": actor, "attempts": retries.most(job.spec)}
+    return _row(due, now, now, holder) | {
+        "actor": actor,
+        "attempts": retries.most(job.spec),
+        "policy": requested(job.spec),
+    }
+
+
+def requested(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policy of a run before anything is known to be in force."""
+    name = spec.get("policy", "trusted")
+    return _TRUSTED if name == "trusted" else _TRUSTED | {"requested": name}
 
 
 _TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}

@@ -235,6 +235,12 @@ def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
     _TRANSITION.run(db, changed)
 
 
+def set_policies(db: Connection, policies: Mapping[int, Mapping[str, Any]]) -> None:
+    """Note how runs that are starting are kept apart; what is announced of them next tells it."""
+    for execution_id, policy in policies.items():
+        db.execute(update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id, _IS_ACTIVE).values(policy=policy))
+
+
 def claim(db: Connection, ids: Collection[int], *, host: str, fence: str, reason: str = "") -> None:
     """Take queued runs for this daemon: they are starting, and what they waited for is no reason any more."""
     db.execute(

@@ -1,0 +1,150 @@
+"""Decide what a run is given of the machine: its job's wishes within the most that its policy grants.
+
+What is in force on a machine is found by trying, elsewhere; here it is only held against what a run needs.
+"""
+
+import posixpath
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler_daemon.contract.jobs import JobSpec
+from scheduler_daemon.contract.policies import (
+    BUILT_IN,
+    TRUSTED,
+    Files,
+    Limits,
+    Network,
+    NetworkMode,
+    PolicySpec,
+    Protection,
+)
+from scheduler_daemon.domain.errors import Invalid
+
+_BY_LIMIT = {
+    "memory_bytes": Protection.MEMORY,
+    "processes": Protection.PIDS,
+    "cpus": Protection.CPU,
+    "cpu_ms": Protection.PROCESS_LIMITS,
+    "open_files": Protection.PROCESS_LIMITS,
+    "file_bytes": Protection.PROCESS_LIMITS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a run gets."""
+
+    policy: PolicySpec
+    files: Files
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    network: NetworkMode
+    limits: Limits
+
+
+def apart(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a job, as it is kept, wants anything but what its account gets at a shell."""
+    return spec.get("policy", TRUSTED.name) != TRUSTED.name or any(spec.get("limits", {}).values())
+
+
+def policy_named(name: str) -> PolicySpec:
+    """Return a policy. Raises Invalid."""
+    if name not in BUILT_IN:
+        raise Invalid(f"there is no policy {name!r}; choose one of {', '.join(BUILT_IN)}", field="policy")
+    return BUILT_IN[name]
+
+
+def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
+    """Return what a run of the job gets. Raises Invalid for a wish beyond the policy, naming both."""
+    if spec.user == "root" and not policy.root:
+        raise Invalid(f"policy {policy.name!r} runs nothing as root; choose another account or policy", field="user")
+    if policy.files is Files.HOST and (spec.read or spec.write):
+        raise Invalid(
+            f"policy {policy.name!r} keeps no file from a job, so there is nothing to declare; take the paths out, "
+            "or choose another policy",
+            field="read" if spec.read else "write",
+        )
+    _require_paths("read", spec.read, policy, (*policy.read, *policy.write))
+    _require_paths("write", spec.write, policy, policy.write)
+    return Granted(
+        policy,
+        policy.files,
+        spec.read,
+        spec.write,
+        _network(policy, spec.network),
+        _limits(policy, spec.limits),
+    )
+
+
+def required(granted: Granted) -> frozenset[Protection]:
+    """Return what must be in force, or the run is refused: what its policy says, and a network kept from it."""
+    own = {Protection.NETWORK} if granted.network is NetworkMode.NONE else set()
+    return frozenset({*granted.policy.requires, *own})
+
+
+def wanted(granted: Granted) -> frozenset[Protection]:
+    """Return what the run is to have: what is required, and what its limits are kept with."""
+    kept_with = {one for name, one in _BY_LIMIT.items() if getattr(granted.limits, name) is not None}
+    return required(granted) | kept_with
+
+
+def missing(needed: Collection[Protection], lacking: Mapping[str, str]) -> dict[str, str]:
+    """Return which of these are not in force, and why. One that nobody has tried is not."""
+    reasons = ((one.value, lacking.get(one.value, "it has not been tried")) for one in sorted(needed))
+    return {name: why for name, why in reasons if why}
+
+
+def why_refused(policy: str, lacking: Mapping[str, str]) -> str:
+    """Return why a run is refused, in a sentence that names what is missing and the remedy."""
+    each = "; ".join(f"{name}: {why}" for name, why in lacking.items())
+    return f"what its policy {policy!r} requires is not in force here: {each}"
+
+
+def _require_paths(field: str, wishes: Collection[str], policy: PolicySpec, granted: Collection[str]) -> None:
+    for path in wishes:
+        if posixpath.normpath(path) != path:
+            raise Invalid(f"{path!r} takes a detour; write {posixpath.normpath(path)!r}", field=field)
+        if not any(path == one or path.startswith(one.rstrip("/") + "/") for one in granted):
+            most = ", ".join(granted) or "nothing"
+            raise Invalid(
+                f"the job asks to {field} {path}, and policy {policy.name!r} grants {most}; take it out, "
+                "or choose another policy",
+                field=field,
+            )
+
+
+def _network(policy: PolicySpec, wish: Network | None) -> NetworkMode:
+    mode = policy.network.mode if wish is None else wish.mode
+    if mode is NetworkMode.ALLOW:
+        raise Invalid("a network of listed addresses is not available yet; choose none or host", field="network")
+    if mode is NetworkMode.HOST and policy.network.mode is not NetworkMode.HOST:
+        raise Invalid(
+            f"the job asks for the network of the host, and policy {policy.name!r} grants "
+            f"{policy.network.mode}; take it out, or choose another policy",
+            field="network",
+        )
+    if mode is NetworkMode.NONE and policy.files is Files.HOST:
+        raise Invalid(
+            f"policy {policy.name!r} puts no box around a job, so no network can be kept from it; "
+            "choose standard or strict",
+            field="network",
+        )
+    return mode
+
+
+def _limits(policy: PolicySpec, wishes: Limits) -> Limits:
+    for name in type(wishes).model_fields:
+        wish, most = getattr(wishes, name), getattr(policy.limits, name)
+        if wish is not None and most is not None and wish > most:
+            raise Invalid(
+                f"the job asks for {name} {wish}, and policy {policy.name!r} grants at most {most}; ask for less, "
+                "or choose another policy",
+                field=f"limits.{name}",
+            )
+    if wishes.scratch_bytes is not None and policy.files is not Files.SCRATCH:
+        raise Invalid(
+            f"policy {policy.name!r} keeps no scratch space in memory to limit; take it out, or choose strict",
+            field="limits.scratch_bytes",
+        )
+    return policy.limits.under(wishes)

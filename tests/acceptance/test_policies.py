@@ -1,0 +1,115 @@
+"""Policies kept by the real daemon: what a job of each may reach, what ends it, and when it is not started at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from chronos_tui.client import ServerError
+from tests.support.api import Api, api_of
+from tests.support.daemon import DaemonHandle, running_daemon
+
+
+def test_a_standard_job_neither_reads_the_daemons_state_nor_writes_outside(
+    common_api: Api, common_daemon: DaemonHandle
+) -> None:
+    database = next(common_daemon.state.glob("*.db"))
+    run = common_api.run(
+        f"cat {database} && echo read; touch /etc/mine && echo wrote; cd && pwd && touch kept && echo home",
+        policy="standard",
+    )
+
+    end = common_api.until_final(run)
+
+    assert (end["state"], end["reason"]) == ("succeeded", "")
+    assert {"/job", "home"} <= (said := set(common_api.output(run).decode().split()))
+    assert not {"read", "wrote"} & said
+    assert end["policy"]["requested"] == "standard"
+    assert {"files", "kill", "privileges", "processes", "seccomp"} <= set(end["policy"]["in_force"])
+
+
+def test_a_job_reads_what_it_declares(common_api: Api) -> None:
+    folder = Path("/srv/chronos-test-data")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "text").write_text("declared\n")
+    try:
+        run = common_api.run(f"cat {folder}/text", policy="standard", read=[str(folder)])
+        assert common_api.until_final(run)["state"] == "succeeded"
+        assert common_api.output(run) == b"declared\n"
+    finally:
+        (folder / "text").unlink()
+        folder.rmdir()
+
+
+def test_a_job_without_network_sees_only_its_own_loopback(common_api: Api) -> None:
+    run = common_api.run("tail -n +3 /proc/net/dev | cut -d: -f1", policy="standard", network={"mode": "none"})
+
+    end = common_api.until_final(run)
+
+    assert (end["state"], end["reason"]) == ("succeeded", "")
+    assert common_api.output(run).decode().split() == ["lo"]
+    assert "network" in end["policy"]["in_force"]
+
+
+def test_a_job_beyond_its_memory_is_ended_for_that(common_api: Api) -> None:
+    run = common_api.run("head -c 200M /dev/zero | tail", policy="standard", limits={"memory_bytes": 32 << 20})
+
+    end = common_api.until_final(run)
+
+    if "memory" in end["policy"]["missing"]:
+        pytest.skip("no memory controller is to be had here")
+    assert end["outcome"] == "oom_killed"
+    assert "its limit of memory" in end["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"policy": "loose"}, "there is no policy 'loose'"),
+        ({"policy": "strict", "limits": {"memory_bytes": 1 << 30}}, "memory_bytes 1073741824"),
+        ({"policy": "standard", "network": {"mode": "allow", "allow": ["a.example:80"]}}, "not available yet"),
+    ],
+)
+def test_a_wish_beyond_the_policy_is_refused_with_the_reason(
+    common_api: Api, fields: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ServerError, match=said):
+        common_api.run("true", **fields)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is not None, reason="the system's bubblewrap cannot be hidden from a daemon")
+def test_a_run_is_blocked_where_no_box_can_be_had_and_a_trusted_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "bin/python3"
+    python.parent.mkdir()
+    python.symlink_to(Path(sys.executable).resolve())  # beside which there is no bubblewrap of ours
+    packages = os.pathsep.join([sysconfig.get_path("purelib"), str(Path(__file__).parents[2])])
+    monkeypatch.setattr(sys, "executable", str(python))
+    with running_daemon({"PYTHONPATH": packages}) as handle:
+        api = api_of(handle)
+        run = api.run("echo ran", policy="standard")
+        assert api.until_final(api.run("true"))["state"] == "succeeded"
+
+        end = api.until_final(run)
+
+        assert (end["state"], end["outcome"], end["started_at"]) == ("blocked", "isolation", None)
+        assert "files" in end["policy"]["missing"]
+        assert end["policy"]["in_force"] == []
+        assert "install bubblewrap" in end["reason"]
+
+
+def test_a_strict_job_has_no_network_and_its_home_in_memory(common_api: Api) -> None:
+    run = common_api.run("tail -n +3 /proc/net/dev | cut -d: -f1; pwd", policy="strict")
+
+    end = common_api.until_final(run)
+
+    if end["outcome"] == "isolation":
+        pytest.skip(end["reason"])
+    assert common_api.output(run).decode().split() == ["lo", "/job"]
+    assert end["policy"]["missing"] == []

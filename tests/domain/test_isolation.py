@@ -1,0 +1,92 @@
+"""What a policy gives a job, what it refuses, and what must be in force."""
+
+from typing import Any
+
+import pytest
+
+from scheduler_daemon.contract.jobs import JobSpec
+from scheduler_daemon.contract.policies import BUILT_IN, STANDARD, STRICT, TRUSTED, NetworkMode, PolicySpec, Protection
+from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.domain.isolation import apart, missing, policy_named, required, resolve, wanted, why_refused
+
+
+def _spec(**fields: Any) -> JobSpec:
+    return JobSpec.model_validate({"name": "a", "command": "true"} | fields)
+
+
+@pytest.mark.parametrize("policy", BUILT_IN.values(), ids=str)
+def test_a_job_without_wishes_gets_what_its_policy_gives(policy: PolicySpec) -> None:
+    granted = resolve(policy, _spec())
+
+    assert granted.limits == policy.limits
+    assert granted.network is policy.network.mode
+    assert (granted.files, granted.read, granted.write) == (policy.files, (), ())
+
+
+def test_wishes_within_the_policy_are_what_the_run_gets() -> None:
+    spec = _spec(limits={"processes": 8, "cpus": 2.0}, write=["/srv/out"], network={"mode": "none"})
+
+    granted = resolve(STANDARD, spec)
+
+    assert (granted.limits.processes, granted.limits.cpus) == (8, 2.0)
+    assert granted.limits.memory_bytes == STANDARD.limits.memory_bytes
+    assert granted.write == ("/srv/out",)
+    assert granted.network is NetworkMode.NONE
+
+
+_NARROW = PolicySpec(name="narrow", read=("/srv",), write=("/srv/out",))
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields", "field", "said"),
+    [
+        (STANDARD, {"user": "root"}, "user", "runs nothing as root"),
+        (STANDARD, {"limits": {"processes": 129}}, "limits.processes", "asks for processes 129, and .* at most 128"),
+        (STANDARD, {"limits": {"scratch_bytes": 4096}}, "limits.scratch_bytes", "no scratch space"),
+        (STANDARD, {"read": ["/srv/../etc"]}, "read", "write '/etc'"),
+        (STRICT, {"network": {"mode": "host"}}, "network", "grants none"),
+        (STRICT, {"read": ["/srv"]}, "read", "grants nothing"),
+        (_NARROW, {"read": ["/srvother"]}, "read", "grants /srv, /srv/out"),
+        (_NARROW, {"write": ["/srv"]}, "write", "grants /srv/out"),
+        (STANDARD, {"network": {"mode": "allow", "allow": ["a:1"]}}, "network", "not available yet"),
+        (TRUSTED, {"write": ["/srv"]}, "write", "nothing to declare"),
+        (TRUSTED, {"network": {"mode": "none"}}, "network", "no box"),
+    ],
+)
+def test_a_wish_beyond_the_policy_is_named(policy: PolicySpec, fields: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(Invalid, match=said) as caught:
+        resolve(policy, _spec(**fields))
+    assert caught.value.field == field
+
+
+def test_a_policy_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(Invalid, match="choose one of trusted, standard, strict"):
+        policy_named("loose")
+
+
+def test_a_network_kept_from_a_job_is_required_and_a_limit_only_wanted() -> None:
+    granted = resolve(STANDARD, _spec(network={"mode": "none"}))
+
+    assert Protection.NETWORK in required(granted)
+    assert Protection.MEMORY in wanted(granted) - required(granted)
+    assert Protection.NETWORK not in required(resolve(STANDARD, _spec()))
+
+
+def test_what_is_not_in_force_or_was_never_tried_is_missing() -> None:
+    lacking = missing({Protection.FILES, Protection.KILL, Protection.PIDS}, {"files": "no bwrap", "kill": ""})
+
+    assert lacking == {"files": "no bwrap", "pids": "it has not been tried"}
+    assert why_refused("standard", lacking).endswith("here: files: no bwrap; pids: it has not been tried")
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [({}, False), ({"policy": "standard"}, True), ({"limits": {"processes": 4}}, True)],
+)
+def test_only_what_wants_more_than_a_shell_is_kept_apart(fields: dict[str, Any], answer: bool) -> None:
+    assert apart(_spec(**fields).model_dump(mode="json")) is answer
+
+
+def test_a_spec_from_before_policies_is_a_trusted_one() -> None:
+    assert not apart({"name": "a", "command": "true", "policy": "trusted"})
+    assert not apart({"name": "a", "command": "true"})
