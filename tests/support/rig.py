@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.runners.process import Ended, LaunchRequest
+from scheduler_daemon.services.runs import Holder
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, NOON
 
@@ -68,15 +69,18 @@ class Launches:
 class Rig:
     """A ticker with everything below it."""
 
-    def __init__(self, database: Database, max_active: int, lead: timedelta = timedelta()) -> None:
+    def __init__(
+        self, database: Database, max_active: int, lead: timedelta = timedelta(), holder: Holder = HOLDER
+    ) -> None:
         self.clock = Clock()
         self.launches = Launches()
         self.database = database
+        self.holder = holder
         self.dispatcher = Dispatcher(
             database,
             self.launches,
             self.launches,
-            holder=HOLDER,
+            holder=holder,
             max_active=max_active,
             recorded=lambda: None,
             now=self.clock,
