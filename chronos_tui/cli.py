@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from chronos_tui import settings
-from chronos_tui.verbs import failure, output
+from chronos_tui.verbs import failure, interrupt, output
 from chronos_tui.verbs.coercion import HELP_NAMES, lighten
 
 
@@ -143,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(given: list[str]) -> int:
     as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
     try:
-        code = lighten(get_command(app)).main(given, prog_name="chronos", standalone_mode=False)
+        with interrupt.insistent():
+            code = lighten(get_command(app)).main(given, prog_name="chronos", standalone_mode=False)
     except KeyboardInterrupt:
         return failure.INTERRUPTED
     except Exception as error:

@@ -8,7 +8,7 @@ import typer
 
 from chronos_tui.client import Client, Unreachable, calls
 from chronos_tui.settings import Settings
-from chronos_tui.verbs import embedded, moves, output
+from chronos_tui.verbs import embedded, interrupt, moves, output
 from chronos_tui.verbs.common import AsJson, connect, settings
 from chronos_tui.verbs.failure import FAILED
 from chronos_tui.verbs.spec import read_bytes
@@ -54,6 +54,7 @@ def open_app(found: Settings) -> None:
     """Open the terminal app on a server that answers."""
     from chronos_tui.app import run_app
 
+    interrupt.as_usual()
     run_app(found)
 
 
