@@ -14,7 +14,8 @@ try:
             pass  # as in a destructor
         time.sleep(20)
 except KeyboardInterrupt:
-    print("through", signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getitimer(signal.ITIMER_REAL))
+    restored = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    print("through", restored, signal.getitimer(signal.ITIMER_REAL))
 """
 IGNORED = """
 import os, signal
