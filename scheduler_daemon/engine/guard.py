@@ -56,9 +56,20 @@ class Guard:
 
     def take(self, starts: Sequence[Start]) -> None:
         """Start or refuse these, soon. Should we end before, the next daemon finds them claimed and not begun."""
-        task = asyncio.create_task(self._decide(starts), name="guard")
+        task = asyncio.create_task(self._see_to(starts), name="guard")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _see_to(self, starts: Sequence[Start]) -> None:
+        """Decide, and anew after a fault that nobody expected: the launcher starts a run once only."""
+        while True:
+            try:
+                await self._decide(starts)
+            except Exception:
+                log.exception("it could not be decided how runs are kept apart; tried again in %g s", RETRY)
+                await asyncio.sleep(RETRY)
+            else:
+                return
 
     async def _decide(self, starts: Sequence[Start]) -> None:
         granted: dict[int, Granted] = {}
