@@ -65,6 +65,12 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
             "or choose another policy",
             field="read" if spec.read else "write",
         )
+    if policy.files is not Files.HOST and any(one.kind == "command" for one in spec.conditions):
+        raise Invalid(
+            f"a condition's command would run outside the box that policy {policy.name!r} puts around the job; "
+            "take it out, or let the job itself try it",
+            field="conditions",
+        )
     _require_paths("read", spec.read, policy, (*policy.read, *policy.write))
     _require_paths("write", spec.write, policy, policy.write)
     return Granted(

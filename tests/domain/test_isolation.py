@@ -49,6 +49,8 @@ _NARROW = PolicySpec(name="narrow", read=("/srv",), write=("/srv/out",))
         (_NARROW, {"read": ["/srvother"]}, "read", "grants /srv, /srv/out"),
         (_NARROW, {"write": ["/srv"]}, "write", "grants /srv/out"),
         (STANDARD, {"network": {"mode": "allow", "allow": ["a:1"]}}, "network", "not available yet"),
+        (STANDARD, {"conditions": [{"kind": "command", "command": "true"}]}, "conditions", "outside the box"),
+        (STRICT, {"conditions": [{"kind": "command", "command": "true"}]}, "conditions", "outside the box"),
         (TRUSTED, {"write": ["/srv"]}, "write", "nothing to declare"),
         (TRUSTED, {"network": {"mode": "none"}}, "network", "no box"),
     ],
@@ -57,6 +59,11 @@ def test_a_wish_beyond_the_policy_is_named(policy: PolicySpec, fields: dict[str,
     with pytest.raises(Invalid, match=said) as caught:
         resolve(policy, _spec(**fields))
     assert caught.value.field == field
+
+
+def test_a_trusted_job_may_have_a_command_as_condition_and_a_boxed_one_others() -> None:
+    assert resolve(TRUSTED, _spec(conditions=[{"kind": "command", "command": "true"}])).policy is TRUSTED
+    assert resolve(STRICT, _spec(conditions=[{"kind": "file", "path": "/etc"}])).policy is STRICT
 
 
 def test_a_policy_that_is_not_there_is_refused_with_those_that_are() -> None:
