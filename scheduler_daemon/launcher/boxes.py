@@ -139,7 +139,11 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     places = system | _private(box, paths)
     for path, how in shown.items():
         places[_checked(path, paths.state)] = [how, path, path]
-    if any(_within(paths.state, path) for path in shown) and _may_enter(paths.state, uid):
+    above = [path for path in shown if _within(paths.state, path)]
+    if above and _may_enter(paths.state, uid):
+        for path in above:
+            if path in box["write"]:  # a folder between could be moved away, and what hides ours with it
+                raise Unstartable(f"box: {path} holds the daemon's own folder; it may be read, not written")
         places[paths.state] = ["--size", "65536", "--tmpfs", paths.state, "--remount-ro", paths.state]
     for path in sorted(places, key=lambda one: [part for part in one.split("/") if part]):
         told += places[path]
@@ -186,8 +190,8 @@ def _checked(path: str, state: str) -> str:
     if any(_within(path, own) for own in _OWN):
         raise Unstartable(f"box: {path} cannot be shown: a box has its own {'/'.join(path.split('/')[:2])} or none")
     real = os.path.realpath(path)
-    if real != os.path.normpath(path):
-        raise Unstartable(f"box: {path} is {real} by a symbolic link; declare that path")
+    if real != path.rstrip("/"):
+        raise Unstartable(f"box: {path} is {real} by a symbolic link or a detour; declare that path")
     return path
 
 

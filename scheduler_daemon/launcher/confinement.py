@@ -190,7 +190,8 @@ def _limit(request: Message, who: Account | None, groups: Groups) -> None:
         if most is not None:
             hard = resource.getrlimit(kind)[1]
             lesser = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(kind, (lesser, lesser + 1 if kind == resource.RLIMIT_CPU else lesser))
+            top = lesser + 1 if kind == resource.RLIMIT_CPU else lesser
+            resource.setrlimit(kind, (lesser, top if hard == resource.RLIM_INFINITY else min(top, hard)))
 
 
 def outcome(path: str, record: Message, groups: Groups, *, boxed: bool, held: bool) -> Message:

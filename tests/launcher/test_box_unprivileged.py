@@ -22,9 +22,17 @@ async def test_its_boxes_hide_all_but_the_system(humble: Bench) -> None:
 
 
 async def test_the_daemons_folder_is_hidden_where_one_above_it_is_declared(humble: Bench) -> None:
-    end = await humble.run(shell(1, f"ls -A {humble.state}; exit 3", box=Box(write=(str(humble.state.parent),))))
+    end = await humble.run(shell(1, f"ls -A {humble.state}; exit 3", box=Box(read=(str(humble.state.parent),))))
 
     assert end.exit_code == 3
+    assert humble.out(1) == b""
+
+
+async def test_a_folder_above_the_daemons_is_not_given_to_be_written(humble: Bench) -> None:
+    end = await humble.run(shell(1, "echo began", box=Box(write=(str(humble.state.parent),))))
+
+    assert end.spawn_error is not None
+    assert "holds the daemon's own folder" in end.spawn_error
     assert humble.out(1) == b""
 
 
