@@ -21,6 +21,7 @@ from scheduler_daemon.contract.policies import (
 )
 from scheduler_daemon.domain.errors import Invalid
 
+_NONE = Limits()
 _BY_LIMIT = {
     "memory_bytes": Protection.MEMORY,
     "processes": Protection.PIDS,
@@ -36,7 +37,6 @@ class Granted:
     """What a run gets."""
 
     policy: PolicySpec
-    files: Files
     read: tuple[str, ...]
     write: tuple[str, ...]
     network: NetworkMode
@@ -46,6 +46,11 @@ class Granted:
 def apart(spec: Mapping[str, Any]) -> bool:
     """Tell whether a job, as it is kept, wants anything but what its account gets at a shell."""
     return spec.get("policy", TRUSTED.name) != TRUSTED.name or any(spec.get("limits", {}).values())
+
+
+def requested(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run tells of its policy before anything is known to be in force."""
+    return {"requested": spec.get("policy", TRUSTED.name), "in_force": [], "missing": []}
 
 
 def policy_named(name: str) -> PolicySpec:
@@ -75,7 +80,6 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
     _require_paths("write", spec.write, policy, policy.write)
     return Granted(
         policy,
-        policy.files,
         spec.read,
         spec.write,
         _network(policy, spec.network),
@@ -140,6 +144,8 @@ def _network(policy: PolicySpec, wish: Network | None) -> NetworkMode:
 
 
 def _limits(policy: PolicySpec, wishes: Limits) -> Limits:
+    if wishes == _NONE:
+        return policy.limits
     for name in type(wishes).model_fields:
         wish, most = getattr(wishes, name), getattr(policy.limits, name)
         if wish is not None and most is not None and wish > most:

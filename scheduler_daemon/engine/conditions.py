@@ -25,7 +25,7 @@ from scheduler_daemon.contract.conditions import (
     said,
 )
 from scheduler_daemon.domain import conditions as domain
-from scheduler_daemon.domain.conditions import Finding, JobFacts
+from scheduler_daemon.domain.conditions import Finding
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.probes import look_at, try_command
@@ -164,10 +164,6 @@ class Gate:
             case WindowCondition():
                 return domain.window_finding(condition, start.spec["schedule"]["zone"], self._now())
             case StateCondition():
-                return domain.state_finding(condition, _facts_of(condition.job, facts))
+                return domain.state_finding(condition, facts.jobs.get(condition.job))
             case MetricCondition():
-                return domain.metric_finding(condition, _facts_of(condition.job or start.job_id, facts))
-
-
-def _facts_of(job_id: str, facts: Facts) -> JobFacts | None:
-    return facts.jobs.get(job_id)
+                return domain.metric_finding(condition, facts.jobs.get(condition.job or start.job_id))

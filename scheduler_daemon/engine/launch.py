@@ -66,10 +66,10 @@ def request_for(start: Start, now: datetime, granted: Granted | None = None) -> 
 
 
 def _box(granted: Granted | None) -> Box | None:
-    if granted is None or granted.files is Files.HOST:
+    if granted is None or granted.policy.files is Files.HOST:
         return None
     return Box(
-        files="scratch" if granted.files is Files.SCRATCH else "system",
+        files="scratch" if granted.policy.files is Files.SCRATCH else "system",
         read=granted.read,
         write=granted.write,
         network="host" if granted.network is NetworkMode.HOST else "none",

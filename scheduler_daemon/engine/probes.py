@@ -1,7 +1,8 @@
 """Look at the world as the account of a job sees it: whether there is a file, how a command ends.
 
-A command is a process group of its own, and none of it is left when it has ended, when its time is over, when nobody
-waits for it any more, or when we are killed. What it writes is nobody's.
+A command is a process group of its own, and none of the group is left when it has ended, when its time is over, when
+nobody waits for it any more, or when we are killed. What leaves the group, as by
+setsid, lives on. What it writes is nobody's.
 What is seen means what `domain.conditions` says.
 """
 

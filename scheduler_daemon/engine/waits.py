@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.services import retries
-from scheduler_daemon.storage import attempts
+from scheduler_daemon.storage import attempts, executions
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class Waits:
     async def step(self) -> float:
         """Start what may begin; return how many seconds nothing can come up."""
         now = self._now()
-        if self._next is not None and self._next <= now:
+        # Asked of the database, not of what we expected: others write attempts too, and some come up while we sleep.
+        if await self._database.read(lambda db: executions.any_queued(db, now)):
             self._begin()
         if await self._database.read(lambda db: attempts.from_the_future(db, now + SET_BACK)):
             await self._database.write(lambda db: retries.set_back(db, now, SET_BACK))

@@ -28,6 +28,7 @@ from scheduler_daemon.domain.concurrency import turn, with_wait, without_wait
 from scheduler_daemon.domain.conditions import gate
 from scheduler_daemon.domain.dependencies import Answer, Decision, End, decide, end_of
 from scheduler_daemon.domain.errors import Conflict, Invalid
+from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.services import record, retries
 from scheduler_daemon.services.admission import Admissions
 from scheduler_daemon.storage import attempts, jobs
@@ -133,7 +134,7 @@ def _row(job: Any, behind: Any, decision: Decision, now: datetime) -> dict[str, 
         "fence": behind.fence,
         "queued_at": now,
         "ended_at": None,
-        "policy": {"requested": job.spec.get("policy", "trusted"), "in_force": [], "missing": []},
+        "policy": requested(job.spec),
         "pool": None,
         "slots": None,
         "turn": None,

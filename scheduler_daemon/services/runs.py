@@ -17,6 +17,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import START, Admission, without_wait
 from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
+from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.domain.occasions import Occasion, Why
@@ -253,6 +254,10 @@ _NOTHING_YET = dict.fromkeys(
 )
 
 
+_TRUSTED = requested({})
+"""Until it is known which job's run it is."""
+
+
 def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
     return {
         "job_id": due.job_id,
@@ -285,15 +290,6 @@ def asked_for(job: Any, trigger: Trigger, actor: str, now: datetime, holder: Hol
         "attempts": retries.most(job.spec),
         "policy": requested(job.spec),
     }
-
-
-def requested(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the policy of a run before anything is known to be in force."""
-    name = spec.get("policy", "trusted")
-    return _TRUSTED if name == "trusted" else _TRUSTED | {"requested": name}
-
-
-_TRUSTED = {"requested": "trusted", "in_force": [], "missing": []}
 
 
 def _resting(due: Due, job: Any, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:

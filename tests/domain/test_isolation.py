@@ -20,7 +20,7 @@ def test_a_job_without_wishes_gets_what_its_policy_gives(policy: PolicySpec) -> 
 
     assert granted.limits == policy.limits
     assert granted.network is policy.network.mode
-    assert (granted.files, granted.read, granted.write) == (policy.files, (), ())
+    assert (granted.policy.files, granted.read, granted.write) == (policy.files, (), ())
 
 
 def test_wishes_within_the_policy_are_what_the_run_gets() -> None:

@@ -45,6 +45,27 @@ def waits_of(rig: Rig) -> Waits:
     return Waits(rig.database, rig.dispatcher.look, rig.clock)
 
 
+async def test_an_attempt_that_nobody_announced_and_whose_time_came_meanwhile_begins(
+    database: Database, admin: Actor, rig: Rig
+) -> None:
+    waits = waits_of(rig)
+    rig.clock.now = FAILED_AT
+    await waits.step()
+    waiting = await failed(database, admin, rig)  # written by another daemon, or in passing: nothing is said of it
+
+    rig.clock.now = FAILED_AT + WAIT + SECOND
+    await waits.step()
+    await started_soon(rig)
+
+    assert rig.launches.started == [waiting]
+
+
+async def started_soon(rig: Rig) -> None:
+    """Serve what waits as the dispatcher does, if it has been woken."""
+    if rig.dispatcher._room.is_set():
+        await rig.dispatcher.step()
+
+
 async def test_an_attempt_begins_when_its_time_has_come(database: Database, admin: Actor, rig: Rig) -> None:
     waiting = await failed(database, admin, rig)
     waits = waits_of(rig)

@@ -189,12 +189,19 @@ def wait_until(done: Callable[[], Any], *, seconds: float = 20, every: float = 0
 
 
 @contextlib.contextmanager
-def running_daemon(environ: dict[str, str] | None = None, *, settings: str = "") -> Iterator[DaemonHandle]:
-    """Run a daemon on a state directory of its own, with the text of a `chronos.toml`, and leave nothing behind."""
+def running_daemon(
+    environ: dict[str, str] | None = None, *, settings: str = "", before: Callable[[Path], None] | None = None
+) -> Iterator[DaemonHandle]:
+    """Run a daemon on a state directory of its own, with the text of a `chronos.toml`, and leave nothing behind.
+
+    `before` may prepare the state directory.
+    """
     state = Path(tempfile.mkdtemp(prefix="chronos-test-"))
     (state / "chronos.toml").write_text(settings, encoding="utf-8")
     handle = DaemonHandle(state, {"CHRONOS_CONFIG": str(state / "chronos.toml")} | (environ or {}))
     try:
+        if before is not None:
+            before(state)
         handle.start()
         yield handle
     finally:
