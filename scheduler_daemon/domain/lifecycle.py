@@ -20,8 +20,8 @@ class Report:
     replaced_by: int | None = None
     """The run it was to give way to, if it was killed for that."""
     spawn_error: str | None = None
-    blocked: bool = False
-    """It was not started, for its policy requires what is missing; `spawn_error` says what."""
+    blocked: str | None = None
+    """It was not to start, for its policy requires what is not in force: what, and the remedy."""
     unknown: bool = False
     unmet: str | None = None
     """It was not to start: which condition did not hold, and what was found."""
@@ -89,8 +89,8 @@ def _not_started(report: Report) -> Verdict | None:
         return Verdict(State.SKIPPED, Outcome.CONDITION, f"condition does not hold: {report.unmet}")
     if report.untold is not None:
         return Verdict(State.FAILED, Outcome.CONDITION, f"condition cannot be told: {report.untold}")
-    if report.blocked:
-        return Verdict(State.BLOCKED, Outcome.ISOLATION, report.spawn_error or "")
+    if report.blocked is not None:
+        return Verdict(State.BLOCKED, Outcome.ISOLATION, report.blocked)
     if report.spawn_error is not None:
         return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
     return None

@@ -65,6 +65,7 @@ class Gate:
         self._tasks: set[asyncio.Task[None]] = set()
         """All of them: those that hand over what may start too."""
         self._stopped: dict[int, str] = {}
+        self._closing = False
         self._room = asyncio.Semaphore(AT_ONCE)
 
     def take(self, starts: Sequence[Start]) -> None:
@@ -89,6 +90,7 @@ class Gate:
 
     async def close(self) -> None:
         """Look at nothing any more, and tell nothing."""
+        self._closing = True
         for task in self._open.values():
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -104,9 +106,20 @@ class Gate:
         if number in self._stopped:
             return
         if end is None:
-            await self._launch([start])
+            await self._start(start)
         else:
             self._withdraw(end)
+
+    async def _start(self, start: Start) -> None:
+        """Launch a run, and anew after a fault that nobody expected: the launcher starts a run once only."""
+        while not self._closing:
+            try:
+                await self._launch([start])
+            except Exception:
+                log.exception("run %d could not be handed over; tried again in %g s", start.execution_id, RETRY)
+                await asyncio.sleep(RETRY)
+            else:
+                return
 
     def _done(self, number: int, task: asyncio.Task[None]) -> None:
         """Tell the end of a run that was stopped, also before anybody looked; when the daemon goes, nothing is told."""
@@ -122,10 +135,10 @@ class Gate:
             await asyncio.sleep(min(left, LONGEST_SLEEP))
         wanted = _read(start.spec["conditions"])
         async with self._room:
-            facts = await self._facts(start, wanted)
-            if facts.stopped is not None:
-                return withheld(start.execution_id, self._now(), cancelled=facts.stopped)
             for condition in wanted:
+                facts = await self._facts(start, wanted)  # anew: looking at the one before may have taken minutes
+                if facts.stopped is not None:
+                    return withheld(start.execution_id, self._now(), cancelled=facts.stopped)
                 finding = await self._find(condition, start, facts)
                 if not finding.holds:
                     return self._kept(start, condition, finding, facts)

@@ -54,9 +54,6 @@ class Runner(Protocol):
     def withdraw(self, end: Ended) -> None:
         """Tell the end of a run that is not to be launched."""
 
-    def block(self, execution_id: int, why: str) -> None:
-        """Tell the end of a run that must not be launched."""
-
     async def protections(self, *, again: bool = False) -> dict[str, str]:
         """Return for each protection "" if it is in force, else why not."""
 
@@ -94,7 +91,7 @@ class Dispatcher:
         self._max_active = max_active
         self._recorded = recorded
         self._now = now
-        self._guard = Guard(database, runner, self._launch)
+        self._guard = Guard(database, runner, self._launch, now)
         self._active: set[int] = set()
         self._waiting = False
         self._gate = Gate(database, self._pass_on, runner.withdraw, now)

@@ -6,6 +6,7 @@ What a run needs is decided in the domain. While the launcher cannot be asked su
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from scheduler_daemon.domain.isolation import (
     wanted,
     why_refused,
 )
+from scheduler_daemon.runners.requests import Ended, withheld
 from scheduler_daemon.services.runs import Start
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
@@ -40,17 +42,18 @@ class Runner(Protocol):
     async def protections(self, *, again: bool = False) -> dict[str, str]:
         """Return for each protection "" if it is in force, else why not."""
 
-    def block(self, execution_id: int, why: str) -> None:
-        """Tell the end of a run that must not be launched."""
+    def withdraw(self, end: Ended) -> None:
+        """Tell the end of a run that is not to be launched."""
 
 
 class Guard:
     """Decides on runs beside those that need no decision, which never wait for it."""
 
-    def __init__(self, database: Database, runner: Runner, launch: _Launch) -> None:
+    def __init__(self, database: Database, runner: Runner, launch: _Launch, now: Callable[[], datetime]) -> None:
         self._database = database
         self._runner = runner
         self._launch = launch
+        self._now = now
         self._one = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,7 +96,7 @@ class Guard:
                 told[run]["in_force"] = []
         await self._record(told)
         for run, why in refused.items():
-            self._runner.block(run, why)
+            self._runner.withdraw(withheld(run, self._now(), blocked=why))
         await self._launch([(one, granted[one.execution_id]) for one in starts if one.execution_id not in refused])
 
     async def _lacking(self, granted: Any) -> dict[str, str]:

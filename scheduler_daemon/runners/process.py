@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -99,10 +99,6 @@ class ProcessRunner:
         }
         self._launches |= lines
         await self._send([*lines.values(), *(self._cancels[run] for run in lines if run in self._cancels)])
-
-    def block(self, execution_id: int, why: str) -> None:
-        """Tell the end of a run that must not be launched."""
-        self._tell_end(replace(refused(execution_id, why, datetime.now(UTC)), blocked=True))
 
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """End a run: TERM to all its processes, KILL after `grace`, and its Ended when none is left.

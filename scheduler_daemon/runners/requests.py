@@ -105,8 +105,8 @@ class Ended:
     read_bytes: int | None = None
     write_bytes: int | None = None
     note: str | None = None
-    blocked: bool = False
-    """It was kept from the launcher; `spawn_error` says why."""
+    blocked: str | None = None
+    """It was kept from starting, for its policy requires what is not in force."""
 
 
 def moment(ns: int | None) -> datetime | None:
@@ -145,6 +145,7 @@ def ended(record: Mapping[str, Any]) -> Ended:
         read_bytes=get("read_bytes"),
         write_bytes=get("write_bytes"),
         note=get("note"),
+        blocked=get("blocked"),
     )
 
 
@@ -159,7 +160,7 @@ def refused(execution_id: int, why: str, now: datetime) -> Ended:
 
 
 def withheld(execution_id: int, now: datetime, **why: str) -> Ended:
-    """Return the end of a run that is not to be launched: `unmet` or `untold` says why, or `cancelled` the wish."""
+    """Return the end of a run that is not to be launched, and why: unmet, untold, blocked, or cancelled, the wish."""
     record: dict[str, Any] = {"id": execution_id, "ended_ns": int(now.timestamp() * 1e9), **why}
     if "cancelled" in why:
         record |= {"killed_by": "cancel", "reason": why["cancelled"]}

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.engine import conditions as gate_module
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import jobs, runs
 from scheduler_daemon.storage.session import Database
-from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, fire, recount, rows
+from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, recount, rows
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -349,3 +350,43 @@ async def test_conditions_are_looked_at_by_the_account_of_the_job(
     found = await database.read(lambda db: rows(db, "executions"))
     assert [row.state for row in found] == ["succeeded", "succeeded", "skipped", "failed"]
     assert found[3].reason.endswith("it cannot be seen: Permission denied")
+
+
+async def test_what_became_of_another_job_while_a_command_ran_counts(
+    database: Database, admin: Actor, tmp_path: Path
+) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    other = await database.write(lambda db: add_job(db, admin, "other"))
+    await database.write(lambda db: end(db, fire(db, other, NOON + SECOND).starts[0].execution_id))
+    slow = {"kind": "command", "command": f"echo yes > '{begun}'; while ! test -e '{go}'; do sleep 0.02; done"}
+    job = await database.write(lambda db: conditioned(db, admin, slow, {"kind": "state", "job": "other"}))
+    async with engine(database, tmp_path) as made:
+        await made.begin(job)
+        await there(begun)
+        fails = await database.write(lambda db: fire(db, other, NOON + 2 * SECOND))
+        await database.write(lambda db: end(db, fails.starts[0].execution_id, exit_code=1))
+        go.touch()
+        run = await made.ended(2)
+
+    assert (run.state, run.outcome) == ("skipped", "condition")
+    assert "its last run failed" in run.reason
+
+
+async def test_a_fault_in_handing_over_a_run_whose_conditions_hold_loses_it_not(
+    database: Database, admin: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "RETRY", 0.0)
+    job = await database.write(lambda db: conditioned(db, admin, {"kind": "file", "path": "/"}))
+    async with engine(database, tmp_path) as made:
+        launch, faults = made.dispatcher._gate._launch, [RuntimeError("nobody expected this")]
+
+        async def stumble(starts: Any) -> None:
+            if faults:
+                raise faults.pop()
+            await launch(starts)
+
+        monkeypatch.setattr(made.dispatcher._gate, "_launch", stumble)
+        await made.begin(job)
+        run = await made.ended()
+
+    assert (run.state, faults) == ("succeeded", [])

@@ -54,7 +54,9 @@ async def test_one_whose_policy_requires_what_is_missing_is_refused_after_anothe
 
     (run,) = await database.read(lambda db: rows(db, "executions"))
     assert (rig.launches.started, rig.launches.tried_anew) == ([], 1)
-    assert "seccomp: the kernel has none" in rig.launches.blocked[run.id]
+    (end,) = rig.launches.withdrawn
+    assert end.execution_id == run.id
+    assert "seccomp: the kernel has none" in (end.blocked or "")
     assert run.policy["missing"] == ["seccomp"]
 
 

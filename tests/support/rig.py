@@ -33,7 +33,6 @@ class Launches:
     def __init__(self) -> None:
         self.started: list[int] = []
         self.stopped: dict[int, tuple[str, timedelta]] = {}
-        self.blocked: dict[int, str] = {}
         self.lacking: dict[str, str] = {}
         self.tried_anew = 0
         self.not_before: dict[int, datetime | None] = {}
@@ -52,10 +51,6 @@ class Launches:
     def withdraw(self, end: Ended) -> None:
         """Note the end of one that is not to start."""
         self.withdrawn.append(end)
-
-    def block(self, execution_id: int, why: str) -> None:
-        """Note why it was not started."""
-        self.blocked[execution_id] = why
 
     async def protections(self, *, again: bool = False) -> dict[str, str]:
         """Return what it was told is missing."""
