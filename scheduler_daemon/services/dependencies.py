@@ -31,7 +31,7 @@ from scheduler_daemon.domain.errors import Conflict, Invalid
 from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.services import record, retries
 from scheduler_daemon.services.admission import Admissions
-from scheduler_daemon.storage import attempts, jobs
+from scheduler_daemon.storage import attempts, executions, jobs
 from scheduler_daemon.storage import dependencies as storage
 
 _ROOM = 1_000_000
@@ -181,16 +181,8 @@ def _gated(job: Any, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NOTHING_YET = dict.fromkeys(
-    (
-        *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at"),
-    )
-)
-
-
 def _inserted(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
-    whole: list[dict[str, Any]] = [_NOTHING_YET | row for row in rows]
+    whole: list[dict[str, Any]] = [executions.NOTHING_YET | row for row in rows]
     won = attempts.insert(db, whole)
     made = ((won.get((row["job_id"], row["fire_at"], 0)), row) for row in whole)
     return [SimpleNamespace(**row, id=number) for number, row in made if number is not None]

@@ -243,15 +243,7 @@ def insert_new(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNam
     """Insert runs; return those that were ours to insert, as they now are."""
     won = executions.insert(db, rows)
     made = ((won.get((row["job_id"], row["fire_at"])), row) for row in rows)
-    return [SimpleNamespace(**_NOTHING_YET | row, id=number) for number, row in made if number is not None]
-
-
-_NOTHING_YET = dict.fromkeys(
-    (
-        *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at"),
-    )
-)
+    return [SimpleNamespace(**executions.NOTHING_YET | row, id=number) for number, row in made if number is not None]
 
 
 _TRUSTED = requested({})

@@ -56,6 +56,13 @@ NEW = (
     "slots",
     "turn",
 )
+NOTHING_YET: dict[str, Any] = dict.fromkeys(
+    (
+        *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
+        *("first_id", "start_after", "run_ends_at"),
+    )
+)
+"""The other columns of a run that has just come up."""
 _INSERT = InsertNew(EXECUTIONS, NEW, returning=("id", "job_id", "fire_at"))
 
 
