@@ -37,7 +37,7 @@ from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import people
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.settings import LogSettings, Settings
 from scheduler_daemon.storage.migrations import migrate
 from scheduler_daemon.storage.people import all_users

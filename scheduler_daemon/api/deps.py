@@ -14,7 +14,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotAllowed
 from scheduler_daemon.ports import Engine, Picture
 from scheduler_daemon.services import people as people_services
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 

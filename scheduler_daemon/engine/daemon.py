@@ -23,7 +23,7 @@ from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import tzdata
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 

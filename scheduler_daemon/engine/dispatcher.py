@@ -21,7 +21,8 @@ from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Begun, Due, Holder, Start, Stop
+from scheduler_daemon.services.fires import Due, Holder
+from scheduler_daemon.services.runs import Begun, Start, Stop
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 

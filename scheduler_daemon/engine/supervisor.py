@@ -16,7 +16,8 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, Started
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Holder, Start
+from scheduler_daemon.services.fires import Holder
+from scheduler_daemon.services.runs import Start
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 

@@ -21,7 +21,7 @@ from scheduler_daemon.domain.misfire import owed, suppressed
 from scheduler_daemon.domain.occasions import Times, Timetable, timetable
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.services import calendars
-from scheduler_daemon.services.runs import Due
+from scheduler_daemon.services.fires import Due
 from scheduler_daemon.storage import clocks, executions
 from scheduler_daemon.storage.session import Database
 

@@ -21,9 +21,10 @@ from scheduler_daemon.domain.backfill import Plan, Seen, end_of_range, keys, pla
 from scheduler_daemon.domain.concurrency import policy_of
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.domain.lifecycle import Report
-from scheduler_daemon.services import calendars, record, runs, views
+from scheduler_daemon.services import calendars, fires, record, runs, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services.runs import Begun, Ended, Holder
+from scheduler_daemon.services.fires import Holder
+from scheduler_daemon.services.runs import Begun, Ended
 from scheduler_daemon.storage import backfills, jobs
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -92,7 +93,7 @@ def _insert(db: Connection, rows: Sequence[dict[str, Any]]) -> list[Any]:
     """Insert the runs and return them in the order of their fires."""
     made: list[Any] = []
     while rows:
-        won = runs.insert_new(db, rows)
+        won = fires.insert_new(db, rows)
         made += won
         taken = {row.fire_at for row in won}
         rows = [row | {"fire_at": row["fire_at"] + _MICROSECOND} for row in rows if row["fire_at"] not in taken]

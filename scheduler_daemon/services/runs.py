@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.executions import ExecutionView, Outcome, State, Trigger
+from scheduler_daemon.contract.executions import ExecutionView, State, Trigger
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.schedule import Schedule
@@ -20,52 +20,14 @@ from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Report, verdict
-from scheduler_daemon.domain.occasions import Occasion, Why
 from scheduler_daemon.services import calendars, dependencies, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.services.dependencies import Settled
+from scheduler_daemon.services.fires import DAEMON, Due, Holder, insert_new, new_row, not_run, rests, to_run
 from scheduler_daemon.storage import executions, jobs
 
-DAEMON = "chronosd"
-"""Named as the actor of what nobody asked for."""
-
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Which daemon acts: the host it is on, by name, and this start of it."""
-
-    host: str
-    fence: str
-    """The node, then what tells one start of it from the next: `node.start`."""
-
-    @property
-    def node(self) -> str:
-        """The state directory the daemon works on, whatever its host is called today. Runs are claimed for a node:
-        two daemons of one host may share a database, and neither takes up what is the other's.
-        """
-        return self.fence.partition(".")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What the clock says of one job: instants to run, instants that are lost, and where its cursor goes."""
-
-    job_id: str
-    version: int
-    """The version of the job that says so."""
-    concurrency: Concurrency
-    run: tuple[datetime, ...]
-    missed: tuple[datetime, ...]
-    trigger: Trigger
-    handled: datetime
-    upcoming: datetime | None
-    ahead: bool = False
-    """Its one instant is still to come."""
-    suppressed: tuple[Occasion, ...] = ()
-    """Instants at which a calendar or a blackout let nothing start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +114,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
             undecided.append(due.job_id)
             continue
         moves.append(due)
-        rows.extend(
-            _resting(due, job, instant, now, holder) for instant in _fresh(due.missed + due.run, job, rests=True)
-        )
-        rows.extend(_lost(due, instant, now, holder) for instant in _fresh(due.missed, job, rests=False))
-        rows.extend(_suppressed(due, each, now, holder) for each in due.suppressed if each.instant > job.last_handled)
-        runs = _fresh(due.run, job, rests=False)
-        rows.extend(admissions.admit(_row(due, instant, now, holder)) for instant in runs)
+        rows.extend(not_run(due, job, now, holder))
+        rows.extend(admissions.admit(new_row(due, instant, now, holder)) for instant in to_run(due, job))
     for row in rows:
         if row["ended_at"] is None:
             row["attempts"] = retries.most(facts[row["job_id"]].spec)
@@ -198,24 +155,14 @@ def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
         job = facts.get(due.job_id)
         if job is None or not job.active or due.ahead or due.concurrency is Concurrency.ALLOW:
             continue
-        if _fresh(due.run, job, rests=False):
+        if to_run(due, job):
             found.append(due.job_id)
     return found
 
 
-def _rests(job: Any, instant: datetime) -> bool:
-    """Tell whether a job is paused, or its fire at this instant snoozed or from before its resume."""
-    return job.paused or (job.snoozed_until is not None and instant < job.snoozed_until)
-
-
 def _depends(job: Any, instant: datetime) -> bool:
     """Tell whether it counts only at an instant to come whether a job starts then."""
-    return _rests(job, instant) or bool(job.spec.get("conditions"))
-
-
-def _fresh(instants: Sequence[datetime], job: Any, *, rests: bool) -> list[datetime]:
-    """Return those that are not recorded yet and at which the job does, or does not, rest."""
-    return [instant for instant in instants if instant > job.last_handled and _rests(job, instant) is rests]
+    return rests(job, instant) or bool(job.spec.get("conditions"))
 
 
 def _not_before(due: Due, spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, datetime], datetime]]:
@@ -239,81 +186,13 @@ def _move(due: Due, added: int) -> dict[str, Any]:
     return {"job_id": due.job_id, "last_handled": due.handled, "next_fire_at": due.upcoming, "added": added}
 
 
-def insert_new(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
-    """Insert runs; return those that were ours to insert, as they now are."""
-    won = executions.insert(db, rows)
-    made = ((won.get((row["job_id"], row["fire_at"])), row) for row in rows)
-    return [SimpleNamespace(**executions.NOTHING_YET | row, id=number) for number, row in made if number is not None]
-
-
-_TRUSTED = requested({})
-"""Until it is known which job's run it is."""
-
-
-def _row(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    return {
-        "job_id": due.job_id,
-        "job_version": due.version,
-        "version": 1,
-        "fire_at": instant,
-        "attempt": 0,
-        "attempts": 1,
-        "trigger": due.trigger,
-        "state": State.QUEUED,
-        "outcome": None,
-        "reason": "",
-        "actor": DAEMON,
-        "host": holder.host,
-        "fence": holder.fence,
-        "queued_at": now,
-        "ended_at": None,
-        "policy": _TRUSTED,
-        "pool": None,
-        "slots": None,
-        "turn": None,
-    }
-
-
 def asked_for(job: Any, trigger: Trigger, actor: str, now: datetime, holder: Holder) -> dict[str, Any]:
     """Return a run of a job as it is before anything is decided on it, for somebody who asks."""
     due = Due(job.id, job.version, Concurrency(job.spec["concurrency"]), (), (), trigger, now, None)
-    return _row(due, now, now, holder) | {
+    return new_row(due, now, now, holder) | {
         "actor": actor,
         "attempts": retries.most(job.spec),
         "policy": requested(job.spec),
-    }
-
-
-def _resting(due: Due, job: Any, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    if job.paused:
-        reason = "the job was paused"
-    else:
-        was = "snoozed" if job.snoozed_until > now else "paused or snoozed"
-        reason = f"{was} until {job.snoozed_until:%Y-%m-%d %H:%M:%S} UTC"
-    return _row(due, instant, now, holder) | {
-        "state": State.SKIPPED,
-        "outcome": Outcome.PAUSED,
-        "reason": reason,
-        "ended_at": now,
-    }
-
-
-def _lost(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    reason = "came due while nobody could start it, and the misfire policy lets it go"
-    return _row(due, instant, now, holder) | {
-        "state": State.MISSED,
-        "outcome": Outcome.MISFIRE,
-        "reason": reason,
-        "ended_at": now,
-    }
-
-
-def _suppressed(due: Due, occasion: Occasion, now: datetime, holder: Holder) -> dict[str, Any]:
-    return _row(due, occasion.instant, now, holder) | {
-        "state": State.SUPPRESSED,
-        "outcome": Outcome.CALENDAR if occasion.why is Why.CALENDAR else Outcome.BLACKOUT,
-        "reason": f"suppressed by {occasion.reason}",
-        "ended_at": now,
     }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.services import calendars, record
-from scheduler_daemon.services.runs import DAEMON
+from scheduler_daemon.services.fires import DAEMON
 from scheduler_daemon.storage import clocks, jobs, meta, people
 
 log = logging.getLogger(__name__)

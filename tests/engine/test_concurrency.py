@@ -16,7 +16,7 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.runners.process import Ended, ProcessRunner
 from scheduler_daemon.services import pools, runs
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Launches, Rig

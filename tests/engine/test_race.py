@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage.session import Database, open_database
 from tests.support.rig import Rig
 from tests.support.world import NOON, SECOND, add_job, recount, rows

@@ -10,7 +10,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Launches

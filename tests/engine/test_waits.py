@@ -14,7 +14,8 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.waits import LONGEST_SLEEP, Waits
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.services import runs
-from scheduler_daemon.services.runs import Ended, Holder
+from scheduler_daemon.services.fires import Holder
+from scheduler_daemon.services.runs import Ended
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig

@@ -9,7 +9,7 @@ from scheduler_daemon.contract.jobs import JobPatch
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.pools import PoolPut
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from scheduler_daemon.services import jobs, pools, runs
+from scheduler_daemon.services import fires, jobs, pools, runs
 from scheduler_daemon.services.explain import explain
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
@@ -307,7 +307,7 @@ async def test_what_is_to_come_is_not_decided_ahead_where_it_depends_on_others(d
     ahead = {"now": FIRST - SECOND / 2, "holder": HOLDER, "free": 10}
 
     def due(job, instant):
-        return runs.Due(
+        return fires.Due(
             job.id, 1, job.spec.concurrency, (instant,), (), runs.Trigger.SCHEDULE, instant, None, ahead=True
         )
 

@@ -13,7 +13,7 @@ from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.engine.waits import Waits
-from scheduler_daemon.services import conditions, explain, jobs, retries, runs
+from scheduler_daemon.services import conditions, explain, fires, jobs, retries, runs
 from scheduler_daemon.storage import attempts
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, recount, rows, states
@@ -91,7 +91,7 @@ async def test_a_skipped_run_is_settled_for_the_jobs_behind_it(database: Databas
 async def test_a_fire_of_a_job_with_conditions_is_not_prepared_ahead(database: Database, admin: Actor) -> None:
     def work(db: Connection) -> Any:
         job = add_job(db, admin, conditions=[FILE])
-        due = runs.Due(
+        due = fires.Due(
             job.id,
             1,
             job.spec.concurrency,

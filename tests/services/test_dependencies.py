@@ -14,7 +14,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain.errors import Conflict, Invalid
 from scheduler_daemon.domain.lifecycle import Report
-from scheduler_daemon.services import dependencies, explain, jobs, runs
+from scheduler_daemon.services import dependencies, explain, fires, jobs, runs
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, job_spec, recount, rows
 
@@ -402,7 +402,7 @@ async def test_what_starts_with_an_upstream_prepared_ahead_is_held_until_the_ins
     def work(db: Connection) -> list[runs.Start]:
         job = add_job(db, admin, "a")
         after(db, admin, "b", "a", trigger_rule="always")
-        due = runs.Due(job.id, 1, job.spec.concurrency, (FIRE,), (), Trigger.SCHEDULE, FIRE, None, ahead=True)
+        due = fires.Due(job.id, 1, job.spec.concurrency, (FIRE,), (), Trigger.SCHEDULE, FIRE, None, ahead=True)
         runs.fire(db, [due], now=early, holder=HOLDER, free=9)
         return runs.start_waiting(db, now=early, holder=HOLDER, free=9)
 

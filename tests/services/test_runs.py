@@ -9,7 +9,7 @@ from scheduler_daemon.contract.jobs import JobPatch
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, NotFound
 from scheduler_daemon.domain.lifecycle import Report
-from scheduler_daemon.services import jobs, runs
+from scheduler_daemon.services import fires, jobs, runs
 from scheduler_daemon.services.runs import Ended
 from scheduler_daemon.storage import executions, people
 from scheduler_daemon.storage.session import Database
@@ -60,8 +60,8 @@ async def test_the_same_fire_told_twice_runs_once(database: Database, admin: Act
 
 async def test_a_fire_that_another_daemon_recorded_is_left_to_it(database: Database, admin: Actor) -> None:
     job = await database.write(lambda db: add_job(db, admin, concurrency="allow"))
-    theirs = runs._row(
-        runs.Due(job.id, 1, job.spec.concurrency, (), (), runs.Trigger.SCHEDULE, NOON, None), FIRST, NOON, HOLDER
+    theirs = fires.new_row(
+        fires.Due(job.id, 1, job.spec.concurrency, (), (), runs.Trigger.SCHEDULE, NOON, None), FIRST, NOON, HOLDER
     )
     await database.write(lambda db: executions.insert(db, [theirs | {"host": "there", "state": "starting"}]))
 

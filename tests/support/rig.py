@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.runners.process import Ended, LaunchRequest
-from scheduler_daemon.services.runs import Holder
+from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, NOON
 

@@ -15,7 +15,8 @@ from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.services import jobs, runs
-from scheduler_daemon.services.runs import Due, Ended, Fired, Holder
+from scheduler_daemon.services.fires import Due, Holder
+from scheduler_daemon.services.runs import Ended, Fired
 from scheduler_daemon.storage import executions, people
 from scheduler_daemon.storage.tables import metadata
 
