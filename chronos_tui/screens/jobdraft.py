@@ -44,6 +44,7 @@ FIELDS = (
     Field("priority", "Priority", "0 to 9; the highest starts first"),
     Field("misfire", "Misfire", "skip, run_once or run_all"),
     Field("misfire_grace_ms", "Grace", "fires older than this are missed"),
+    Field("catchup_on_resume", "Resumed", "what came due while it was paused: skip, or catch_up as misfire says"),
     Field("schedule.calendars", "Calendars", "german or german:next; several parted by blanks"),
     Field("schedule.jitter_s", "Jitter", "start up to so much later, such as 90s; empty: none"),
     Field("schedule.start", "From", "no fire before, such as 2026-05-01T08:00Z"),
@@ -60,6 +61,7 @@ DEFAULTS = {
     "concurrency": "forbid",
     "misfire": "run_once",
     "misfire_grace_ms": "1h",
+    "catchup_on_resume": "skip",
     "trigger_rule": "all_success",
     "queue_limit": "100",
     "priority": "5",
@@ -92,6 +94,7 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "priority": str(spec.priority),
         "misfire": str(spec.misfire),
         "misfire_grace_ms": length_text(spec.misfire_grace_ms),
+        "catchup_on_resume": "catch_up" if spec.catchup_on_resume else "skip",
         "schedule.calendars": " ".join(_calendar_text(use) for use in whole["schedule"]["calendars"]),
         "schedule.jitter_s": _length_text(schedule.jitter_s * 1000 or None),
         "schedule.start": whole["schedule"]["start"] or "",
@@ -134,10 +137,17 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
         "schedule": schedule_of(texts, problems),
         "retry": _retry_of(texts, problems),
         "env": _env_of(texts["env"], problems),
+        "catchup_on_resume": _catches_up(texts["catchup_on_resume"].strip(), problems),
         **{name: texts[name].strip() for name in ("concurrency", "misfire", "trigger_rule")},
         **{name: _length(name, texts, problems) for name in ("timeout_ms", "run_timeout_ms", "misfire_grace_ms")},
         **{name: _number(name, texts, problems) for name in ("concurrency_limit", "queue_limit", "priority")},
     }
+
+
+def _catches_up(text: str, problems: dict[str, str]) -> bool:
+    if text not in {"skip", "catch_up"}:
+        problems["catchup_on_resume"] = f"{text!r} is neither; write skip or catch_up"
+    return text == "catch_up"
 
 
 def _parted(text: str) -> list[str]:

@@ -87,7 +87,11 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("pool", f"{spec.pool}, priority {spec.priority}" if spec.pool else ""),
         Fact("not before", spec.not_before or ""),
         Fact("starts if", "\n".join(fmt.conditions(each.model_dump(mode="json") for each in spec.conditions))),
-        Fact("misfire", f"{str(spec.misfire).replace('_', ' ')}, within {fmt.duration(spec.misfire_grace_ms)}"),
+        Fact(
+            "misfire",
+            f"{str(spec.misfire).replace('_', ' ')}, within {fmt.duration(spec.misfire_grace_ms)}"
+            + (", also after a pause" if spec.catchup_on_resume else ""),
+        ),
         Fact("output kept", f"{fmt.size(spec.output_limit_bytes)} of each stream"),
         Fact("id", job.id, "muted"),
         Fact("version", f"{job.version}, {job.source or 'made here'}", "muted"),

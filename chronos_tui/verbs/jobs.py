@@ -117,6 +117,7 @@ def add(
     only_if: conditions.If = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
+    catch_up_on_resume: spec.CatchUp = None,
     retries: retry.Retries = None,
     retry_delay: retry.Delay = None,
     retry_factor: retry.Factor = None,
@@ -142,6 +143,7 @@ def add(
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
         stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
         pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
+        catch_up_on_resume=catch_up_on_resume,
         after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip
@@ -200,6 +202,7 @@ def edit(
     only_if: conditions.If = None,
     misfire: spec.Misfire = None,
     misfire_grace: spec.MisfireGrace = None,
+    catch_up_on_resume: spec.CatchUp = None,
     retries: retry.Retries = None,
     retry_delay: retry.Delay = None,
     retry_factor: retry.Factor = None,
@@ -228,6 +231,7 @@ def edit(
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
         stdin=stdin, concurrency=concurrency, concurrency_limit=concurrency_limit, queue_limit=queue_limit,
         pool=pool, priority=priority, misfire=misfire, misfire_grace=misfire_grace,
+        catch_up_on_resume=catch_up_on_resume,
         after=after, trigger_rule=trigger_rule,
         description=description, command=command,
     )  # fmt: skip

@@ -74,6 +74,14 @@ Misfire = Annotated[str | None, typer.Option(help="skip, run_once or run_all fir
 MisfireGrace = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="Fires later than this are recorded as missed.")
 ]
+CatchUp = Annotated[
+    bool | None,
+    typer.Option(
+        "--catch-up-on-resume/--skip-on-resume",
+        help="What comes due while it is paused is left to --misfire when it is resumed, or skipped.",
+        show_default=False,
+    ),
+]
 Description = Annotated[str | None, typer.Option(help="What the job is for.")]
 Command = Annotated[
     list[str] | None,
@@ -108,6 +116,7 @@ def fields(
     trigger_rule: str | None,
     misfire: str | None,
     misfire_grace: str | None,
+    catch_up_on_resume: bool | None,
     description: str | None,
     command: Sequence[str] | None,
 ) -> dict[str, Any]:
@@ -125,6 +134,7 @@ def fields(
         "priority": priority,
         "trigger_rule": trigger_rule,
         "misfire": misfire,
+        "catchup_on_resume": catch_up_on_resume,
         "description": description,
     }
     given = {name: value for name, value in given.items() if value is not None}

@@ -139,6 +139,8 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     misfire: Misfire = Misfire.RUN_ONCE
     misfire_grace_ms: Annotated[int, Field(ge=0, le=366 * 86_400_000)] = DEFAULT_MISFIRE_GRACE_MS
     """Fires older than this are recorded as missed."""
+    catchup_on_resume: bool = False
+    """What comes due while the job is paused is left to `misfire` when it is resumed; otherwise it is skipped."""
     output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] = DEFAULT_OUTPUT_LIMIT_BYTES
     """Kept of each stream: head and tail, half each."""
 

@@ -18,7 +18,7 @@ from scheduler_daemon.domain.dependencies import Answer
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
-from scheduler_daemon.services import calendars, conditions, dependencies, views
+from scheduler_daemon.services import calendars, conditions, dependencies, fires, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import why_it_waits
 from scheduler_daemon.storage import attempts, executions, jobs, people
@@ -69,7 +69,7 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
         *(_way_here(times, schedule, row.id, upcoming) if upcoming else ()),
     ]
     if row.paused:
-        verdict = "will not run: the job is paused, and what comes due meanwhile is skipped"
+        verdict = f"will not run: the job is paused, and what comes due meanwhile {_meanwhile(spec)}"
     elif spec.after:
         latest = dependencies.latest_set(db, spec)
         verdict = _in_set(db, row, spec, latest) if latest else "comes up when a job before it has run"
@@ -210,6 +210,8 @@ def _without_record(
         return _still_to_come(row, schedule, at), []
     if row.created_at > at:
         return "did not run: the job did not exist yet", []
+    if row.last_handled < at and fires.is_held(row):
+        return f"has not run: the job is paused, and what comes due meanwhile {_meanwhile(views.spec_of(row))}", []
     if _paused_at(db, row.id, at):
         return "did not run: the job was paused, and what comes due meanwhile is skipped", []
     if row.last_handled < at:
@@ -221,11 +223,21 @@ def _without_record(
 
 def _still_to_come(row: Any, schedule: Schedule, at: datetime) -> str:
     if row.paused:
-        return "will not run while the job is paused"
+        return "will not run while the job is paused" + _resumed(row)
     if _is_snoozed(row, at):
         return f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
     proviso = ", if its conditions hold then" if row.spec.get("conditions") else ""
     return f"will run at {_both(at, schedule.zone)}{proviso}"
+
+
+def _meanwhile(spec: JobSpec) -> str:
+    if not spec.catchup_on_resume:
+        return "is skipped"
+    return f"is decided by its misfire policy ({spec.misfire}) when it is resumed"
+
+
+def _resumed(row: Any) -> str:
+    return f"; when it is resumed, its misfire policy ({row.spec['misfire']}) decides" if fires.is_held(row) else ""
 
 
 def _passed_over(times: Times, schedule: Schedule, at: datetime, now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.contract.executions import Outcome, State, Trigger
 from scheduler_daemon.contract.jobs import Concurrency
+from scheduler_daemon.contract.schedule import Misfire
 from scheduler_daemon.domain.isolation import requested
-from scheduler_daemon.domain.occasions import Occasion, Why
+from scheduler_daemon.domain.misfire import owed, suppressed
+from scheduler_daemon.domain.occasions import Occasion, Times, Why
 from scheduler_daemon.storage import executions
 
 DAEMON = "chronosd"
@@ -58,19 +60,29 @@ def rests(job: Any, instant: datetime) -> bool:
     return job.paused or (job.snoozed_until is not None and instant < job.snoozed_until)
 
 
+def is_held(job: Any) -> bool:
+    """Tell whether what comes due of a job is neither run nor recorded before it is resumed."""
+    return bool(job.paused and job.spec.get("catchup_on_resume"))
+
+
 def to_run(due: Due, job: Any) -> list[datetime]:
     """Return the instants of a due that are not recorded yet and at which the job does not rest."""
     return [instant for instant in due.run if instant > job.last_handled and not rests(job, instant)]
 
 
-def not_run(due: Due, job: Any, now: datetime, holder: Holder) -> Iterator[dict[str, Any]]:
-    """Yield rows for the instants of a due that are not recorded yet and start nothing, each with its reason."""
+def not_run(due: Due, job: Any, now: datetime, holder: Holder, *, why: str = "") -> Iterator[dict[str, Any]]:
+    """Yield rows for the instants of a due that are not recorded yet and start nothing, each with its reason.
+
+    `why` is the reason of those that are lost; without one it is the misfire policy.
+    """
+    paused = " or the job was paused" if job.spec.get("catchup_on_resume") else ""
+    why = why or f"came due while nobody could start it{paused}, and the misfire policy lets it go"
     for instant in (*due.missed, *due.run):
         if instant > job.last_handled and rests(job, instant):
             yield _resting(due, job, instant, now, holder)
     for instant in due.missed:
         if instant > job.last_handled and not rests(job, instant):
-            yield _lost(due, instant, now, holder)
+            yield _lost(due, instant, now, holder, why)
     for each in due.suppressed:
         if each.instant > job.last_handled:
             yield _suppressed(due, each, now, holder)
@@ -126,12 +138,11 @@ def _resting(due: Due, job: Any, instant: datetime, now: datetime, holder: Holde
     }
 
 
-def _lost(due: Due, instant: datetime, now: datetime, holder: Holder) -> dict[str, Any]:
-    reason = "came due while nobody could start it, and the misfire policy lets it go"
+def _lost(due: Due, instant: datetime, now: datetime, holder: Holder, why: str) -> dict[str, Any]:
     return new_row(due, instant, now, holder) | {
         "state": State.MISSED,
         "outcome": Outcome.MISFIRE,
-        "reason": reason,
+        "reason": why,
         "ended_at": now,
     }
 
@@ -143,3 +154,21 @@ def _suppressed(due: Due, occasion: Occasion, now: datetime, holder: Holder) -> 
         "reason": f"suppressed by {occasion.reason}",
         "ended_at": now,
     }
+
+
+def let_go(job: Any, old: Times, now: datetime) -> list[dict[str, Any]]:
+    """Return rows for what a job owes by the schedule that an edit takes from it; of a great many the latest.
+
+    An edit runs nothing from before it. Nothing follows from these runs: jobs behind them do not come up.
+    """
+    since = job.last_handled
+    fires = owed(old, since, now, policy=Misfire.SKIP, grace=_NO_TIME, on_time=_NO_TIME)
+    instants, off = (*fires.missed, *fires.run), suppressed(old, since, now)
+    due = Due(job.id, job.version, Concurrency.FORBID, (), instants, Trigger.SCHEDULE, now, None, suppressed=off)
+    why = "came due, and before it could start the schedule was changed, which runs nothing from before the change"
+    return [row | {"policy": requested(job.spec)} for row in not_run(due, job, now, _EDITOR, why=why)]
+
+
+_NO_TIME = timedelta(0)
+_EDITOR = Holder(host="", fence="")
+"""An edit is made by no daemon in particular."""

@@ -17,7 +17,7 @@ from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.isolation import policy_named, resolve
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, conditions, dependencies, pools, record, retries, views
+from scheduler_daemon.services import calendars, conditions, dependencies, fires, pools, record, retries, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -124,11 +124,21 @@ def _save(
     jobs.add_version(db, _version(row.id, version, kept, actor, message, now))
     dependencies.change(db, row.id, spec.name, row.spec.get("after", ()), spec.after)
     if rescheduled:
+        old = views.spec_of(row).schedule
+        _record_let_go(db, row, calendars.times_of(db, old, row.id), now)
         jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
     changed = sorted(key for key in kept if kept[key] != row.spec.get(key))
     record.act(db, actor, "job.edit", [(row.id, {"version": version, "changed": changed, "message": message})], now)
     record.jobs_changed(db, "edit", [(row.id, row.whole_revision + 1 + rescheduled, row.owner_id, spec.name)], now)
     return views.job_view(jobs.find(db, row.id))
+
+
+def _record_let_go(db: Connection, row: Any, old: Times, now: datetime) -> None:
+    first = old.next_fire(row.last_handled)
+    if first is None or first > now:
+        return
+    won = fires.insert_new(db, fires.let_go(row, old, now))
+    record.executions_changed(db, won, {row.id: (row.name, row.owner_id)}, now)
 
 
 def save_imported(db: Connection, actor: Actor, row: Any, spec: JobSpec, now: datetime) -> None:
@@ -138,7 +148,7 @@ def save_imported(db: Connection, actor: Actor, row: Any, spec: JobSpec, now: da
 
 
 def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused: bool) -> JobView:
-    """Pause or resume. Fires that come due during a pause are skipped; a resumed job goes on from now."""
+    """Pause or resume. What comes due meanwhile is skipped, or left to the misfire policy where the job catches up."""
     row = get(db, actor, ref, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id)
     asleep = row.snoozed_until is not None and row.snoozed_until > now
@@ -146,7 +156,8 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
         return views.job_view(row)
     schedule = views.spec_of(row).schedule
     upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused)
-    snoozed = None if paused else now  # what came due before it and is not recorded yet is skipped all the same
+    # What came due before a resume and is not recorded yet is skipped all the same, but for a job that catches up.
+    snoozed = None if paused or fires.is_held(row) else now
     jobs.save(db, row.id, row.version, {"paused": paused, "snoozed_until": snoozed, "updated_at": now})
     jobs.set_state(db, row.id, next_fire_at=upcoming)
     verb = "pause" if paused else "resume"
@@ -173,10 +184,10 @@ def _snoozed_until(request: Snooze, times: Times, now: datetime) -> datetime:
         return request.until
     if request.for_s is not None:
         return now + timedelta(seconds=request.for_s)
-    fires = list(times.fires(now, limit=request.fires))
-    if not fires:
+    coming = list(times.fires(now, limit=request.fires))
+    if not coming:
         raise Invalid("the job has no coming fire to skip", field="fires")
-    return fires[-1] + timedelta(seconds=1)
+    return coming[-1] + timedelta(seconds=1)
 
 
 def delete(db: Connection, actor: Actor, ref: str, now: datetime) -> str:

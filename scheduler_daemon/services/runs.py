@@ -24,7 +24,7 @@ from scheduler_daemon.services import calendars, dependencies, record, retries, 
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.services.dependencies import Settled
-from scheduler_daemon.services.fires import DAEMON, Due, Holder, insert_new, new_row, not_run, rests, to_run
+from scheduler_daemon.services.fires import DAEMON, Due, Holder, insert_new, is_held, new_row, not_run, rests, to_run
 from scheduler_daemon.storage import executions, jobs
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -95,7 +95,8 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
 
     `free` is how many runs of all jobs may start now; the others wait as queued. An instant that another daemon has
     recorded already is left to it, one from before a resume is skipped, and one from before an edit of the schedule is
-    let go. A due that is `ahead` is recorded only if it may start, and its start waits for the instant.
+    let go. A due that is `ahead` is recorded only if it may start, and its start waits for the instant. What a paused
+    job is to catch up with stays owed.
     """
     facts = {row.id: row for row in jobs.launch_facts(db, [due.job_id for due in dues])}
     over = retries.give_way(db, _fired_anew(dues, facts), now)
@@ -112,6 +113,9 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
             continue  # deleted or edited since the ticker looked
         if due.ahead and (_depends(job, due.handled) or admissions.look(due.job_id) != START):
             undecided.append(due.job_id)
+            continue
+        if is_held(job):
+            moves.append(replace(due, handled=job.last_handled))
             continue
         moves.append(due)
         rows.extend(not_run(due, job, now, holder))

@@ -63,8 +63,8 @@ def test_job_add_turns_every_flag_into_a_field(chronos: Chronos, canned: Canned,
         "--policy", "trusted", "--timeout", "1h30m", "--grace", "500ms", "--env", "A=1", "--env", "B=x=y",
         "--tag", "db", "--tag", "night", "--user", "ada", "--cwd", "/srv", "--shell", "/bin/bash",
         "--stdin", str(tmp_path / "in"), "--concurrency", "queue_all", "--concurrency-limit", "3", "--queue-limit", "7",
-        "--pool", "db", "--priority", "9", "--misfire", "skip", "--misfire-grace", "2d", "--description",
-        "nightly", "--paused", "--", "tar -cf - /home | wc",
+        "--pool", "db", "--priority", "9", "--misfire", "skip", "--misfire-grace", "2d", "--catch-up-on-resume",
+        "--description", "nightly", "--paused", "--", "tar -cf - /home | wc",
     )  # fmt: skip
 
     assert done.code == 0
@@ -89,6 +89,7 @@ def test_job_add_turns_every_flag_into_a_field(chronos: Chronos, canned: Canned,
         "priority": 9,
         "misfire": "skip",
         "misfire_grace_ms": 172_800_000,
+        "catchup_on_resume": True,
         "description": "nightly",
     }
 
