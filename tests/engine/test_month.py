@@ -185,11 +185,7 @@ async def test_a_month_of_a_thousand_jobs_with_nothing_missing_and_nothing_extra
         job_id: {instant for instant in wanted[job_id] if begin < instant <= end}
         for job_id, (begin, end) in paused.items()
     }
-    missing = [
-        (job_id, instant)
-        for job_id, instants in wanted.items()
-        for instant in instants - set(states[job_id])
-    ]
+    missing = [(job_id, instant) for job_id, instants in wanted.items() for instant in instants - set(states[job_id])]
     extra = [(job_id, instant) for job_id, seen in states.items() for instant in set(seen) - wanted[job_id]]
     assert (missing, extra) == ([], [])
     assert len(found) == sum(len(seen) for seen in states.values())
