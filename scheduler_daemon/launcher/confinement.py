@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import another, boxes, cgroups, controllers, kernel, seccomp
+from scheduler_daemon.launcher import another, boxes, bubblewrap, cgroups, controllers, declared, kernel, seccomp
 from scheduler_daemon.launcher.another import Account
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
@@ -25,6 +25,7 @@ from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 _HELPERS = 2
 """Processes of bubblewrap's in a box that are not the job's."""
 _ROOM = 512
+_PACKAGES = "packages"
 _WAYS_IN = ("/sys", "/mnt", "/media", "/srv")
 """Folders that every account may enter; the newborn's own view of one of them leads to its private folders."""
 
@@ -49,12 +50,15 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     groups: Groups = {}
     try:
         groups = controllers.make(parents, request["id"], limits, _HELPERS if box else 0)
-        before = [lambda: _join(groups)]
+        before, after = [lambda: _join(groups)], [lambda: _limit(request, who, groups)]
         if box:
             arguments, environment = _boxed(request, mark[0], who, path, keep, before)
+            paths = declared.numbered((*box["read"], *box["write"]))
+            if paths:
+                after.insert(0, lambda: declared.hold(paths))
         else:
             arguments, environment = request["argv"], {**request["env"], RUN_MARK: mark[0]}
-        steps = another.Steps(before, [lambda: _limit(request, who, groups)], keep)
+        steps = another.Steps(before, after, keep)
         asked = {**request, "cwd": "/"} if box else request
         pid = another.start(who, asked, mark[1], arguments, environment, files, steps)
     except Unstartable:
@@ -91,15 +95,22 @@ def _boxed(
     before: list[Callable[[], None]],
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command line and environment of bubblewrap; add the descriptors and steps it needs."""
-    program, box = boxes.program(), request["box"]
+    (program, closed), box = bubblewrap.program(), request["box"]
     uid, gid = (os.geteuid(), os.getegid()) if who is None else (who.uid, who.gid)
+    hidden: dict[str, str] = {}
     home = temporary = None
     if box["files"] == "system":
         home, temporary = (_make_folder(f"{path}/{name}", who) for name in (boxes.HOME, boxes.TEMPORARY))
-        if who is not None:
-            way = _way_in(box)
-            before.append(lambda: _open_way(way, path))
+        hidden |= {boxes.HOME: home, boxes.TEMPORARY: temporary}
+    if closed is not None:
+        hidden[_PACKAGES] = closed
+    if who is not None and hidden:
+        way = _way_in(box)
+        before.append(lambda: _open_way(way, hidden))
+        if home is not None:
             home, temporary = f"{way}/{boxes.HOME}", f"{way}/{boxes.TEMPORARY}"
+        if closed is not None:
+            program = f"{way}/{_PACKAGES}{program.removeprefix(closed)}"
     state = os.path.realpath(f"{path}/../..")
     words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
     keep.append(_open_status(path))
@@ -158,13 +169,13 @@ def _way_in(box: Message) -> str:
     raise Unstartable(f"box: one of {', '.join(_WAYS_IN)} must be left undeclared")
 
 
-def _open_way(way: str, path: str) -> None:
-    """In a view of the file system of our own, lead from a folder all may enter to those of a run, which are hidden."""
+def _open_way(way: str, hidden: dict[str, str]) -> None:
+    """In a view of the file system of our own, lead from a folder all may enter to folders that are closed to them."""
     kernel.leave_mounts()
     kernel.mount("tmpfs", way, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=0755")
-    for name in (boxes.HOME, boxes.TEMPORARY):
+    for name, folder in hidden.items():
         os.mkdir(f"{way}/{name}")  # noqa: PTH102
-        kernel.mount(f"{path}/{name}", f"{way}/{name}", None, kernel.MS_BIND, None)
+        kernel.mount(folder, f"{way}/{name}", None, kernel.MS_BIND, None)
 
 
 def _join(groups: Groups) -> None:

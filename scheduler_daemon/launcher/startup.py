@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from scheduler_daemon.launcher import boxes, cgroups, controllers, kernel, reuse
+from scheduler_daemon.launcher import bubblewrap, cgroups, controllers, kernel, reuse
 from scheduler_daemon.launcher.protocol import reachable
 from scheduler_daemon.launcher.server import Server
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return 0 if answer == b"+" else 1
     os.close(ready)
     if "--bwrap" in arguments:
-        boxes.program_wanted = arguments[arguments.index("--bwrap") + 1]
+        bubblewrap.wanted = arguments[arguments.index("--bwrap") + 1]
     status = 1
     try:
         status = _serve(state, path, count, done, grouped="--no-groups" not in arguments)
