@@ -144,6 +144,23 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def figure(value: float) -> str:
+    """Write a figure that a job gave: `1250`, `12.5`, `1.3e+09`."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.5g}"
+
+
+def kpi(name: str, value: float, unit: str) -> str:
+    """Write a figure with its name: `rows 1250`, `took 12.5 ms`."""
+    return f"{name} {figure(value)}{' ' if unit else ''}{unit}"
+
+
+def bar(per_cent: int, width: int, *, ascii_only: bool = False) -> str:
+    """Draw how much is done, and say it: `█████░░░░░  50%`."""
+    full = per_cent * width // 100
+    done, left = ("#", "-") if ascii_only else ("█", "░")
+    return f"{done * full}{left * (width - full)} {per_cent:>3}%"
+
+
 def percent(share: float) -> str:
     """Write a share of one: `97 %`. Only a true 1 is `100 %`, and only a true 0 is `0 %`."""
     if 0.995 <= share < 1:

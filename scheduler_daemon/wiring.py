@@ -31,6 +31,7 @@ from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import FAILURES, Relay
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.engine.supervisor import Supervisor
+from scheduler_daemon.engine.teller import Teller
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.live.private import private_dir, write_private_once
@@ -117,7 +118,8 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             starts=starts,
         )
         runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
-        sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now)
+        teller = Teller(database, relay.wake, utc_now)
+        sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now, teller.heard)
         stack.callback(sink.close)
 
         def look() -> None:
@@ -155,6 +157,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             supervisor=supervisor,
             waits=waits,
             sink=sink,
+            teller=teller,
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
             runner=runner,

@@ -152,6 +152,10 @@ def series(ref: Ref, metric: str, *, since_s: int | None = None, buckets: int | 
     return _get("jobs", ref, "series", metric=metric, since_s=since_s, buckets=buckets)
 
 
+def job_kpis(ref: Ref) -> Call:
+    return _get("jobs", ref, "kpis")
+
+
 # Calendars
 def pools() -> Call:
     return _get("pools")

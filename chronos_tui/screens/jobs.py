@@ -42,6 +42,8 @@ class JobsScreen(Listing):
         self.sort, self.reverse = "name", False
         self._pasts: dict[str, tuple[int, Past]] = {}
         """By job: the past, and the run that was its last when it was read."""
+        self._progress: dict[str, int] = {}
+        """By job: per cent that its active run says it has done."""
         self._moved_at = 0.0
         self._asked_at = 0.0
 
@@ -81,7 +83,10 @@ class JobsScreen(Listing):
 
     def _row(self, job: JobView) -> Row:
         known = self._pasts.get(job.id)
-        return Row(job.id, JobRow(self.desk.board.newest(job), known[1] if known else None))
+        return Row(job.id, self._job_row(job, known[1] if known else None))
+
+    def _job_row(self, job: JobView, past: Past | None) -> JobRow:
+        return JobRow(self.desk.board.newest(job), past, self._progress.get(job.id))
 
     @on(LineTable.WindowWanted)
     def _load_window(self, event: LineTable.WindowWanted) -> None:
@@ -96,7 +101,8 @@ class JobsScreen(Listing):
 
     def changed(self, dirty: Dirty) -> None:
         jobs = self.desk.board.jobs
-        self.table.update_rows({job_id: self._row(jobs[job_id]).data for job_id in dirty.jobs if job_id in jobs})
+        touched = dirty.jobs | self._moved_on(dirty.runs)
+        self.table.update_rows({job_id: self._row(jobs[job_id]).data for job_id in touched if job_id in jobs})
         if gone := [job_id for job_id in dirty.jobs if self.desk.board.is_gone(job_id)]:
             self.table.remove_rows(gone)
             self.show_place()
@@ -104,6 +110,21 @@ class JobsScreen(Listing):
             since = asyncio.get_running_loop().time() - max(self._asked_at, self._moved_at)
             self.reread_soon(RESORT_S - since)
         self._want_pasts()
+
+    def _moved_on(self, numbers: set[int]) -> set[str]:
+        """Take in how far runs have come; return the jobs whose rows show another progress for it."""
+        touched = set()
+        for number in sorted(numbers):
+            run = self.desk.board.runs.get(number)
+            if run is None:
+                continue
+            progress = None if run.state.final else run.progress
+            if self._progress.get(run.job_id) != progress:
+                touched.add(run.job_id)
+                self._progress.pop(run.job_id, None)
+                if progress is not None:
+                    self._progress[run.job_id] = progress
+        return touched
 
     @property
     def busy(self) -> bool:
@@ -126,7 +147,7 @@ class JobsScreen(Listing):
                 return
             past = past_of(page.items)
             self._pasts[job.id] = (last, past)
-            self.table.update_rows({job.id: JobRow(self.desk.board.newest(job), past)})
+            self.table.update_rows({job.id: self._job_row(job, past)})
 
     def _in_view(self) -> list[JobView]:
         top = self.table.scroll_offset.y

@@ -65,6 +65,8 @@ class JobRow(NamedTuple):
 
     job: JobView
     past: Past | None
+    progress: int | None = None
+    """Per cent that its active run says it has done."""
 
 
 def past_of(runs: Sequence[ExecutionView]) -> Past:
@@ -107,14 +109,14 @@ def job_painter(
     here = f", {zone} time"
 
     def paint(row: JobRow) -> list[Cell]:
-        job, past = row
+        job, past, progress = row
         moment, plain = now(), ascii_only()
         last = job.last
         ended = last and (last.ended_at or last.fire_at)
         took = last.duration_ms if last else None
         p95 = past.p95 if past else None
         return [
-            state_cell(job_state(job, moment), ascii_only=plain),
+            _job_cell(job, progress, moment, plain=plain),
             Cell(job.name, "title"),
             Cell(job.words.removesuffix(here), "muted"),
             Cell(fmt.relative(ended, moment) if ended else "" if job.active else "never", "muted"),
@@ -126,6 +128,14 @@ def job_painter(
         ]
 
     return paint
+
+
+def _job_cell(job: JobView, progress: int | None, now: datetime, *, plain: bool) -> Cell:
+    name = job_state(job, now)
+    cell = state_cell(name, ascii_only=plain)
+    if name != "running" or progress is None:
+        return cell
+    return Cell(f"{cell.text.removesuffix('running')}run {progress}%", cell.tone)
 
 
 def _next(job: JobView, now: datetime) -> Cell:
@@ -162,7 +172,8 @@ def run_painter(
             Cell(run.job, "title"),
             Cell(fmt.clock(run.fire_at, moment, zone)),
             Cell(took(run, moment)),
-            Cell(why(run), "failed" if fmt.state(str(run.state)).tone == "failed" else "muted"),
+            progress_cell(run, ascii_only=ascii_only())
+            or Cell(why(run), "failed" if fmt.state(str(run.state)).tone == "failed" else "muted"),
             Cell(str(run.trigger).replace("_", " "), "muted"),
             Cell("" if usage.cpu_ms is None else fmt.duration(usage.cpu_ms), "muted"),
             Cell("" if usage.max_rss_bytes is None else fmt.size(usage.max_rss_bytes), "muted"),
@@ -171,6 +182,13 @@ def run_painter(
         return cells if with_job else cells[:2] + cells[3:]
 
     return paint
+
+
+def progress_cell(run: ExecutionView, *, ascii_only: bool = False) -> Cell | None:
+    """Return how far an active run says it has come, None if it does not say."""
+    if run.progress is None or run.state.final:
+        return None
+    return Cell(fmt.bar(run.progress, 10, ascii_only=ascii_only), "running")
 
 
 def took(run: ExecutionView, now: datetime) -> str:
@@ -186,4 +204,6 @@ def why(run: ExecutionView) -> str:
     """Return why a run is as it is, in a few words."""
     if run.reason:
         return run.reason
-    return "" if run.outcome in {None, "ok"} else str(run.outcome).replace("_", " ")
+    if run.outcome not in {None, "ok"}:
+        return str(run.outcome).replace("_", " ")
+    return f"{run.warnings} warning{'s' * (run.warnings > 1)}" if run.warnings else ""

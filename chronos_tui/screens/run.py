@@ -15,7 +15,7 @@ from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import Fact, Facts
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.log import shown_lines
-from chronos_tui.screens.rows import state_cell, took
+from chronos_tui.screens.rows import progress_cell, state_cell, took
 from chronos_tui.screens.verbs import RUN_VERBS, RowVerbs
 from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.log_view import LogView
@@ -129,6 +129,13 @@ class RunScreen(RowVerbs):
             facts.append(Fact("started", f"{fmt.stamp(run.started_at, zone)}  ({fmt.duration(late)} after it was due)"))
         if run.ended_at is not None:
             facts.append(Fact("ended", fmt.stamp(run.ended_at, zone)))
+        if (done := progress_cell(run, ascii_only=ascii_only(self))) is not None:
+            facts.append(Fact("progress", done.text, done.tone))
+        elif run.progress is not None:
+            facts.append(Fact("progress", f"{run.progress}%"))
+        facts.append(Fact("figures", ", ".join(fmt.kpi(each.name, each.value, each.unit) for each in run.kpis)))
+        if run.warnings:
+            facts.append(Fact("warnings", "\n".join((f"{run.warnings}", *run.warned)), "late"))
         if used := usage(run):
             facts.append(Fact("used", used))
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""

@@ -374,6 +374,28 @@ def history(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> 
 
 
 @app.command()
+def kpis(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Show the figures that a job's latest 100 runs gave by lines such as `::kpi rows=1250 unit=rows`."""
+    page = connect(context).json(calls.job_kpis(job))
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (
+            each["name"],
+            each["unit"],
+            str(each["runs"]),
+            *(fmt.figure(each[name]) for name in ("last", "least", "mean", "greatest")),
+            str(each["last_run"]),
+        )
+        for each in page["items"]
+    ]
+    output.table(
+        ("name", "unit", "runs", "last", "least", "mean", "greatest", "last run"), rows, right=(2, 3, 4, 5, 6, 7)
+    )
+
+
+@app.command()
 def graph(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
     """Show what runs after what, of all jobs tied to one: each is indented below a job that it runs after."""
     found = connect(context).json(calls.job_graph(job))

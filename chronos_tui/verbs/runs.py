@@ -114,6 +114,10 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("others", ", ".join(_other(each) for each in tried if each["id"] != execution["id"])),
             ("not before", output.when(execution.get("start_after")) if execution["state"] == "queued" else ""),
             ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
+            ("progress", "" if execution.get("progress") is None else f"{execution['progress']}%"),
+            *(("figure", fmt.kpi(each["name"], float(each["value"]), each["unit"])) for each in execution["kpis"]),
+            ("warnings", str(execution["warnings"] or "")),
+            *(("warning", text) for text in execution["warned"]),
             ("host", execution["host"]),
             ("policy", _policy(execution["policy"])),
             ("CPU", output.took(usage["cpu_ms"])),
@@ -121,6 +125,13 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("output", "" if usage["output_bytes"] is None else fmt.size(usage["output_bytes"])),
         ]
     )
+
+
+def _so_far(execution: dict[str, Any]) -> str:
+    """Say how far a run has come, and that it warned."""
+    done = f"{execution['progress']}%" if execution["progress"] is not None and execution["state"] in ACTIVE else ""
+    warned = execution["warnings"]
+    return ", ".join(filter(None, (done, f"{warned} warning{'s' * (warned > 1)}" if warned else "")))
 
 
 def _attempt(execution: dict[str, Any]) -> str:
@@ -164,7 +175,7 @@ def list_runs(
         (
             str(item["id"]),
             item["job"],
-            output.state(item["state"], _ending(item)),
+            output.state(item["state"], _ending(item) or _so_far(item)),
             output.brief(item["fire_at"]),
             output.took(item["duration_ms"]),
             _which(item),

@@ -12,6 +12,13 @@ from chronos_tui.format import cells, printable, size
 
 CAPACITY = 10_000  # lines
 LONGEST = 8192  # characters shown of one line
+TONES = {
+    "::group": "title",
+    "::endgroup": "muted",
+    "::warning": "late",
+    "::progress": "muted",
+    "::kpi": "muted",
+}
 TRIM = 1000  # lines dropped at once, so that dropping stays cheap
 
 
@@ -35,6 +42,8 @@ class Shown(NamedTuple):
     cells: int
     cut: str = ""
     """Says how much of the line is not here."""
+    tone: str = ""
+    """Of a line that a job means for us: what it says of itself; empty for output as such."""
 
 
 def prepare(line: LogLine) -> Shown:
@@ -46,7 +55,12 @@ def prepare(line: LogLine) -> Shown:
         text = text.decode("utf-8", "replace")
     clean = printable(text[:LONGEST])
     cut = f" … {size(length)} in all" if length > LONGEST else ""
-    return Shown(line.number, clean, line.stream, line.at, cells(clean) + len(cut), cut)
+    return Shown(line.number, clean, line.stream, line.at, cells(clean) + len(cut), cut, _tone(clean))
+
+
+def _tone(text: str) -> str:
+    """Return how a line is marked that begins with `::` and a word that means something to us."""
+    return TONES.get(text.partition(" ")[0], "") if text.startswith("::") else ""
 
 
 class LogLines:

@@ -42,7 +42,7 @@ def row(ink: Ink, line: Shown, part: int, manner: Manner) -> Strip:
     bar, thick = ("|", "!") if manner.ascii else ("│", "┃")
     edge = ink.segment(thick, "stderr") if error else ink.segment(bar, "border")
     margin = ink.segment(_margin(line, part, manner), "accent" if line.number == manner.found else "muted")
-    tone = "muted" if manner.stale else "stderr" if error else "text"
+    tone = "muted" if manner.stale else line.tone or ("stderr" if error else "text")
     body = _body(ink, line, part * manner.room if manner.wrap else manner.left, tone, manner)
     return Strip([margin, edge, *body]).adjust_cell_length(manner.width, ink("text"))
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from scheduler_daemon.contract.job_lines import Kpi
+
 
 class State(StrEnum):
     """Where a run is in its life. The last eight are final."""
@@ -121,6 +123,14 @@ class ExecutionView(BaseModel, frozen=True):
     host: str
     policy: PolicyInForce
     usage: Usage
+    progress: int | None = None
+    """Per cent, as the job last said it."""
+    kpis: tuple[Kpi, ...] = ()
+    """Figures that the job gave of this run."""
+    warnings: int = 0
+    """How many the job told of."""
+    warned: tuple[str, ...] = ()
+    """The first of them."""
 
 
 def _storable(text: str) -> str:

@@ -19,6 +19,7 @@ from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import Relay
 from scheduler_daemon.engine.supervisor import Supervisor
+from scheduler_daemon.engine.teller import Teller
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.runners.process import ProcessRunner
@@ -52,6 +53,7 @@ class Daemon:
         supervisor: Supervisor,
         waits: Waits,
         sink: LogSink,
+        teller: Teller,
         relay: Relay,
         reaper: Reaper,
         runner: ProcessRunner,
@@ -66,6 +68,7 @@ class Daemon:
         self.supervisor = supervisor
         self.waits = waits
         self.sink = sink
+        self.teller = teller
         self.relay = relay
         self.reaper = reaper
         self.runner = runner
@@ -147,6 +150,7 @@ class Daemon:
             "wishes": self.supervisor.run_wishes,
             "log finisher": self.supervisor.run_finishing,
             "log sink": self.sink.run,
+            "progress": self.teller.run,
             "relay": self.relay.run,
             "heartbeat": self.relay.beat,
             "reaper": self.reaper.run,

@@ -8,12 +8,13 @@ last half is stored when the run is over, read from the file, and what lies betw
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from scheduler_daemon.domain.job_lines import NOTHING, Line, Said, hear, marked
 from scheduler_daemon.domain.lines import NO_LINE, OpenLine, Piece, Text, number, texts
 from scheduler_daemon.engine.spool_file import SpoolFile
 from scheduler_daemon.storage import logs
@@ -65,6 +66,7 @@ class Run:
     """Numbers given to lines so far, as the database knows it."""
     dropped_bytes: int = 0
     in_tail: bool = False
+    said: Said = NOTHING
 
     @property
     def head(self) -> int:
@@ -89,12 +91,19 @@ class Draft:
 
     run: Run
     ending: bool
+    known: Said = NOTHING
+    """What the run had said before this round."""
     chunks: list[dict[str, Any]] = field(default_factory=list)
     shown: list[Text] = field(default_factory=list)
     more: bool = False
     """There is more to read at once."""
     behind: bool = False
     """There is more to read, in the next round."""
+
+    @property
+    def heard(self) -> bool:
+        """The run has said something of itself."""
+        return self.run.said is not self.known
 
     @property
     def over(self) -> bool:
@@ -122,6 +131,7 @@ def from_storage(execution_id: int, limit_bytes: int, stored: logs.StoredLog) ->
         stored.last_line,
         stored.lines,
         stored.dropped_bytes,
+        said=stored.said,
     )
 
 
@@ -139,7 +149,7 @@ def _size(path: str) -> int:
 
 def read(run: Run, folder: Path, now: datetime, *, ending: bool) -> Draft:
     """Draft the next round of a run: at most READ_BYTES of each stream. `ending`: the job writes no more."""
-    draft = Draft(run, ending)
+    draft = Draft(run, ending, run.said)
     for index, stream in enumerate(run.streams):
         path = f"{folder}/{stream.name}"
         if _size(path) == stream.size == stream.seen and not stream.held_since and not run.in_tail:
@@ -152,8 +162,12 @@ def read(run: Run, folder: Path, now: datetime, *, ending: bool) -> Draft:
                 _read_on(draft, index, file, now)
         finally:
             file.close()
-    if ending and not draft.more and not draft.run.in_tail and _tails(draft.run):
-        _begin_tails(draft, folder)
+    if ending and not draft.more and not draft.run.in_tail:
+        for index, stream in enumerate(draft.run.streams):
+            if stream.open_line.number:  # nobody ends this line any more
+                _hear(draft, index, [Line(stream.before, stream.seen)])
+        if _tails(draft.run):
+            _begin_tails(draft, folder)
     dropped = sum(max(0, stream.size - run.limit_bytes) for stream in draft.run.streams)
     draft.run = replace(
         draft.run,
@@ -184,14 +198,26 @@ def _read_on(draft: Draft, index: int, file: SpoolFile, now: datetime) -> None:
     if keep:
         stream = _keep(draft, stream, pieces, now)
         stream = replace(stream, stored_open=open_line)
+    at = stream.seen
     for piece in pieces:
         draft.shown += texts(stream.name, now, piece, stream.before, last=LIVE_LINES, longest=LIVE_BYTES)
+        _hear(draft, index, marked(stream.before if piece.continues else b"", piece.data, at))
+        at += len(piece.data)
         stream = replace(stream, before=_still_open(stream.before, piece))
     stream = replace(stream, seen=stream.seen + len(data), open_line=open_line)
     # What is only shown need not keep up with a flood: one read a round bounds its cost.
     draft.more |= (keep or ending) and bool(data) and stream.seen < file.size and stream.held_since is None
     draft.behind |= stream.seen < file.size
     _put(draft, index, stream, next_line=next_line)
+
+
+def _hear(draft: Draft, index: int, lines: Iterable[Line]) -> None:
+    """Take in what the job says of itself."""
+    said = draft.run.said
+    for line in lines:
+        said = hear(said, index, line)
+    if said is not draft.run.said:
+        draft.run = replace(draft.run, said=said)
 
 
 def _hold(stream: Stream, data: bytes, ends: int, now: datetime) -> tuple[Stream, bytes]:

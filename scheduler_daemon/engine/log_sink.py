@@ -10,7 +10,7 @@ where polling pays either a system call for every file in every round or the rou
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +21,14 @@ from sqlalchemy import Connection
 from scheduler_daemon.contract.executions import LogLine
 from scheduler_daemon.contract.jobs import DEFAULT_OUTPUT_LIMIT_BYTES
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.domain.job_lines import NOTHING
 from scheduler_daemon.domain.lines import Text
 from scheduler_daemon.engine import log_reader
 from scheduler_daemon.engine.ending import end
 from scheduler_daemon.engine.file_watch import FileWatch
 from scheduler_daemon.engine.log_reader import Draft, Run
 from scheduler_daemon.engine.spool_file import PUNCH_STRIDE, punch
+from scheduler_daemon.services import said
 from scheduler_daemon.storage import logs
 from scheduler_daemon.storage.session import Database
 
@@ -63,7 +65,16 @@ class LogTotals:
 class LogSink:
     """Follows runs by their execution ids. `spool` holds `<execution id>/stdout` and `stderr`."""
 
-    def __init__(self, database: Database, spool: Path, publish: Publish, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        spool: Path,
+        publish: Publish,
+        now: Callable[[], datetime],
+        heard: Callable[[Collection[int]], None] = lambda _: None,
+    ) -> None:
+        """`heard` is told which runs have said something of themselves, once it is kept."""
+        self._heard = heard
         self._database = database
         self._spool = spool
         self._publish = publish
@@ -246,10 +257,10 @@ class LogSink:
         return drafts
 
     async def _store(self, drafts: list[Draft]) -> None:
-        news = [draft for draft in drafts if draft.chunks or self._state_changed(draft)]
+        news = [draft for draft in drafts if draft.chunks or draft.heard or self._state_changed(draft)]
         if news:
             try:
-                await self._database.write(_work(news))
+                await self._database.write(_work(news, self._now()))
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001  # one run spoils the batch, whatever way; found and logged there
@@ -258,6 +269,8 @@ class LogSink:
         for draft in drafts:
             if draft.run.execution_id in self._runs:
                 self._adopt(draft)
+        if heard := [draft.run.execution_id for draft in drafts if draft.heard]:
+            self._heard(heard)
         live = {draft.run.execution_id: draft.shown for draft in drafts if draft.shown}
         if live:
             self._live.append(live)
@@ -269,7 +282,7 @@ class LogSink:
         for draft in drafts:
             execution_id = draft.run.execution_id
             try:
-                await self._database.write(_work([draft]))
+                await self._database.write(_work([draft], self._now()))
             except Unavailable:
                 raise
             except Exception as error:
@@ -340,7 +353,7 @@ class LogSink:
                     log.warning("live lines of %d runs not shown: %s", len(news), error)
 
 
-def _work(drafts: list[Draft]) -> Callable[[Connection], None]:
+def _work(drafts: list[Draft], now: datetime) -> Callable[[Connection], None]:
     chunks: list[dict[str, Any]] = [chunk for draft in drafts for chunk in draft.chunks]
     states = [
         {
@@ -351,7 +364,14 @@ def _work(drafts: list[Draft]) -> Callable[[Connection], None]:
         }
         for draft in drafts
     ]
-    return lambda db: logs.append(db, chunks, states)
+    heard = {draft.run.execution_id: draft.run.said for draft in drafts if draft.heard}
+    over = [draft.run.execution_id for draft in drafts if draft.over and draft.run.said is not NOTHING]
+
+    def work(db: Connection) -> None:
+        logs.append(db, chunks, states)
+        said.keep(db, heard, over, now)
+
+    return work
 
 
 def _line(text: Text) -> LogLine:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from scheduler_daemon.contract.job_lines import KPI
 from scheduler_daemon.live.keys import METRICS
 
 NEVER_MS = 2**53 - 1
@@ -82,8 +83,8 @@ def job_times(doc: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int]] | None:
-    """Return when a run ended (ms) and what it measured, or None if it did not run or has not ended."""
+def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int | float]] | None:
+    """Return when a run ended (ms), and what was measured of it or said by it; None if it did not run or goes on."""
     ended, started, due = (instant_ms(doc.get(name)) for name in ("ended_at", "started_at", "fire_at"))
     if ended is None or started is None:
         return None
@@ -94,7 +95,8 @@ def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int]] | None:
         "delay_ms": None if due is None or doc.get("trigger") == "backfill" else max(0, started - due),
         **{name: usage.get(name) for name in ("cpu_ms", "max_rss_bytes", "output_bytes")},
     }
-    return ended, {name: int(value) for name in METRICS if (value := measured[name]) is not None}
+    found: dict[str, int | float] = {name: int(value) for name in METRICS if (value := measured[name]) is not None}
+    return ended, found | {KPI + kpi["name"]: kpi["value"] for kpi in doc.get("kpis") or ()}
 
 
 def encode(value: Any) -> bytes:

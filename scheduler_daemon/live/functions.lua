@@ -8,6 +8,7 @@
 local LINE = '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$'
 local DAY = 86400000
 local POINTS = 3000
+local OWN_FIGURES = 50
 local NO_EPOCH = 'NOEPOCH the live picture is absent; rebuild it'
 
 local function explained(failure)
@@ -80,7 +81,7 @@ local function try_samples(batch, points, marks, answers)
     local mark, key, refused = marks[n], points[3 * n - 2], refusal(reply)
     if refused then
       if redis.call('EXISTS', key) == 0 then
-        make_series(key, mark.job, batch.metrics[mark.metric], batch.metrics[mark.metric + 1])
+        make_series(key, mark.job, mark.name, mark.agg)
       end
       refused = refusal(redis.pcall('TS.ADD', key, points[3 * n - 1], points[3 * n]))
     end
@@ -98,14 +99,27 @@ local function add_samples(batch, answers)
   end
 end
 
+-- A job may name its own figures as it likes, so only so many of its names get a series.
+local function is_kept(job, name)
+  local kept = 'cs:kpis:' .. job
+  if redis.call('SISMEMBER', kept, name) == 1 then return true end
+  return redis.call('SCARD', kept) < OWN_FIGURES and redis.call('SADD', kept, name) == 1
+end
+
 local function sample(batch, job, text, answer)
   local words, points, marks = split(text), batch.points, batch.marks
   for i = 2, #words do
-    if words[i] ~= '-' then
-      local n, metric = #points, 2 * i - 3
-      points[n + 1] = 'cs:ts:' .. batch.metrics[metric] .. ':' .. job
-      points[n + 2], points[n + 3] = words[1], words[i]
-      marks[#marks + 1] = {job = job, metric = metric, answer = answer}
+    local name, agg, value = batch.metrics[2 * i - 3], batch.metrics[2 * i - 2], words[i]
+    if not name then
+      name, value = string.match(value, '^(.-)=(.*)$')
+      agg = 'avg'
+      if not is_kept(job, name) then value = '-' end
+    end
+    if value ~= '-' then
+      local n = #points
+      points[n + 1] = 'cs:ts:' .. name .. ':' .. job
+      points[n + 2], points[n + 3] = words[1], value
+      marks[#marks + 1] = {job = job, name = name, agg = agg, answer = answer}
     end
   end
 end

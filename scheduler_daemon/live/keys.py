@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from scheduler_daemon.contract.channels import PREFIX as CHANNEL_PREFIX
+from scheduler_daemon.contract.job_lines import KPI_METRIC
 
-SCHEMA = 2
+SCHEMA = 3
 
 EPOCH = "cs:epoch"
 RUN = "cs:run"
@@ -17,6 +18,7 @@ JOB = "cs:job:"
 EXECUTION = "cs:exec:"
 RUNS = "cs:runs:"
 GONE = "cs:gone:"
+KPIS = "cs:kpis:"
 SERIES = "cs:ts:"
 LOG = "cs:log:"
 SEQ = "cs:seq:"
@@ -49,6 +51,7 @@ DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (EXECUTION + "{execution}", "JSON", "the run as the API shows it, with `rev`; the last 200 of each job"),
     (RUNS + "{job}", "sorted set", "the executions kept of a job"),
     (GONE + "{job}", "string", "version at which a job was deleted; one day"),
+    (KPIS + "{job}", "set", "the figures a job gives of its runs, as metrics; at most 50"),
     (SERIES + "{metric}:{job}", "time series", "one sample a run at its end; 7 days; labels job, metric, agg=raw"),
     (SERIES + "{metric}:{job}:1m", "time series", "condensed by minute; 30 days"),
     (SERIES + "{metric}:{job}:1h", "time series", "condensed by hour; 366 days"),
@@ -73,9 +76,13 @@ def execution(execution_id: str | int) -> str:
 
 def series(metric: str, job_id: str, step: str = "") -> str:
     """Return the key of a series: raw, or condensed to `1m` or `1h`. Raises KeyError for an unknown metric."""
-    if metric not in METRICS:
-        raise KeyError(metric)
+    aggregation(metric)
     return f"{SERIES}{metric}:{job_id}{':' + step if step else ''}"
+
+
+def aggregation(metric: str) -> str:
+    """Return how a metric is condensed. Raises KeyError for one that cannot be."""
+    return "avg" if KPI_METRIC.match(metric) else METRICS[metric]
 
 
 def log(execution_id: str | int) -> str:

@@ -64,7 +64,7 @@ async def rebuild(client: Redis, jobs: Changes, executions: Changes, *, keep: in
         await client.delete(keys.EPOCH)
         await load_functions(client)
         await ensure_index(client)
-        await _unlink(client, keys.RUNS, keys.GONE)
+        await _unlink(client, keys.RUNS, keys.GONE, keys.KPIS)
         job_keys = await write_all(client, token, jobs, keep=keep)
         execution_keys = await write_all(client, token, executions, keep=keep)
         removed = await _remove_stale(client, job_keys, execution_keys)

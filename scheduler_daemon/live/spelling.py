@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from scheduler_daemon.contract.events import Event, EventKind
+from scheduler_daemon.contract.job_lines import KPI
 from scheduler_daemon.live.documents import encode, job_index, job_times, job_words, samples
 from scheduler_daemon.live.keys import METRICS
 
@@ -86,7 +87,7 @@ def _line(
     cut: int, job: str = "", samples: str = "",
 ) -> str:  # fmt: skip
     """Return the words: kind, id, version, when, who hears it, how many bytes come before the document's own; of a run
-    its job, when it ended (ms) and what it measured, in the order of METRICS with `-` for nothing.
+    its job, when it ended (ms), what was measured in the order of METRICS with `-` for nothing, and its own figures.
     """
     return f"{kind}\n{subject}\n{version}\n{at.isoformat()}\n{' '.join(channels)}\n{cut}\n{job}\n{samples}"
 
@@ -96,4 +97,5 @@ def _measured(doc: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     ended, values = found
-    return " ".join(map(str, (ended, *(values.get(name, "-") for name in METRICS))))
+    own = (f"{name}={value!r}" for name, value in values.items() if name.startswith(KPI))
+    return " ".join([str(ended), *(str(values.get(name, "-")) for name in METRICS), *own])

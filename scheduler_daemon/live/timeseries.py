@@ -33,7 +33,7 @@ async def series(
     width = -(-(end_ms - start_ms) // buckets)
     step = _step(width, now_ms - start_ms)
     open_bucket = ("LATEST",) if step else ()
-    condense = ("ALIGN", start_ms, "AGGREGATION", keys.METRICS[metric], width)
+    condense = ("ALIGN", start_ms, "AGGREGATION", keys.aggregation(metric), width)
     return await _query(
         client, "TS.RANGE", keys.series(metric, job_id, step), start_ms, end_ms - 1, *open_bucket, *condense
     )

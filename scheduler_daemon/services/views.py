@@ -59,7 +59,15 @@ def execution_document(row: Any, job: str, instant: Callable[[datetime | None], 
         "host": row.host,
         "policy": row.policy,
         "usage": {"cpu_ms": row.cpu_ms, "max_rss_bytes": row.max_rss_bytes, "output_bytes": row.output_bytes},
+        **(_SILENT if row.said is None else _said(row.said)),
     }
+
+
+_SILENT: dict[str, Any] = {"progress": None, "kpis": [], "warnings": 0, "warned": []}
+
+
+def _said(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: said[name] for name in _SILENT}
 
 
 def execution_json(row: Any, job: str) -> Any:

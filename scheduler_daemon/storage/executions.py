@@ -59,7 +59,7 @@ NEW = (
 NOTHING_YET: dict[str, Any] = dict.fromkeys(
     (
         *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at"),
+        *("first_id", "start_after", "run_ends_at", "said"),
     )
 )
 """The other columns of a run that has just come up."""
@@ -240,6 +240,25 @@ def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
     Keys: id, state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms, max_rss_bytes, output_bytes.
     """
     _TRANSITION.run(db, changed)
+
+
+def keep_said(db: Connection, said: Mapping[int, Mapping[str, Any]]) -> None:
+    """Note what runs have said of themselves; nobody is told of it by that."""
+    for execution_id in sorted(said):
+        db.execute(update(EXECUTIONS).where(EXECUTIONS.c.id == execution_id).values(said=said[execution_id]))
+
+
+def latest_said(db: Connection, job_id: str, limit: int) -> list[Record]:
+    """Return id and what was said of the latest runs of a job that said something, newest first."""
+    query = select(EXECUTIONS.c.id, EXECUTIONS.c.said).where(EXECUTIONS.c.job_id == job_id)
+    return list(db.execute(query.where(EXECUTIONS.c.said.is_not(None)).order_by(EXECUTIONS.c.id.desc()).limit(limit)))
+
+
+def next_version(db: Connection, ids: Collection[int]) -> list[Record]:
+    """Let these runs count as changed; return them as they now are, oldest first."""
+    changed = update(EXECUTIONS).where(among(db, EXECUTIONS.c.id, ids))
+    db.execute(changed.values(version=EXECUTIONS.c.version + 1))
+    return by_ids(db, ids)
 
 
 def set_policies(db: Connection, policies: Mapping[int, Mapping[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler_daemon.contract.executions import LogLine, LogPage
+from scheduler_daemon.domain.job_lines import NOTHING, Said, from_document
 from scheduler_daemon.domain.lines import NO_LINE, Chunk, OpenLine, Text, assemble
 from scheduler_daemon.storage.session import Database
 from scheduler_daemon.storage.tables import metadata
@@ -52,6 +53,8 @@ class StoredLog:
     """The highest number in a stored chunk."""
     dropped_bytes: int = 0
     complete: bool = False
+    said: Said = NOTHING
+    """What the run has said of itself in it."""
     streams: dict[str, StoredStream] = field(default_factory=dict)
 
 
@@ -95,6 +98,7 @@ def stored(db: Connection, execution_id: int) -> StoredLog:
         last_line=last or 0,
         dropped_bytes=state.dropped_bytes if state else 0,
         complete=bool(state and state.complete),
+        said=from_document(db.execute(select(_EXECUTIONS.c.said).where(_EXECUTIONS.c.id == execution_id)).scalar()),
         streams={} if seq is None else {name: _stored_stream(db, execution_id, name) for name in STREAMS},
     )
 

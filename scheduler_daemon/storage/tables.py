@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from scheduler_daemon.storage.types import BigId, Json, UTCDateTime
+from scheduler_daemon.storage.types import BigId, Json, SqlJson, UTCDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -159,6 +159,8 @@ class ExecutionRow(Row, table=True):
     cpu_ms: int | None = Field(default=None, sa_type=BigId)
     max_rss_bytes: int | None = Field(default=None, sa_type=BigId)
     output_bytes: int | None = Field(default=None, sa_type=BigId)
+    said: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    """What it has said of itself in its output, as `domain.job_lines` writes it."""
     policy: dict[str, Any] = Field(sa_type=Json)
     pool: str | None = Field(default=None, max_length=64)
     """Whose slot it holds or waits for."""

@@ -94,5 +94,8 @@ def _naive(value: datetime) -> ValueError:
 # JSONB on Postgres can be indexed; an edited value must be assigned anew, or it is not saved.
 Json = JSON().with_variant(JSONB(), "postgresql")
 
+# None is NULL and not the JSON `null`.
+SqlJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
 # SQLite gives rising ids, and AUTOINCREMENT, only to a column declared INTEGER.
 BigId = BigInteger().with_variant(Integer(), "sqlite")

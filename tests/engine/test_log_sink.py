@@ -18,7 +18,7 @@ from scheduler_daemon.contract.executions import LogLine
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.lines import MAX_LINE_BYTES
 from scheduler_daemon.engine.log_sink import LogSink, LogTotals
-from scheduler_daemon.storage import logs
+from scheduler_daemon.storage import events, executions, logs
 from scheduler_daemon.storage.session import Database, Work, open_database
 from scheduler_daemon.storage.tables import metadata
 from tests.support.databases import Databases
@@ -33,10 +33,11 @@ class Bench:
     def __init__(self, database: Database, spool: Path) -> None:
         self.database, self.spool, self.now = database, spool, NOON
         self.shown: dict[int, list[LogLine]] = {}
+        self.heard: list[int] = []
         self.sink = self.new_sink()
 
     def new_sink(self) -> LogSink:
-        return LogSink(self.database, self.spool, self.publish, lambda: self.now)
+        return LogSink(self.database, self.spool, self.publish, lambda: self.now, self.heard.extend)
 
     async def publish(self, news: Mapping[int, Sequence[LogLine]]) -> None:
         for execution_id, lines in news.items():
@@ -66,6 +67,11 @@ class Bench:
 
     async def raw(self, execution_id: int, stream: str = "stdout") -> bytes:
         return await self.database.read(lambda db: b"".join(logs.raw(db, execution_id, stream)))
+
+    async def said(self, execution_id: int) -> Any:
+        row = await self.database.read(lambda db: executions.find(db, execution_id))
+        assert row is not None
+        return row.said
 
     async def lines(self, execution_id: int, **options: Any) -> list[LogLine]:
         return list((await self.database.read(lambda db: logs.read_lines(db, execution_id, **options))).lines)
@@ -545,3 +551,53 @@ async def test_chunks_are_compressed(lite: Bench) -> None:
     chunks = metadata.tables["log_chunks"]
     sizes = await lite.database.read(lambda db: db.execute(select(chunks.c.data)).scalars().all())
     assert sum(len(data) for data in sizes) < 5000
+
+
+async def test_what_a_job_says_of_itself_is_kept_with_its_lines_and_told(bench: Bench) -> None:
+    run = await bench.start()
+    bench.write(run, b"::progress 10\nwork\n::kpi rows=5 unit=rows\n::warn")
+    bench.write(run, b"::warning slow\n", "stderr")
+    await bench.steps()
+    half_way = await bench.said(run)
+    bench.write(run, b"ing disk\n::progress 90")
+
+    await bench.steps()
+    await bench.sink.finish(run)
+
+    assert (half_way["progress"], half_way["warnings"]) == (10, 1)
+    found = await bench.said(run)
+    assert (found["progress"], found["warnings"], found["warned"]) == (90, 2, ["slow", "disk"])
+    assert found["kpis"] == [{"name": "rows", "value": 5, "unit": "rows"}]
+    assert set(bench.heard) == {run}
+
+
+async def test_nothing_is_heard_twice_by_a_sink_that_begins_anew(bench: Bench) -> None:
+    limit = 4096
+    run = await bench.start(limit)
+    bench.write(run, b"::warning one\n" + b"x" * 3000 + b"\n::warning two\n::warning thr")
+    await bench.steps()
+    await bench.steps(seconds=0.3)
+
+    await bench.restart(run, limit)
+    bench.write(run, b"ee\n")
+    await bench.steps()
+    await bench.restart(run, limit)
+    await bench.sink.finish(run)
+
+    assert (await bench.said(run))["warned"] == ["one", "two", "three"]
+    assert (await bench.said(run))["warnings"] == 3
+
+
+async def test_the_end_of_a_run_announces_what_it_has_said(bench: Bench) -> None:
+    run = await bench.start()
+    quiet = await bench.start()
+    bench.write(run, b"::kpi a=1\n")
+    bench.write(quiet, b"nothing\n")
+
+    for each in (run, quiet):
+        await bench.sink.finish(each)
+
+    pending = await bench.database.read(lambda db: events.pending(db, 10))
+    assert [(event.kind, event.subject, '"name":"a"' in event.text.replace(" ", "")) for event in pending] == [
+        ("execution", str(run), True)
+    ]

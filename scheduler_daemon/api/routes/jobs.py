@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from scheduler_daemon.api.deps import Ask, Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.explain import Explanation
+from scheduler_daemon.contract.job_lines import KPI_METRIC, KpiSummary
 from scheduler_daemon.contract.jobs import (
     JobCreate,
     JobPatch,
@@ -24,7 +25,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import Series
 from scheduler_daemon.domain.errors import Invalid, Unavailable
 from scheduler_daemon.domain.filters import parse_filter
-from scheduler_daemon.services import dependencies, listing, schedules
+from scheduler_daemon.services import dependencies, listing, said, schedules
 from scheduler_daemon.services import explain as explain_services
 from scheduler_daemon.services import jobs as job_services
 
@@ -125,13 +126,22 @@ async def job_series(
     since_s: Annotated[int, Query(ge=1, le=366 * 86_400)] = 86_400,
     buckets: Annotated[int, Query(ge=1, le=2000)] = 60,
 ) -> Series:
-    """Return a metric of a job over time."""
-    if metric not in METRICS:
-        raise Invalid(f"metric {metric!r} is not kept; choose one of {', '.join(METRICS)}", field="metric")
+    """Return a metric of a job over time: one of ours, or `kpi.NAME` for a figure that the job gives of its runs."""
+    if metric not in METRICS and not KPI_METRIC.match(metric):
+        raise Invalid(
+            f"metric {metric!r} is not kept; choose one of {', '.join(METRICS)}, or kpi.NAME of the job's own",
+            field="metric",
+        )
     view = await ask.read(lambda db, actor: job_services.show(db, actor, job))
     now = ask.context.now()
     start = now.fromtimestamp(now.timestamp() - since_s, now.tzinfo)
     return await ask.context.picture.series(view.id, metric, start=start, end=now, buckets=buckets)
+
+
+@router.get("/jobs/{job:path}/kpis")
+async def job_kpis(ask: Asked, job: str) -> Page[KpiSummary]:
+    """Show the figures that the latest runs of a job gave of themselves, by name."""
+    return Page(items=await ask.read(lambda db, actor: said.kpis(db, actor, job)))
 
 
 @router.post("/jobs/{job:path}/pause")
