@@ -68,8 +68,8 @@ def directory() -> Iterator[Path]:
 class Ours:
     """A running daemon. Reads its database beside it, to see what became of its runs."""
 
-    def __init__(self, state: Path) -> None:
-        self.handle = DaemonHandle(state)
+    def __init__(self, state: Path, **environ: str) -> None:
+        self.handle = DaemonHandle(state, environ)
         self.handle.start()
         self.client = Client(Address(path=places(str(state), os.getuid()).api_socket))
         wait_until(lambda: self.client.json(calls.health())["status"] == "ready", seconds=60)
@@ -116,6 +116,10 @@ class Ours:
         """Return how late (ms) each run of an instant began."""
         rows = self._db.execute("SELECT started_at - fire_at FROM executions WHERE fire_at = ?", (_us(due),))
         return [row[0] / 1000 for row in rows]
+
+    def recorded(self, due: float) -> int:
+        """Return how many runs of an instant are written down."""
+        return self._number("SELECT count(*) FROM executions WHERE fire_at = ?", _us(due))
 
     def started_between(self, begin: float, end: float) -> int:
         """Return how many runs began in a time."""

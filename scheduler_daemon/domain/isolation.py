@@ -6,6 +6,7 @@ What is in force on a machine is found by trying, elsewhere; here it is only hel
 import posixpath
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from scheduler_daemon.contract.jobs import JobSpec
@@ -50,7 +51,13 @@ def apart(spec: Mapping[str, Any]) -> bool:
 
 def requested(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run tells of its policy before anything is known to be in force."""
-    return {"requested": spec.get("policy", TRUSTED.name), "in_force": [], "missing": []}
+    return _requested(spec.get("policy", TRUSTED.name))
+
+
+@lru_cache
+def _requested(policy: str) -> dict[str, Any]:
+    """One object for the runs of a burst, which is written once."""
+    return {"requested": policy, "in_force": [], "missing": []}
 
 
 def policy_named(name: str) -> PolicySpec:

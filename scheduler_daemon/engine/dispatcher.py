@@ -32,7 +32,7 @@ RETRY = 1.0
 """Seconds until waiting runs are looked for again that the database could not give."""
 LOOK_AGAIN = 1.0
 """Seconds until waiting runs are looked at again where another daemon may have made room, and told nobody."""
-BURST = 250
+BURST = 400
 """Runs handed to the launcher at once, so that the first do not wait for the last to be written down."""
 
 

@@ -34,7 +34,9 @@ LONGEST_SLEEP = 30.0
 PAGE = 1000
 """Jobs read at once when the clock starts."""
 BATCH = 100
-"""Jobs recorded in one transaction, so that the first of a great burst start early."""
+"""Jobs recorded in the first transaction of a burst, few so that the first of them start early..."""
+GREATEST_BATCH = 800
+"""...and in the later ones, that take twice as many each time."""
 RETRY = 1.0
 """Seconds until a fire is tried again that the database could not record."""
 _RETRY = timedelta(seconds=RETRY)
@@ -80,6 +82,7 @@ class Ticker:
         self._punctual: list[tuple[float, str]] = []
         """The jobs to be looked at when their instant has come and not before."""
         self._lead = lead
+        self._batch = BATCH
         self._edits = 0
         self._ahead_until = datetime.min.replace(tzinfo=UTC)
         """The last instant that was handed over ahead."""
@@ -171,8 +174,9 @@ class Ticker:
         now = self._now()
         lead = self._lead.total_seconds() if not self._edits else 0.0
         moment = now.timestamp()
-        ids = self._due(self._punctual, moment, BATCH)
-        ids += self._due(self._heap, moment + lead, BATCH - len(ids))
+        ids = self._due(self._punctual, moment, self._batch)
+        ids += self._due(self._heap, moment + lead, self._batch - len(ids))
+        self._batch = min(2 * self._batch, GREATEST_BATCH) if len(ids) == self._batch else BATCH
         entries = {job_id: self._entries[job_id] for job_id in ids}
         try:
             await self._fire_due(entries, now)
@@ -261,6 +265,21 @@ class Ticker:
             self._look_at(job_id, entry, now + _RETRY)
 
     def _owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
+        return self._one_punctual(job_id, entry, now) or self._all_owed(job_id, entry, now)
+
+    def _one_punctual(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
+        """Return the due of a job that owes one fire, on time and with no calendar to ask, which is nearly all."""
+        if isinstance(entry.compiled, Timetable):
+            return []
+        fire = entry.compiled.next_fire(entry.handled)
+        if fire is None or not fire <= now <= fire + self._on_time:
+            return []
+        upcoming = entry.compiled.next_fire(fire)
+        if upcoming is not None and upcoming <= now:
+            return []
+        return [Due(job_id, entry.version, entry.concurrency, (fire,), (), Trigger.SCHEDULE, now, upcoming)]
+
+    def _all_owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
         grace = timedelta(milliseconds=entry.misfire_grace_ms)
         found = owed(entry.compiled, entry.handled, now, policy=entry.misfire, grace=grace, on_time=self._on_time)
         if found.dropped:

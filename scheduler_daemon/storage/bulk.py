@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Insert,
+    Integer,
     Row,
     String,
     Table,
@@ -24,7 +25,6 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -90,18 +90,16 @@ class ForEach:
 class InsertNew:
     """An insert that leaves alone what is there already, and returns the columns `returning` of what was not.
 
-    `keys` are the columns of a row. SQLite is given all rows as one text, so none may hold bytes.
+    `keys` are the columns of a row; the table has a whole number as its key.
     """
 
     def __init__(self, table: Table, keys: Sequence[str], returning: Sequence[str]) -> None:
-        self._columns = [table.c[key] for key in keys]
-        each = func.json_each(bindparam("rows", type_=String)).table_valued("value")
-        places = range(len(keys))
-        values: list[ColumnElement[Any]] = [literal_column(f"json_extract(value, '$[{place}]')") for place in places]
-        # Without a WHERE, SQLite takes the ON of ON CONFLICT for that of a join.
-        from_rows = sqlite.insert(table).from_select(list(keys), select(*values).select_from(each).where(true()))
         told = [table.c[key] for key in returning]
-        self._on_sqlite = from_rows.on_conflict_do_nothing().returning(*told)
+        each = sqlite.insert(table).values({key: bindparam(f"b_{key}") for key in keys}).on_conflict_do_nothing()
+        self._each = ForEach(each, ())
+        self._rowid = literal_column("rowid", Integer)
+        self._highest = select(func.coalesce(func.max(self._rowid), 0)).select_from(table)
+        self._above = select(*told).where(self._rowid > bindparam("before"))
         self._on_postgres = postgresql.insert(table).on_conflict_do_nothing().returning(*told)
 
     def run(self, db: Connection, rows: Sequence[Values]) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -110,8 +108,11 @@ class InsertNew:
             return []
         if db.dialect.name != "sqlite":
             return db.execute(self._on_postgres, rows).all()
-        found = [_converted(rows, column.key, _conversion(column, db.dialect)) for column in self._columns]
-        return db.execute(self._on_sqlite, {"rows": to_json(list(zip(*found, strict=True)))}).all()
+        # To return what one statement for all rows inserts takes SQLite three times as long; it has one writer, which
+        # we are by now, so that what is numbered higher than all before is ours.
+        before = db.execute(self._highest).scalar_one()
+        self._each.run(db, rows)
+        return db.execute(self._above, {"before": before}).all()
 
 
 def _conversion(element: ColumnElement[Any], dialect: Dialect) -> Convert | None:
