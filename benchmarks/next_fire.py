@@ -2,6 +2,7 @@
 
 Prints microseconds (medians of interleaved rounds) and our time as a share of each. Run: python -m benchmarks.next_fire
 Iterators against iterators; `anew` is our stateless call, an aware datetime in and one out, which the others lack.
+Last, how long it takes to say that a schedule never fires, all that is remembered of earlier schedules forgotten.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 from cronsim import CronSim
 
+from scheduler_daemon.contract.calendars import CalendarSpec
 from scheduler_daemon.contract.schedule import Schedule
+from scheduler_daemon.domain.calendar_days import Calendar
+from scheduler_daemon.domain.occasions import timetable
 from scheduler_daemon.domain.schedule import compile_schedule
 
 START = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
@@ -23,6 +27,19 @@ ROUNDS = 5
 COMMON = ("* * * * *", "*/5 * * * *", "0 * * * *", "0 9 * * *", "30 2 * * 1-5", "0 0 1 * *", "15 6,18 * * MON")
 HARD = ("0 0 29 2 *", "0 0 * 2 MON#5", "0 0 LW * *", "0 0 * * 5#5", "0 0 31 12 *", "59 23 */28 2 0", "0 12 L 2 *")
 COLUMNS = ("ours us", "anew", "cronsim", "croniter", "/cronsim", "/croniter")
+NEVER: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("0 0 30 2 *", (), ()),
+    ("0 12 * * 6", ("work",), ()),
+    ("* * * * * *", ("always",), ()),
+    ("* * * * * *", (), ("mon..sun",)),
+    ("0 12 * * *", ("work:next",), ("12:00-13:00",)),
+    ("0 12 * * 0", ("work:next",), ("12:00-13:00",)),
+    ("0 3 * * 6,0", ("work:previous",), ("00:00-04:00", "11:00-15:00")),
+    ("@rrule FREQ=WEEKLY;BYDAY=SU", ("sundays:next",), ("sat..mon",)),
+)
+"""Expression, calendars and blackouts; the calendars as RULES has them."""
+RULES = {"work": ["sat,sun", "holidays DE"], "always": ["mon..sun"], "sundays": ["sun"]}
+NEVER_GOAL_MS = 50.0
 GOALS = {"common": 0.25, "hard": 0.1}
 
 
@@ -93,10 +110,34 @@ def report(group: str, zone: str, expressions: tuple[str, ...], count: int) -> N
     print(f"  of cronsim's time: median {statistics.median(ratios):.3f}, worst {max(ratios):.3f}; goal {GOALS[group]}")
 
 
+def never_ms(schedule: Schedule) -> float:
+    """Return how long (ms) it takes to find that a schedule never fires, its calendars read anew."""
+    known = {name: Calendar(name, CalendarSpec.model_validate({"rules": rules})) for name, rules in RULES.items()}
+    began = perf_counter()
+    found = timetable(schedule, "job", known).next_fire(START)
+    took = (perf_counter() - began) * 1000
+    if found is not None:
+        raise RuntimeError(f"{schedule.expressions[0]} with {schedule.calendars} fires at {found}")
+    return took
+
+
+def report_never() -> None:
+    print("\nnever fires, Europe/Berlin          ms")
+    worst = 0.0
+    for expression, calendars, blackouts in NEVER:
+        whole = {"expressions": [expression], "zone": "Europe/Berlin", "calendars": calendars, "blackouts": blackouts}
+        schedule = Schedule.model_validate(whole)
+        took = statistics.median(never_ms(schedule) for _ in range(ROUNDS))
+        worst = max(worst, took)
+        print(f"  {' '.join((expression, *calendars, *blackouts)):<48}{took:8.2f}")
+    print(f"  worst {worst:.1f} ms; goal {NEVER_GOAL_MS:g} ms")
+
+
 def main() -> None:
     for zone in ("UTC", "Europe/Berlin"):
         report("common", zone, COMMON, 300)
         report("hard", zone, HARD, 20)
+    report_never()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ MAX_MOVE: Final = 31
 HORIZON: Final = 41 * 366 * 86_400
 """Seconds. What does not fire within so long is taken never to fire again."""
 MAX_COVERED: Final = 1000
-"""So many fires on end that lie in blackouts are taken to show that all do."""
+"""So many fires on end that lie in blackouts are taken to show that all do..."""
+LONG_COVERED: Final = (100, 5 * 366 * 86_400)
+"""...and so many of them in so many seconds, in which weekdays, dates and clocks have met in every way."""
 _YEARS: Final = 43
 
 _DAY: Final = 86_400
@@ -278,9 +280,10 @@ class Timetable:
 
     def _next(self, after: int, *, fires_only: bool) -> Occasion | None:
         first = self._base.next_second(after)  # what begins late is looked for from there
-        horizon = (after if first is None else first) + HORIZON
+        begin = after if first is None else first
+        horizon = begin + HORIZON
         in_place = self._in_place(after, horizon, fires_only=fires_only)
-        for _ in range(MAX_COVERED):
+        for covered in range(MAX_COVERED):
             if in_place and in_place.at <= after:
                 in_place = self._in_place(after, horizon, fires_only=fires_only)
             found = in_place
@@ -294,7 +297,7 @@ class Timetable:
             if not fires_only:
                 return found._replace(why=Why.BLACKOUT, reason=f"blackout {cover.called}")
             after = cover.end - 1
-            if after >= horizon:
+            if after >= horizon or (covered >= LONG_COVERED[0] and after - begin >= LONG_COVERED[1]):
                 break
         return None
 
