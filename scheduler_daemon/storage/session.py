@@ -104,7 +104,7 @@ def sqlite_engine(path: Path) -> Engine:
     def _set_up(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         _enter_wal(connection)
-        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=67108864", "cache_size=-16384"):
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=67108864", "cache_size=-4096"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
