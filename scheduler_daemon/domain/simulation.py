@@ -2,20 +2,25 @@
 
 Pure, and the same for the same plan and seed: the duration of a run is drawn by a hash of seed, job and fire, so what a
 change of plan does not touch stays as it was. Runs are decided on by `domain.concurrency`, as they are in earnest, and
-the fires of an outage by the rules of `domain.misfire`. Two things are simpler than they are: a run that is replaced
-ends at once, and nothing is active when the period begins. Time is in milliseconds since 1970; when a schedule fires,
-and how long runs take, is for the caller to know.
+the fires of an outage by the rules of `domain.misfire`; jobs that run after others come up by `domain.dependencies`.
+Three things are simpler than they are: what runs succeeds at its first attempt unless it is replaced, a run that is
+replaced ends at once, and nothing is active when the period begins. Time is in milliseconds since 1970; when a schedule
+fires, and how long runs take, is for the caller to know.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from scheduler_daemon.contract.dependencies import TriggerRule
 from scheduler_daemon.contract.schedule import Misfire
+from scheduler_daemon.domain import dependencies
 from scheduler_daemon.domain.concurrency import STEP, Admission, Policy, PoolRoom, decide
+from scheduler_daemon.domain.dependencies import Answer, End
 
 ON_TIME: Final = 5_000
 """A fire of an outage that is no later than this, in ms, runs whatever the misfire policy says."""
@@ -42,6 +47,11 @@ class Job(NamedTuple):
     """How late, in ms, a fire of an outage may still run."""
     held: Sequence[int] = ()
     """By how many ms jitter holds each start, in the order of the fires; empty for none."""
+    after: Sequence[int] = ()
+    """The places in the plan of the jobs it runs after, for each of their fires by `rule`; it has no own fires then."""
+    rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    opens: Callable[[int], int] | None = None
+    """Before which ms the run after a fire, an epoch second, does not start; None for no such gate."""
 
 
 class Outage(NamedTuple):
@@ -89,7 +99,7 @@ class Tally:
     busy: int = 0
     """What the runs took together, in ms."""
     late: Counter[int] = field(default_factory=Counter)
-    """How many began so many ms after their fires, jitter not counted."""
+    """How many began so many ms after their fires, jitter not counted; what ran before them in a set is."""
 
     def lateness(self, share: float) -> int | None:
         """Return by how many ms at most this share of what began was late, None if nothing began."""
@@ -127,7 +137,6 @@ class _Waiter(NamedTuple):
     number: int
     job: int
     fire: int
-    """Its place among the fires of the job."""
 
 
 class _Play:
@@ -138,9 +147,11 @@ class _Play:
         self._jobs = plan.jobs
         self._tallies = [Tally() for _ in plan.jobs]
         self._salts = [crc32(f"{plan.seed}/{job.key}".encode()) << 32 for job in plan.jobs]
-        self._running: list[dict[int, int]] = [{} for _ in plan.jobs]
-        """By job: its begun runs, and when each ends."""
-        self._waiting: list[dict[int, None]] = [{} for _ in plan.jobs]
+        self._held = [dict(zip(job.fires, job.held, strict=False)) for job in plan.jobs]
+        self._running: list[dict[int, tuple[int, int]]] = [{} for _ in plan.jobs]
+        """By job: its begun runs, when each ends, and its fire."""
+        self._waiting: list[dict[int, int]] = [{} for _ in plan.jobs]
+        """By job: its runs that wait, and the fire of each."""
         self._parked: list[list[_Waiter]] = [[] for _ in plan.jobs]
         """By job: those of its runs that wait for its own ones."""
         self._queues: dict[str | None, list[_Waiter]] = {}
@@ -152,20 +163,33 @@ class _Play:
         self._numbers = 0
         self._to_serve = False
         self._owed: dict[int, list[int]] = {}
+        self._behind: dict[int, list[int]] = {}
+        """By job: those that run after it."""
+        for index, job in enumerate(plan.jobs):
+            for upstream in job.after:
+                self._behind.setdefault(upstream, []).append(index)
+        self._sets: dict[tuple[int, int], dict[int, End] | None] = {}
+        """By job and fire: how those before it ended so far; None once it is decided on."""
+        self._news: deque[tuple[int, int, End | None]] = deque()
+        """Job, fire and end of what those behind it have not heard yet; without an end, that it has come up."""
+        self._gated: list[tuple[int, int, int]] = []
+        """When a gate or the end of an outage lets a job come up, the job and the fire."""
+        self._away_until = 0
 
     def run(self) -> Played:
         coming = [(job.fires[0] * 1000, index, 0) for index, job in enumerate(self._jobs) if job.fires]
         heapify(coming)
         outages = iter([*self._plan.outages, Outage(_NEVER, _NEVER)])
         outage = next(outages)
-        while coming or self._ends or self._owed or self._to_serve:
-            now = min(coming[0][0] if coming else _NEVER, self._ends[0][0] if self._ends else _NEVER)
+        while coming or self._ends or self._gated or self._owed or self._to_serve:
+            now = min(heap[0][0] if heap else _NEVER for heap in (coming, self._ends, self._gated))
             now = min(now, outage.end)
+            self._away_until = outage.end if outage.start <= now < outage.end else 0
             self._end_runs(now)
             while coming and coming[0][0] == now:
                 _, index, place = coming[0]
-                self._come(index, place, now, held=now >= outage.start)
                 fires = self._jobs[index].fires
+                self._come(index, fires[place], now, held=now >= outage.start)
                 if place + 1 < len(fires):
                     heapreplace(coming, (fires[place + 1] * 1000, index, place + 1))
                 else:
@@ -174,47 +198,93 @@ class _Play:
                 self._catch_up(now)
                 outage = next(outages)
                 self._to_serve = True
+            while self._gated and self._gated[0][0] <= now:
+                _, index, fire = heappop(self._gated)
+                self._come_up(index, fire, now)
+            self._spread(now)
             if self._to_serve and now < outage.start:
                 self._serve(now)
         return self._result()
 
-    def _come(self, index: int, place: int, now: int, *, held: bool) -> None:
+    def _come(self, index: int, fire: int, now: int, *, held: bool) -> None:
         self._tallies[index].fires += 1
         if held:
-            self._owed.setdefault(index, []).append(place)
+            self._owed.setdefault(index, []).append(fire)
         else:
-            self._fire(index, place, now)
+            self._fire(index, fire, now)
 
     def _catch_up(self, now: int) -> None:
         for index in sorted(self._owed):
-            places = self._owed[index]
-            run = _caught_up(self._jobs[index], places, now)
-            self._tallies[index].missed += len(places) - len(run)
-            for place in run:
-                self._fire(index, place, now)
+            fires = self._owed[index]
+            run = _caught_up(self._jobs[index], fires, now)
+            self._tallies[index].missed += len(fires) - len(run)
+            chosen = set(run)
+            self._tell(index, (fire for fire in fires if fire not in chosen), End.SKIPPED)
+            for fire in run:
+                self._fire(index, fire, now)
         self._owed.clear()
 
-    def _fire(self, index: int, place: int, now: int) -> None:
+    def _tell(self, index: int, fires: Iterable[int], end: End | None) -> None:
+        """Let those behind a job hear how its runs ended, or that they have come up."""
+        if index in self._behind:
+            self._news.extend((index, fire, end) for fire in fires)
+
+    def _spread(self, now: int) -> None:
+        """Decide on the jobs behind what has ended or come up, and on those behind them."""
+        while self._news:
+            index, fire, end = self._news.popleft()
+            for behind in self._behind[index]:
+                ends = self._sets.setdefault((behind, fire), {})
+                if ends is None:
+                    continue
+                if end is not None:
+                    ends[index] = end
+                self._decide(behind, fire, ends, now)
+
+    def _decide(self, index: int, fire: int, ends: Mapping[int, End], now: int) -> None:
+        job = self._jobs[index]
+        answer = _answer(job.rule, tuple(ends.get(upstream) for upstream in job.after))
+        if answer is Answer.WAIT:
+            return
+        self._sets[index, fire] = None
+        if answer is Answer.START:
+            opens = max(self._away_until, job.opens(fire) if job.opens else 0)
+            if opens > now:
+                heappush(self._gated, (opens, index, fire))
+            else:
+                self._come_up(index, fire, now)
+            return
+        self._tallies[index].fires += 1
+        self._tallies[index].skipped += 1
+        self._tell(index, [fire], End.UPSTREAM_FAILED if answer is Answer.UPSTREAM_FAILED else End.SKIPPED)
+
+    def _come_up(self, index: int, fire: int, now: int) -> None:
+        self._tallies[index].fires += 1
+        self._fire(index, fire, now)
+
+    def _fire(self, index: int, fire: int, now: int) -> None:
+        self._tell(index, [fire], None)
         job, tally = self._jobs[index], self._tallies[index]
         running, waiting = len(self._running[index]), len(self._waiting[index])
         tally.overlaps += running + waiting > 0
         free = self._plan.max_active - self._active
         if job.pool is None and not waiting and free > 0 and (job.policy.slots is None or running < job.policy.slots):
-            self._start(index, place, now)
+            self._start(index, fire, now)
             return
         decision = decide(job.policy, running, waiting, free, self._room(job.pool))
         if decision.admission is Admission.SKIP:
             tally.skipped += 1
+            self._tell(index, [fire], End.SKIPPED)
             return
         if decision.replaces:
             self._make_way(index, now)
         if decision.admission is Admission.START:
-            self._start(index, place, now)
+            self._start(index, fire, now)
             return
         self._numbers += 1
-        self._waiting[index][self._numbers] = None
+        self._waiting[index][self._numbers] = fire
         self._pool_waiting[job.pool or ""] += 1
-        waiter = _Waiter(now - job.priority * _STEP, self._numbers, index, place)
+        waiter = _Waiter(now - job.priority * _STEP, self._numbers, index, fire)
         heappush(self._queues.setdefault(job.pool, []), waiter)
         self._to_serve = True
 
@@ -227,20 +297,21 @@ class _Play:
         tally = self._tallies[index]
         tally.superseded += len(self._waiting[index])
         self._pool_waiting[self._jobs[index].pool or ""] -= len(self._waiting[index])
+        self._tell(index, self._waiting[index].values(), End.SKIPPED)
         self._waiting[index].clear()
-        for number, end in list(self._running[index].items()):
+        for number, (end, _) in list(self._running[index].items()):
             tally.replaced += 1
             tally.busy -= end - now
-            self._end(index, number)
+            self._end(index, number, End.FAILED)
 
-    def _start(self, index: int, place: int, now: int) -> None:
+    def _start(self, index: int, fire: int, now: int) -> None:
         job, tally = self._jobs[index], self._tallies[index]
         self._numbers += 1
-        duration = self._draw(index, job.fires[place]) + (job.held[place] if job.held else 0)
+        duration = self._draw(index, fire) + (self._held[index].get(fire, 0) if job.held else 0)
         tally.started += 1
-        tally.late[now - job.fires[place] * 1000] += 1
+        tally.late[now - fire * 1000] += 1
         tally.busy += duration
-        self._running[index][self._numbers] = now + duration
+        self._running[index][self._numbers] = now + duration, fire
         heappush(self._ends, (now + duration, self._numbers, index))
         if job.pool is not None:
             self._taken[job.pool] += 1
@@ -264,10 +335,11 @@ class _Play:
         while ends and ends[0][0] <= now:
             _, number, index = heappop(ends)
             if number in self._running[index]:
-                self._end(index, number)
+                self._end(index, number, End.SUCCESS)
 
-    def _end(self, index: int, number: int) -> None:
-        del self._running[index][number]
+    def _end(self, index: int, number: int, end: End) -> None:
+        _, fire = self._running[index].pop(number)
+        self._tell(index, [fire], end)
         pool = self._jobs[index].pool
         if pool is not None:
             self._taken[pool] -= 1
@@ -317,12 +389,17 @@ class _Play:
         return Played(self._fleet, self._tallies)
 
 
-def _caught_up(job: Job, places: Sequence[int], now: int) -> list[int]:
+@lru_cache(maxsize=4096)
+def _answer(rule: TriggerRule, ends: tuple[End | None, ...]) -> Answer:
+    return dependencies.decide(rule, {str(place): end for place, end in enumerate(ends)}).answer
+
+
+def _caught_up(job: Job, fires: Sequence[int], now: int) -> list[int]:
     """Return which of the fires that came due in an outage run at its end, as `domain.misfire` decides it."""
-    latest = places[-NAMED_AT_MOST:]
-    late_by = {place: now - job.fires[place] * 1000 for place in latest}
-    punctual = [place for place in latest if late_by[place] <= ON_TIME]
-    late = [place for place in latest if ON_TIME < late_by[place] <= job.grace]
+    latest = fires[-NAMED_AT_MOST:]
+    late_by = {fire: now - fire * 1000 for fire in latest}
+    punctual = [fire for fire in latest if late_by[fire] <= ON_TIME]
+    late = [fire for fire in latest if ON_TIME < late_by[fire] <= job.grace]
     if job.misfire is Misfire.RUN_ALL:
         return late + punctual
     if job.misfire is Misfire.RUN_ONCE and not punctual:

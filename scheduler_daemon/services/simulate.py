@@ -1,12 +1,13 @@
 """What-if: read jobs, calendars, pools and history; play a period as planned and with changes; count how it went.
 
 Reading needs the database and is quick; playing needs none and may take seconds, so the two are apart. What conditions
-would find at a start nobody knows: they are taken to hold.
+would find at a start nobody knows: they are taken to hold. That a run fails and is tried again is not played either.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.calendar_days import Calendar
 from scheduler_daemon.domain.concurrency import policy_of
+from scheduler_daemon.domain.conditions import gate
 from scheduler_daemon.domain.errors import Invalid, NotFound
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.observation import Recorded, observed
@@ -72,6 +74,7 @@ def read(db: Connection, actor: Actor, request: SimulationRequest, now: datetime
     changes = _by_id(rows, request.changes)
     played = [row for row in rows if not row.paused or row.id in changes]
     changed = {row.id: _changed(row, changes[row.id]) for row in played if row.id in changes}
+    _require_jobs(rows, [upstream for spec in changed.values() for upstream in spec.after])
     obedient = [row.spec["schedule"] for row in played if row.spec["schedule"].get("calendars")]
     schedules = [*map(Schedule.model_validate, obedient), *(spec.schedule for spec in changed.values())]
     return Material(
@@ -91,11 +94,17 @@ def _jobs(count: int) -> str:
 
 
 def _by_id(rows: Sequence[Any], changes: Sequence[Change]) -> dict[str, Change]:
+    ids = _require_jobs(rows, [change.job for change in changes])
+    return {ids[change.job]: change for change in changes}
+
+
+def _require_jobs(rows: Sequence[Any], refs: Sequence[str]) -> dict[str, str]:
+    """Return the ids of jobs by name and id. Raises NotFound where one of these is no job."""
     ids = {row.name: row.id for row in rows} | {row.id: row.id for row in rows}
-    missing = next((change.job for change in changes if change.job not in ids), None)
+    missing = next((ref for ref in refs if ref not in ids), None)
     if missing is not None:
         raise NotFound(f"there is no job {missing!r}; `chronos job list` shows all")
-    return {ids[change.job]: change for change in changes}
+    return ids
 
 
 def _changed(row: Any, change: Change) -> JobSpec:
@@ -152,6 +161,13 @@ def _notes(material: Material, request: SimulationRequest) -> Iterator[str]:
     guessed = sum(not took for took in material.took.values())
     if guessed:
         yield f"never ran, and taken to take {request.default_duration_ms} ms a run: {_jobs(guessed)}"
+    retried = sum(bool(row.spec.get("retry")) for row in material.rows)
+    if retried:
+        yield f"with retries, which are taken not to be needed: {_jobs(retried)}"
+    ids = {row.id for row in material.rows}
+    orphans = sum(not ids.issuperset(row.spec.get("after", ())) for row in material.rows)
+    if orphans:
+        yield f"after jobs that are left out, and played as if they ran after the others alone: {_jobs(orphans)}"
     bound = sum(bool(row.spec.get("conditions")) for row in material.rows)
     if bound:
         yield f"with conditions, which are taken to hold: {_jobs(bound)}"
@@ -206,6 +222,8 @@ def _too_many() -> Invalid:
 def _play(
     subjects: Sequence[Subject], fires: _Fires, request: SimulationRequest, slots: dict[str, int], max_active: int
 ) -> Played:
+    named = {subject.name: place for place, subject in enumerate(subjects)}
+    places = named | {subject.id: place for place, subject in enumerate(subjects)}
     made = []
     total = 0
     for subject in subjects:
@@ -213,12 +231,12 @@ def _play(
         total += len(found)
         if total > MOST_FIRES:
             raise _too_many()
-        made.append(_job(subject, found))
+        made.append(_job(subject, found, places))
     outages = [Outage(_ms(each.start), _ms(each.end)) for each in request.outages]
     return simulate(Plan(made, slots, max_active, outages, request.seed))
 
 
-def _job(subject: Subject, fires: Sequence[int]) -> Job:
+def _job(subject: Subject, fires: Sequence[int], places: Mapping[str, int]) -> Job:
     spec = subject.spec
     held: list[int] = []
     if spec.schedule.jitter_s:
@@ -238,7 +256,14 @@ def _job(subject: Subject, fires: Sequence[int]) -> Job:
         misfire=spec.misfire,
         grace=spec.misfire_grace_ms,
         held=held,
+        after=[places[upstream] for upstream in spec.after if upstream in places],
+        rule=spec.trigger_rule,
+        opens=partial(_opens, spec.not_before, spec.schedule.zone) if spec.not_before else None,
     )
+
+
+def _opens(not_before: str, zone: str, fire: int) -> int:
+    return _ms(gate(not_before, zone, instant(fire)))
 
 
 def _ms(at: datetime) -> int:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler_daemon.contract.dependencies import TriggerRule
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.schedule import Misfire
 from scheduler_daemon.domain.concurrency import Admission, Policy, PoolRoom, Waiter, choose, decide, policy_of
@@ -257,6 +258,9 @@ JOBS = st.builds(
     misfire=st.sampled_from(list(Misfire)),
     grace=st.sampled_from([0, 10_000, 3_600_000]),
     held=st.just(()),
+    after=st.just(()),
+    rule=st.just(TriggerRule.ALL_SUCCESS),
+    opens=st.none(),
 )
 
 
@@ -285,6 +289,72 @@ def test_a_play_equals_brute_force_over_every_second(jobs, pools, max_active, ou
         assert tally.busy == wanted["busy"] * 1000
         ended = tally.started + tally.skipped + tally.superseded + tally.missed + tally.waiting
         assert ended == tally.fires
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> list[Job]:
+    """Return jobs of which the later ones may run after earlier ones, in nobody's way."""
+    made: list[Job] = []
+    for number in range(draw(st.integers(1, 8))):
+        before = draw(st.sets(st.integers(0, number - 1), max_size=3)) if number else set()
+        fires = [] if before else draw(st.sets(st.integers(0, 60), max_size=4))
+        takes = draw(st.integers(1, 25))
+        made.append(job(*sorted(fires), takes=takes, key=str(number))._replace(after=tuple(sorted(before))))
+    return made
+
+
+@settings(max_examples=200, deadline=None)
+@given(chains())
+def test_a_job_starts_when_the_last_of_those_before_it_has_ended(jobs: list[Job]) -> None:
+    ends: dict[tuple[int, int], int] = {}
+    for place, each in enumerate(jobs):
+        roots = [{fire for number, fire in ends if number == upstream} for upstream in each.after]
+        for fire in set.intersection(*roots) if roots else set(each.fires):
+            begin = max((ends[upstream, fire] for upstream in each.after), default=fire * 1000)
+            ends[place, fire] = begin + each.durations[0]
+
+    found = simulate(Plan(jobs))
+
+    for place, tally in enumerate(found.jobs):
+        expected = Counter(
+            end - jobs[place].durations[0] - fire * 1000 for (number, fire), end in ends.items() if number == place
+        )
+        assert (tally.late, tally.started) == (expected, expected.total())
+
+
+def test_one_behind_a_skipped_fire_is_skipped_and_one_that_wants_it_so_starts() -> None:
+    first = job(0, 10, takes=15, policy=FORBID, key="first")
+    behind = job(takes=1, key="behind")._replace(after=(0,))
+    instead = job(takes=1, key="instead")._replace(after=(0,), rule=TriggerRule.ALL_SKIPPED)
+
+    found = played(first, behind, instead)
+
+    assert [(tally.fires, tally.started, tally.skipped) for tally in found.jobs] == [(2, 1, 1), (2, 1, 1), (2, 1, 1)]
+    assert [tally.late for tally in found.jobs[1:]] == [{15_000: 1}, {0: 1}]
+
+
+def test_one_behind_a_run_that_was_replaced_does_not_start() -> None:
+    first = job(0, 10, takes=15, policy=policy_of({"concurrency": "replace"}), key="first")
+
+    found = played(first, job(key="behind")._replace(after=(0,)))
+
+    assert (found.jobs[1].started, found.jobs[1].skipped) == (1, 1)
+
+
+def test_one_whose_set_is_done_in_an_outage_starts_at_its_end_and_none_before_its_gate() -> None:
+    first = job(0, takes=10, key="first")
+    behind = job(takes=1, key="behind")._replace(after=(0,))
+    gated = behind._replace(key="gated", opens=lambda fire: (fire + 300) * 1000)
+
+    found = played(first, behind, gated, outages=[Outage(ms(5), ms(95))])
+
+    assert [tally.late for tally in found.jobs[1:]] == [{95_000: 1}, {300_000: 1}]
+
+
+def test_one_that_always_runs_begins_with_those_before_it() -> None:
+    found = played(job(0, takes=50), job(key="beside")._replace(after=(0,), rule=TriggerRule.ALWAYS))
+
+    assert found.jobs[1].late == {0: 1}
 
 
 def test_a_day_of_a_thousand_jobs_is_played_whole() -> None:

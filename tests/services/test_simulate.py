@@ -172,3 +172,33 @@ async def test_what_makes_no_sense_is_refused_with_its_place(database, admin) ->
         await simulated(database, admin, last=NOON + timedelta(days=30), changes=[every])
 
     assert wrong.value.field == "changes.concurrency"
+
+
+async def test_jobs_behind_others_come_up_when_these_have_ended_and_a_change_may_put_more_there(
+    database, admin
+) -> None:
+    first = await made(database, admin, "first", schedule="0 * * * *")
+    await ran(database, first, 60, takes=90)
+    await made(database, admin, "second", schedule=None, after=["first"])
+    await made(
+        database,
+        admin,
+        "third",
+        schedule=Schedule(zone="Europe/Berlin"),
+        after=["second"],
+        not_before="16:30",
+        concurrency="allow",
+    )
+    await made(database, admin, "free", schedule="30 * * * *", retry={"attempts": 2})
+    change = {"job": "free", "changes": {"schedule": {"expressions": []}, "after": ["second"]}}
+
+    found = await simulated(database, admin, first=NOON + HOUR, last=NOON + 3 * HOUR, changes=[change])
+
+    told = {each.job: each for each in found.jobs}
+    assert [told[name].plan.started for name in ("first", "second", "third", "free")] == [2, 2, 2, 2]
+    assert told["second"].plan.late_p50_ms == 90_000
+    assert told["third"].plan.late_p99_ms == 90 * 60_000  # the set of 13:00 waits for 14:30 UTC, that of 14:00 too
+    assert told["free"].changed.late_p50_ms == 91_000
+    assert found.notes[-1] == "with retries, which are taken not to be needed: 1 job"
+    with pytest.raises(NotFound, match="no job 'nobody'"):
+        await simulated(database, admin, changes=[{"job": "second", "changes": {"after": ["nobody"]}}])
