@@ -144,6 +144,31 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def usage(used: Mapping[str, Any]) -> list[str]:
+    """Write what a run used, a part for each figure that was measured; what was only looked at is marked by `~`."""
+    sampled = used.get("sampled") or ()
+    written = [
+        ("cpu_ms", "CPU", duration),
+        ("max_rss_bytes", "memory", size),
+        ("processes", "processes", "{:.0f}".format),
+        ("read_bytes", "read", size),
+        ("write_bytes", "written", size),
+        ("output_bytes", "output", size),
+    ]
+    return [
+        f"{word} {'~' if name in sampled else ''}{write(used[name])}"
+        for name, word, write in written
+        if used.get(name) is not None
+    ]
+
+
+def counted_by(used: Mapping[str, Any]) -> str:
+    """Say who counted what a run used; "" where nobody did."""
+    sources = {"cgroup": "by its control group", "rusage": "by the kernel for what it waited for"}
+    parts = [sources.get(used.get("source") or "", ""), "~ seen every few seconds" if used.get("sampled") else ""]
+    return "; ".join(filter(None, parts))
+
+
 def figure(value: float) -> str:
     """Write a figure that a job gave: `1250`, `12.5`, `1.3e+09`."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.5g}"

@@ -52,5 +52,8 @@ class Picture(Protocol):
     ) -> Page[str]:
         """Return ids of a window of the jobs a filter finds, in order. Raises Invalid for a spoilt cursor."""
 
+    async def usage(self, execution_id: int, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
+        """Return what a run used while it ran: cpu, memory or processes."""
+
     async def series(self, job_id: str, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
         """Return a metric of a job in at most `buckets` buckets."""

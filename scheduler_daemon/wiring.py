@@ -30,6 +30,7 @@ from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import FAILURES, Relay
+from scheduler_daemon.engine.sampler import Sampler
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.teller import Teller
@@ -139,6 +140,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             later=waits.expect,
         )
         stack.push_async_callback(dispatcher.close)
+        sampler = Sampler(runner, relay, starts, utc_now)
         supervisor = Supervisor(
             database,
             runner,
@@ -150,6 +152,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             now=utc_now,
             starts=starts,
             again=waits.expect,
+            sampler=sampler,
         )
         daemon = Daemon(
             database=database,
@@ -159,6 +162,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             waits=waits,
             sink=sink,
             teller=teller,
+            sampler=sampler,
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
             runner=runner,

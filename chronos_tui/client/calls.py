@@ -215,6 +215,10 @@ def attempts(run: Ref) -> Call:
     return _get("executions", run, "attempts")
 
 
+def usage(run: Ref, metric: str, *, buckets: int | None = None) -> Call:
+    return _get("executions", run, "usage", metric=metric, buckets=buckets)
+
+
 def cancel(run: Ref, *, reason: str = "") -> Call:
     return _send("POST", _path("executions", run, "cancel"), {"reason": reason})
 

@@ -177,6 +177,9 @@ class LiveClient:
         return await self._one(calls.series(job, metric, since_s=since_s, buckets=buckets), Series)
 
     # Runs
+    async def usage(self, run: Ref, metric: str, *, buckets: int = 60) -> Series:
+        return await self._one(calls.usage(run, metric, buckets=buckets), Series)
+
     async def executions(
         self,
         *,

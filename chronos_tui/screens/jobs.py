@@ -72,6 +72,13 @@ class JobsScreen(Listing):
         if asked == self._asked:
             self.table.set_rows([self._row(job) for job in page.items], first=first, total=page.total)
             self._want_pasts()
+            if any(job.active for job in page.items):
+                self.attempt(self._read_active, group="active")
+
+    async def _read_active(self) -> None:
+        """Learn how far the runs have come that began before one looked."""
+        page = await self.desk.client.executions(state="running", limit=WINDOW)
+        self.desk.board.learn_runs(page.items)
 
     async def _page(self, first: int) -> Any:
         words, order = self._asked

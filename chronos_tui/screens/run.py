@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
@@ -10,6 +11,7 @@ from textual.containers import VerticalScroll
 
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
+from chronos_tui.client.errors import ServerError
 from chronos_tui.messages import OpenJob
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import Fact, Facts
@@ -17,6 +19,7 @@ from chronos_tui.screens.frame import bound
 from chronos_tui.screens.log import shown_lines
 from chronos_tui.screens.rows import progress_cell, state_cell, took
 from chronos_tui.screens.verbs import RUN_VERBS, RowVerbs
+from chronos_tui.widgets import braille
 from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.log_view import LogView
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from scheduler_daemon.contract.jobs import JobView
 
 MOVES = ("down", "up", "left", "right", "first", "last", "page_down", "page_up", "follow")
+BARS = 60
+"""Most looks drawn of what a run uses."""
+LOOK_S = 2.0
+"""Seconds between two readings of that."""
 SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM"}
 
 
@@ -52,6 +59,9 @@ class RunScreen(RowVerbs):
         """As it was heard of last; the board forgets old runs."""
         self._job: JobView | None = None
         self._began = False
+        self._load: list[Fact] = []
+        """What it uses and used while it ran, drawn."""
+        self._load_read = 0.0
 
     def body(self) -> ComposeResult:
         with VerticalScroll(id="facts", can_focus=False):
@@ -87,6 +97,22 @@ class RunScreen(RowVerbs):
         if not self._began:
             self._began = True
             self.attempt(self._follow, group="follow")
+        self.attempt(self._read_load, group="load")
+
+    async def _read_load(self) -> None:
+        """Draw what the run uses; a run too short to be looked at, or long over, has nothing to draw."""
+        self._load_read = monotonic()
+        room = max(10, min(BARS, self.size.width - 40))
+        try:
+            series = [await self.desk.client.usage(self._run, metric, buckets=room) for metric in ("cpu", "memory")]
+        except ServerError:  # the live picture is away, which the header tells
+            return
+        self._load = [
+            Fact(name, _drawn([point.value for point in each.points], room, write, ascii_only=ascii_only(self)))
+            for name, each, write in zip(("processor", "memory"), series, (_share, fmt.size), strict=True)
+            if each.points
+        ]
+        self._show()
 
     async def _follow(self) -> None:
         from chronos_tui.feed.follow import LogFollower
@@ -103,6 +129,9 @@ class RunScreen(RowVerbs):
 
     def second(self) -> None:
         self._show()
+        run = self.run_meant()
+        if self.desk.ready and run is not None and not run.state.final and monotonic() - self._load_read >= LOOK_S:
+            self.attempt(self._read_load, group="load")
 
     def greyed(self, *, stale: bool) -> None:
         self.query_one(LogView).stale = stale
@@ -136,8 +165,10 @@ class RunScreen(RowVerbs):
         facts.append(Fact("figures", ", ".join(fmt.kpi(each.name, each.value, each.unit) for each in run.kpis)))
         if run.warnings:
             facts.append(Fact("warnings", "\n".join((f"{run.warnings}", *run.warned)), "late"))
-        if used := usage(run):
-            facts.append(Fact("used", used))
+        facts += self._load
+        used = run.usage.model_dump()
+        facts.append(Fact("used", ", ".join(fmt.usage(used))))
+        facts.append(Fact("counted", fmt.counted_by(used), "muted"))
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
         facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
         return [fact for fact in facts if fact.value]
@@ -155,6 +186,16 @@ def _attempt(run: ExecutionView) -> str:
     return f"{run.attempt + 1} of at most {run.attempts}{first}"
 
 
+def _share(value: float) -> str:
+    return f"{value:.0f}%"
+
+
+def _drawn(values: Sequence[float], width: int, write: Callable[[float], str], *, ascii_only: bool) -> str:
+    """Draw how a value went, and say the last and the greatest."""
+    bars = braille.sparkline(values[-width:], min(width, len(values)), ascii_only=ascii_only)
+    return f"{bars}  {write(values[-1])}, at most {write(max(values))}"
+
+
 def outcome(run: ExecutionView) -> str:
     """Return why a run ended so, with its exit code or signal."""
     if run.outcome is None:
@@ -166,14 +207,3 @@ def outcome(run: ExecutionView) -> str:
     if run.outcome == "ok":
         return "exit code 0"
     return str(run.outcome).replace("_", " ")
-
-
-def usage(run: ExecutionView) -> str:
-    """Return what a run used, as far as it was measured."""
-    used = run.usage
-    parts = [
-        f"CPU {fmt.duration(used.cpu_ms)}" if used.cpu_ms is not None else "",
-        f"memory {fmt.size(used.max_rss_bytes)}" if used.max_rss_bytes is not None else "",
-        f"output {fmt.size(used.output_bytes)}" if used.output_bytes is not None else "",
-    ]
-    return ", ".join(filter(None, parts))

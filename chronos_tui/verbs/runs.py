@@ -120,9 +120,8 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             *(("warning", text) for text in execution["warned"]),
             ("host", execution["host"]),
             ("policy", _policy(execution["policy"])),
-            ("CPU", output.took(usage["cpu_ms"])),
-            ("memory", "" if usage["max_rss_bytes"] is None else fmt.size(usage["max_rss_bytes"])),
-            ("output", "" if usage["output_bytes"] is None else fmt.size(usage["output_bytes"])),
+            ("used", ", ".join(fmt.usage(usage))),
+            ("counted", fmt.counted_by(usage)),
         ]
     )
 

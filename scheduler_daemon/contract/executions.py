@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -89,7 +89,18 @@ class Usage(BaseModel, frozen=True):
 
     cpu_ms: int | None = None
     max_rss_bytes: int | None = None
+    """The most memory at one time: of all its processes where the source is `cgroup`, else of its largest."""
     output_bytes: int | None = None
+    read_bytes: int | None = None
+    """From disks; what the kernel had in memory is not counted."""
+    write_bytes: int | None = None
+    """To disks."""
+    processes: int | None = None
+    """The most at one time, threads included."""
+    source: Literal["cgroup", "rusage"] | None = None
+    """Who counted: the run's control group, or the kernel for the first process and those it waited for."""
+    sampled: tuple[str, ...] = ()
+    """Names of those above that are the highest of looks taken every few seconds."""
 
 
 class ExecutionView(BaseModel, frozen=True):

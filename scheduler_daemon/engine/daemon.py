@@ -18,6 +18,7 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import Relay
+from scheduler_daemon.engine.sampler import Sampler
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.teller import Teller
 from scheduler_daemon.engine.ticker import Ticker
@@ -54,6 +55,7 @@ class Daemon:
         waits: Waits,
         sink: LogSink,
         teller: Teller,
+        sampler: Sampler,
         relay: Relay,
         reaper: Reaper,
         runner: ProcessRunner,
@@ -69,6 +71,7 @@ class Daemon:
         self.waits = waits
         self.sink = sink
         self.teller = teller
+        self.sampler = sampler
         self.relay = relay
         self.reaper = reaper
         self.runner = runner
@@ -151,6 +154,7 @@ class Daemon:
             "log finisher": self.supervisor.run_finishing,
             "log sink": self.sink.run,
             "progress": self.teller.run,
+            "usage": self.sampler.run,
             "relay": self.relay.run,
             "heartbeat": self.relay.beat,
             "reaper": self.reaper.run,

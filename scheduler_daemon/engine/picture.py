@@ -1,6 +1,6 @@
 """What the API asks of the live picture: sessions that hear it, searches, series. Redis errors become Unavailable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.contract.system import LogChannel, Series, SeriesPoint, Session
 from scheduler_daemon.domain.errors import Invalid, NotFound, Unavailable
 from scheduler_daemon.engine.relay import FAILURES, Relay
-from scheduler_daemon.live import feed, keys, search, timeseries
+from scheduler_daemon.live import feed, keys, search, timeseries, usage
 
 SESSION_LIFETIME = timedelta(hours=12)
 
@@ -94,10 +94,21 @@ class LivePicture:
             points = await timeseries.series(
                 client, job_id, metric, start_ms=first, end_ms=last, buckets=buckets, now_ms=last
             )
-        return Series(
-            metric=metric,
-            points=tuple(SeriesPoint(at=datetime.fromtimestamp(at / 1000, UTC), value=value) for at, value in points),
-        )
+        return _series(metric, points)
+
+    async def usage(self, execution_id: int, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
+        """Return what a run used while it ran, in at most `buckets` buckets."""
+        first, last = (int(moment.timestamp() * 1000) for moment in (start, end))
+        async with self._client() as client:
+            found = await usage.series(client, execution_id, metric, start_ms=first, end_ms=last + 1, buckets=buckets)
+        return _series(metric, found)
+
+
+def _series(metric: str, points: Sequence[tuple[int, float]]) -> Series:
+    return Series(
+        metric=metric,
+        points=tuple(SeriesPoint(at=datetime.fromtimestamp(at / 1000, UTC), value=value) for at, value in points),
+    )
 
 
 def _require_own(actor: Actor, session_id: str) -> None:

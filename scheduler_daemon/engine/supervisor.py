@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.sampler import Sampler, figures
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, Started
 from scheduler_daemon.services import runs
@@ -82,9 +83,11 @@ class Supervisor:
         now: Callable[[], datetime],
         starts: Starts | None = None,
         again: Callable[[Sequence[datetime]], None] | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
-        """`again` hears when runs that have failed are tried again."""
+        """`again` hears when runs that have failed are tried again; `sampler` has looked at runs while they lived."""
         self._again = again or _nobody
+        self._sampler = sampler
         self._database = database
         self._runner = runner
         self._sink = sink
@@ -185,6 +188,8 @@ class Supervisor:
             )
             await asyncio.sleep(RETRY)
             return
+        if self._sampler is not None:
+            self._sampler.forget([end.execution_id for end in ends])
         self._recorded()
         self._again(again)
         if any(instant <= now for instant in again):
@@ -229,14 +234,17 @@ class Supervisor:
             limit_hit=end.limit_hit,
             note=end.note or "",
         )
+        peak = None if self._sampler is None else self._sampler.peak(end.execution_id)
+        memory, used = figures(end, peak)
         return runs.Ended(
             end.execution_id,
             report,
             end.started_at,
             end.ended_at,
             None if end.cpu_ms is None else round(end.cpu_ms),
-            end.max_rss_bytes,
+            memory,
             self._size(end.execution_id),
+            used,
         )
 
     def _size(self, execution_id: int) -> int:

@@ -33,6 +33,8 @@ def measured(run: int, started_ns: int, inherited: int | None, ending: kernel.En
         "signal": ending.signal,
         "cpu_ms": ending.cpu_us / 1000,
         "max_rss_bytes": ending.max_rss if known else None,
+        "read_bytes": ending.read,
+        "write_bytes": ending.written,
         "usage_source": "wait4",
     }
 

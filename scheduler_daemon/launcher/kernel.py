@@ -26,7 +26,8 @@ _SignalSet = ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))
 _libc = ctypes.CDLL(None, use_errno=True)
 _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
-_INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("lllll")
+_INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("13l")
+_BLOCK = 512
 
 
 MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
@@ -34,13 +35,18 @@ _MS_REC, _MS_PRIVATE, _CLONE_NEWNS = 16384, 1 << 18, 0x20000
 
 
 class Ending(NamedTuple):
-    """How a child ended, as wait4(2) tells it. `cpu_us` counts the children it waited for; `max_rss` is in bytes."""
+    """How a child ended, as wait4(2) tells it, with the children it waited for.
+
+    `max_rss` is in bytes, and so is what was read from disks and written to them.
+    """
 
     pid: int
     exit_code: int | None
     signal: int | None
     cpu_us: int
     max_rss: int
+    read: int
+    written: int
 
 
 class Process(NamedTuple):
@@ -105,9 +111,10 @@ def peek_ended_child() -> Ending | None:
     _signo, _errno, how, _pad, pid, _uid, status = _INFO.unpack_from(_info)
     if pid == 0:
         return None
-    user_s, user_us, system_s, system_us, max_rss_kib = _USAGE.unpack_from(_usage)
+    user_s, user_us, system_s, system_us, max_rss_kib, *_others, read, written = _USAGE.unpack_from(_usage)
     code, number = (status, None) if how == os.CLD_EXITED else (None, status)
-    return Ending(pid, code, number, (user_s + system_s) * 1_000_000 + user_us + system_us, max_rss_kib * 1024)
+    cpu_us = (user_s + system_s) * 1_000_000 + user_us + system_us
+    return Ending(pid, code, number, cpu_us, max_rss_kib * 1024, read * _BLOCK, written * _BLOCK)
 
 
 def _take_ended_child() -> Ending | None:
@@ -120,7 +127,9 @@ def _take_ended_child() -> Ending | None:
         return None
     result = os.waitstatus_to_exitcode(status)
     cpu_us = int((usage.ru_utime + usage.ru_stime) * 1_000_000)
-    return Ending(pid, result if result >= 0 else None, -result if result < 0 else None, cpu_us, usage.ru_maxrss * 1024)
+    code, number = (result, None) if result >= 0 else (None, -result)
+    blocks = usage.ru_inblock * _BLOCK, usage.ru_oublock * _BLOCK
+    return Ending(pid, code, number, cpu_us, usage.ru_maxrss * 1024, *blocks)
 
 
 def reap(pid: int) -> None:

@@ -25,6 +25,7 @@ SEQ = "cs:seq:"
 SESSION = "cs:session:"
 INDEX = "cs:idx:"
 JOB_INDEX = INDEX + "job"
+USE = "cs:use:"
 SESSION_USER = "cs-s-"
 
 DAY_MS = 86_400_000
@@ -42,6 +43,10 @@ METRICS = {
 }
 """What is measured of each run, and how its minutes and hours are condensed."""
 
+USES = {"cpu": "per cent of a processor", "memory": "bytes", "processes": "threads"}
+"""What is looked at of a run while it lives."""
+USE_RETENTION_MS = DAY_MS
+
 DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (EPOCH, "string", "names this picture; absent while there is none, and nothing is projected then"),
     (RUN, "string", "run id of the server that the picture was checked on"),
@@ -55,6 +60,7 @@ DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (SERIES + "{metric}:{job}", "time series", "one sample a run at its end; 7 days; labels job, metric, agg=raw"),
     (SERIES + "{metric}:{job}:1m", "time series", "condensed by minute; 30 days"),
     (SERIES + "{metric}:{job}:1h", "time series", "condensed by hour; 366 days"),
+    (USE + "{execution}:{metric}", "time series", "what a run uses while it lives, every few seconds; one day"),
     (LOG + "{execution}", "stream", "the latest lines of output; the id of an entry is its last line's number"),
     (SEQ + "{channel}", "string", "sequence number of a channel"),
     (SESSION + "{name}", "string", "a session is alive; its lifetime is the session's"),
@@ -83,6 +89,13 @@ def series(metric: str, job_id: str, step: str = "") -> str:
 def aggregation(metric: str) -> str:
     """Return how a metric is condensed. Raises KeyError for one that cannot be."""
     return "avg" if KPI_METRIC.match(metric) else METRICS[metric]
+
+
+def use(execution_id: int, metric: str) -> str:
+    """Return the key of what a run uses. Raises KeyError for an unknown metric."""
+    if metric not in USES:
+        raise KeyError(metric)
+    return f"{USE}{execution_id}:{metric}"
 
 
 def log(execution_id: str | int) -> str:

@@ -22,7 +22,10 @@ from scheduler_daemon.services import record, views
 from scheduler_daemon.storage import attempts, backfills, executions, jobs
 
 _FAILED = frozenset({State.FAILED, State.UNKNOWN})
-_LEFT_OUT = ("started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes", "outcome")
+_LEFT_OUT = (
+    *("started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes", "outcome"),
+    *("used", "said"),
+)
 
 
 def most(spec: Mapping[str, Any]) -> int:

@@ -88,6 +88,8 @@ class Ended:
     cpu_ms: int | None
     max_rss_bytes: int | None
     output_bytes: int | None
+    used: Mapping[str, Any] | None = None
+    """What else it used, and who counted; None where nobody did."""
 
 
 def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, free: int) -> Fired:
@@ -328,6 +330,7 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
         row.ended_at = end.ended_at
         row.exit_code, row.signal = end.report.exit_code, end.report.signal
         row.cpu_ms, row.max_rss_bytes, row.output_bytes = end.cpu_ms, end.max_rss_bytes, end.output_bytes
+        row.used = end.used
         changed.append(row)
     following = retries.follow(db, changed, now)
     _transition(db, changed, now)

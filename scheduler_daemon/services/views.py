@@ -58,11 +58,23 @@ def execution_document(row: Any, job: str, instant: Callable[[datetime | None], 
         "actor": row.actor,
         "host": row.host,
         "policy": row.policy,
-        "usage": {"cpu_ms": row.cpu_ms, "max_rss_bytes": row.max_rss_bytes, "output_bytes": row.output_bytes},
+        "usage": {
+            "cpu_ms": row.cpu_ms,
+            "max_rss_bytes": row.max_rss_bytes,
+            "output_bytes": row.output_bytes,
+            **(row.used or _UNCOUNTED),
+        },
         **(_SILENT if row.said is None else _said(row.said)),
     }
 
 
+_UNCOUNTED: dict[str, Any] = {
+    "read_bytes": None,
+    "write_bytes": None,
+    "processes": None,
+    "source": None,
+    "sampled": [],
+}
 _SILENT: dict[str, Any] = {"progress": None, "kpis": [], "warnings": 0, "warned": []}
 
 

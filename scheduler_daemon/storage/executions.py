@@ -59,7 +59,7 @@ NEW = (
 NOTHING_YET: dict[str, Any] = dict.fromkeys(
     (
         *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at", "said"),
+        *("first_id", "start_after", "run_ends_at", "used", "said"),
     )
 )
 """The other columns of a run that has just come up."""
@@ -224,6 +224,7 @@ _FIELDS = (
     "cpu_ms",
     "max_rss_bytes",
     "output_bytes",
+    "used",
 )
 
 _TRANSITION = ForEach(
@@ -237,7 +238,8 @@ _TRANSITION = ForEach(
 def transition(db: Connection, changed: Sequence[Mapping[str, Any]]) -> None:
     """Write new states of active runs; a run that has ended stays as it is.
 
-    Keys: id, state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms, max_rss_bytes, output_bytes.
+    Keys: id, state, outcome, reason, started_at, ended_at, exit_code, signal, cpu_ms, max_rss_bytes, output_bytes,
+    used.
     """
     _TRANSITION.run(db, changed)
 

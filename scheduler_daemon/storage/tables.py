@@ -159,6 +159,8 @@ class ExecutionRow(Row, table=True):
     cpu_ms: int | None = Field(default=None, sa_type=BigId)
     max_rss_bytes: int | None = Field(default=None, sa_type=BigId)
     output_bytes: int | None = Field(default=None, sa_type=BigId)
+    used: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    """The rest of what it used, and who counted: the other fields of `contract.executions.Usage`."""
     said: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
     """What it has said of itself in its output, as `domain.job_lines` writes it."""
     policy: dict[str, Any] = Field(sa_type=Json)

@@ -1,5 +1,7 @@
 """A real job tells how far it is, gives figures and warns; everyone who looks sees it, also after a kill."""
 
+from chronos_tui.client import calls
+from tests.support.api import Api
 from tests.support.daemon import DaemonHandle, daemon, wait_until
 
 __all__ = ["daemon"]
@@ -47,22 +49,10 @@ def test_the_figures_of_a_job_are_summed_up_and_kept_as_a_series(daemon: DaemonH
     assert [line.split()[:4] for line in daemon.chronos("job", "kpis", "counter").stdout.splitlines()[1:]] == [
         ["rows", "2", "20", "10"]
     ]
-    wait_until(lambda: len(series(daemon, "counter", "kpi.rows")) == 2)
-    assert sorted(series(daemon, "counter", "kpi.rows")) == [10, 20]
-    assert series(daemon, "counter", "kpi.none") == []
 
+    def series(metric: str) -> list[float]:
+        found = Api(daemon.state).ask(calls.series("counter", metric, since_s=600, buckets=2000))
+        return [point["value"] for point in found["points"]]
 
-def series(daemon: DaemonHandle, job: str, metric: str) -> list[float]:
-    """Return the samples of a metric, read as the terminal app reads them."""
-    import os
-
-    from chronos_tui.client import Client, calls
-    from chronos_tui.settings import Address
-    from scheduler_daemon.contract.places import places
-
-    client = Client(Address(path=places(str(daemon.state), os.getuid()).api_socket))
-    try:
-        found = client.json(calls.series(job, metric, since_s=600, buckets=2000))["points"]
-    finally:
-        client.close()
-    return [point["value"] for point in found]
+    wait_until(lambda: series("kpi.rows") == [10, 20])
+    assert series("kpi.none") == []

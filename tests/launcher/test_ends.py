@@ -34,6 +34,7 @@ async def test_an_end_carries_times_and_usage_and_is_on_disk(bench: Bench) -> No
     assert before - timedelta(seconds=0.1) <= end.started_at < end.ended_at <= datetime.now(UTC)
     assert end.cpu_ms is not None
     assert end.cpu_ms > 5
+    assert end.usage_source == "wait4"
     written = spool.load(str(bench.state / "spool" / "1"), spool.EXIT)
     assert written is not None
     assert written["exit_code"] == 0
@@ -44,6 +45,15 @@ async def test_peak_memory_is_the_jobs_own_or_not_told(bench: Bench) -> None:
 
     assert bench.ended[1].max_rss_bytes is None
     assert 64 << 20 <= (bench.ended[2].max_rss_bytes or 0) < 128 << 20
+
+
+async def test_what_a_run_reads_from_disks_and_writes_to_them_is_counted(bench: Bench) -> None:
+    path = bench.state / "written"
+
+    end = await bench.run(shell(1, f"dd if=/dev/zero of={path} bs=1M count=4 conv=fsync 2>/dev/null"))
+
+    assert (end.write_bytes or 0) >= 4 << 20
+    assert end.read_bytes is not None
 
 
 async def test_a_run_ends_with_its_main_process_and_counts_what_it_leaves(any_bench: Bench) -> None:

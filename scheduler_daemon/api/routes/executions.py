@@ -9,7 +9,7 @@ from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
 from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, FoundLine, LogPage, RunRequest, State
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.contract.system import LogChannel
+from scheduler_daemon.contract.system import LogChannel, Series
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import listing, retries, runs, views
@@ -101,6 +101,21 @@ async def list_attempts(ask: Asked, execution_id: RunId) -> Page[ExecutionView]:
     """Show every attempt of a run, named by any of them, the first one first."""
     found = await ask.read(lambda db, actor: retries.attempts_of(db, runs.get(db, actor, execution_id)))
     return Page(items=found)
+
+
+@router.get("/executions/{execution_id}/usage")
+async def usage_of_execution(
+    ask: Asked,
+    execution_id: RunId,
+    metric: Literal["cpu", "memory", "processes"] = "cpu",
+    buckets: Annotated[int, Query(ge=1, le=2000)] = 60,
+) -> Series:
+    """Return what a run used while it ran, kept for a day: per cent of a processor, bytes, threads."""
+    row = await ask.read(lambda db, actor: runs.get(db, actor, execution_id))
+    if row.started_at is None:
+        return Series(metric=metric, points=())
+    end = row.ended_at or ask.context.now()
+    return await ask.context.picture.usage(execution_id, metric, start=row.started_at, end=end, buckets=buckets)
 
 
 @router.post("/executions/{execution_id}/cancel", status_code=202)
