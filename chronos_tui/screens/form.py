@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -177,7 +178,11 @@ class JobForm(ModalScreen[None]):
             self.query_one(Facts).show([Fact("means", "–", "muted")])
             return _blamed(error), sentence(error)
         desk = self._desk
-        self.query_one(Facts).show(jobfacts.preview_facts(found, schedule.zone, desk.now(), desk.zone))
+        if after := jobdraft.parted(self.texts["after"]):
+            facts = jobfacts.after_facts(after, self.texts["trigger_rule"].strip(), self.texts["not_before"].strip())
+        else:
+            facts = jobfacts.preview_facts(found, schedule.zone, desk.now(), desk.zone)
+        self.query_one(Facts).show(facts)
         return None
 
     def _kept_schedule(self) -> dict[str, Any]:
@@ -226,6 +231,9 @@ class JobForm(ModalScreen[None]):
         values = jobdraft.values_of(self.texts, {})
         ids = {job.name: job.id for job in self._desk.board.jobs.values()}
         values["after"] = [ids.get(name, name) for name in values["after"]]  # as the spec keeps them
+        for condition in values["conditions"]:
+            if "job" in condition:
+                condition["job"] = ids.get(condition["job"], condition["job"])
         if self._job is not None:
             patch = JobPatch(version=self._job.version, changes=jobdraft.changes(self._job.spec, values))
             return await self._desk.client.patch_job(self._job.id, patch) if patch.changes else self._job
@@ -270,7 +278,9 @@ def _texts_of(desk: Desk, job: JobView) -> dict[str, str]:
     """Return what stands in the fields for a job; the jobs it runs after by name, where they are known."""
     known = desk.board.jobs
     after = " | ".join(known[each].name if each in known else each for each in job.spec.after)
-    return jobdraft.texts_of(job.spec) | {"after": after}
+    kept = (each.model_dump(mode="json") for each in job.spec.conditions)
+    conditions = shlex.join(fmt.conditions(kept, lambda each: known[each].name if each in known else each))
+    return jobdraft.texts_of(job.spec) | {"after": after, "conditions": conditions}
 
 
 def _css(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chronos_tui import conditiontext
 from chronos_tui import format as fmt
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ FIELDS = (
     Field("schedule.zone", "Zone", "Europe/Berlin"),
     Field("after", "After", "names of jobs it runs after, parted by |; then it has no schedule"),
     Field("trigger_rule", "Rule", "all_success, all_done, one_failed, none_failed, always, ..."),
+    Field("not_before", "Not before", "of a job after others, such as 06:00; empty: as soon as they have ended"),
+    Field("conditions", "Only if", "'file /srv/in' 'between 22:00-06:00 mon-fri' 'load succeeded'; all must hold"),
     Field("description", "About"),
     Field("tags", "Tags", "parted by blanks"),
     Field("timeout_ms", "Timeout", "90s, 5m, 2h; empty: none"),
@@ -46,6 +49,7 @@ FIELDS = (
     Field("misfire_grace_ms", "Grace", "fires older than this are missed"),
     Field("catchup_on_resume", "Resumed", "what came due while it was paused: skip, or catch_up as misfire says"),
     Field("schedule.calendars", "Calendars", "german or german:next; several parted by blanks"),
+    Field("schedule.blackouts", "Blackouts", "'fri 22:00-06:00=freeze' 'sat,sun'; nothing starts in them"),
     Field("schedule.jitter_s", "Jitter", "start up to so much later, such as 90s; empty: none"),
     Field("schedule.start", "From", "no fire before, such as 2026-05-01T08:00Z"),
     Field("schedule.end", "Until", "no fire after, such as 2026-12-31T23:59Z"),
@@ -83,6 +87,8 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "tags": " ".join(spec.tags),
         "after": " | ".join(spec.after),
         "trigger_rule": str(spec.trigger_rule),
+        "not_before": spec.not_before or "",
+        "conditions": shlex.join(fmt.conditions(whole["conditions"])),
         "timeout_ms": _length_text(spec.timeout_ms),
         "run_timeout_ms": _length_text(spec.run_timeout_ms),
         "retry.attempts": "" if spec.retry is None else str(spec.retry.attempts),
@@ -96,6 +102,7 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "misfire_grace_ms": length_text(spec.misfire_grace_ms),
         "catchup_on_resume": "catch_up" if spec.catchup_on_resume else "skip",
         "schedule.calendars": " ".join(_calendar_text(use) for use in whole["schedule"]["calendars"]),
+        "schedule.blackouts": shlex.join(_blackout_text(each) for each in whole["schedule"]["blackouts"]),
         "schedule.jitter_s": _length_text(schedule.jitter_s * 1000 or None),
         "schedule.start": whole["schedule"]["start"] or "",
         "schedule.end": whole["schedule"]["end"] or "",
@@ -109,6 +116,10 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
 
 def _calendar_text(use: Mapping[str, str]) -> str:
     return use["calendar"] if use["move"] == "skip" else f"{use['calendar']}:{use['move']}"
+
+
+def _blackout_text(blackout: Mapping[str, str]) -> str:
+    return f"{blackout['when']}={blackout['name']}" if blackout["name"] else blackout["when"]
 
 
 def _length_text(ms: int | None) -> str:
@@ -130,10 +141,12 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
         "command": texts["command"].replace(" ⏎ ", "\n"),
         "description": texts["description"].replace(" ⏎ ", "\n").strip(),
         "tags": texts["tags"].replace(",", " ").split(),
-        "after": _parted(texts["after"]),
+        "after": parted(texts["after"]),
         "cwd": texts["cwd"].strip() or None,
         "user": texts["user"].strip() or None,
         "pool": texts["pool"].strip() or None,
+        "not_before": texts["not_before"].strip() or None,
+        "conditions": _conditions_of(texts["conditions"], problems),
         "schedule": schedule_of(texts, problems),
         "retry": _retry_of(texts, problems),
         "env": _env_of(texts["env"], problems),
@@ -150,7 +163,8 @@ def _catches_up(text: str, problems: dict[str, str]) -> bool:
     return text == "catch_up"
 
 
-def _parted(text: str) -> list[str]:
+def parted(text: str) -> list[str]:
+    """Return what stands parted by `|`."""
     return [part.strip() for part in text.split("|") if part.strip()]
 
 
@@ -184,11 +198,30 @@ def _retry_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, i
     return {"attempts": attempts} | ({} if delay is None else {"delay_ms": delay})
 
 
-def _env_of(text: str, problems: dict[str, str]) -> dict[str, str]:
+def _quoted(field: str, text: str, problems: dict[str, str]) -> list[str]:
+    """Return the texts that stand quoted beside each other."""
     try:
-        words = shlex.split(text)
+        return shlex.split(text)
     except ValueError as error:
-        problems["env"], words = f"{error}; close what is quoted", []
+        problems[field] = f"{error}; close what is quoted"
+        return []
+
+
+def _conditions_of(text: str, problems: dict[str, str]) -> list[dict[str, Any]]:
+    try:
+        return [conditiontext.read(each) for each in _quoted("conditions", text, problems)]
+    except ValueError as error:
+        problems["conditions"] = f"{error}; quote each, as in 'file /srv/in' 'load succeeded'"
+        return []
+
+
+def _blackouts_of(text: str, problems: dict[str, str]) -> list[dict[str, str]]:
+    parts = [each.partition("=") for each in _quoted("schedule.blackouts", text, problems)]
+    return [{"when": when.strip(), "name": name.strip()} for when, _, name in parts]
+
+
+def _env_of(text: str, problems: dict[str, str]) -> dict[str, str]:
+    words = _quoted("env", text, problems)
     for word in words:
         if "=" not in word:
             problems["env"] = f"{word!r} is no assignment; write NAME=value"
@@ -202,13 +235,14 @@ def schedule_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str,
     if jitter % 1000:
         problems["schedule.jitter_s"] = "whole seconds only, such as 90s"
     return {
-        "expressions": _parted(texts["schedule.expressions"]),
+        "expressions": parted(texts["schedule.expressions"]),
         "zone": texts["schedule.zone"].strip() or "UTC",
         "gap": texts["schedule.gap"].strip(),
         "overlap": texts["schedule.overlap"].strip(),
         "start": _bound("schedule.start", texts, problems),
         "end": _bound("schedule.end", texts, problems),
         "calendars": [{"calendar": name, "move": move if colon else "skip"} for name, colon, move in uses],
+        "blackouts": _blackouts_of(texts["schedule.blackouts"], problems),
         "jitter_s": jitter // 1000,
     }
 
@@ -233,6 +267,19 @@ def changes(before: JobSpec, after: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what a form says over a spec; the schedule and the retries keep what the form does not show."""
+    """Put what a form says over a spec; what the form shows in part keeps the rest: schedule, retries, conditions."""
+    conditions = [_with_its_timeout(each, before["conditions"]) for each in after["conditions"]]
     retry = after["retry"] and {**(before.get("retry") or {}), **after["retry"]}
-    return {**before, **after, "schedule": {**before["schedule"], **after["schedule"]}, "retry": retry}
+    return {
+        **before,
+        **after,
+        "conditions": conditions,
+        "schedule": {**before["schedule"], **after["schedule"]},
+        "retry": retry,
+    }
+
+
+def _with_its_timeout(condition: Mapping[str, Any], before: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return a condition as it was, if the form says the same of it as before."""
+    (said,) = fmt.conditions([{"absent": False, "days": [], "job": None, **condition}])
+    return next((each for each in before if fmt.conditions([dict(each)]) == [said]), condition)

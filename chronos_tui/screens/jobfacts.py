@@ -126,6 +126,15 @@ def preview_facts(preview: SchedulePreview, own_zone: str, now: datetime, zone: 
     return facts + [Fact(name, text, "late") for name, text in (("not", passed), ("clocks", notes)) if text]
 
 
+def after_facts(after: Sequence[str], rule: str, not_before: str) -> list[Fact]:
+    """What it means that a job runs after others."""
+    gate = f", not before {not_before}" if not_before else ""
+    return [
+        Fact("means", f"each time after {fmt.printable(', '.join(after))}, by rule {rule}{gate}", "title"),
+        Fact("next", "when they have run", "muted"),
+    ]
+
+
 def _passed_over(passed: PassedOver, zone: tzinfo) -> str:
     """What a calendar or a blackout does to a fire."""
     moved = f" to {fmt.stamp(passed.moved_to, zone)}" if passed.moved_to else ""

@@ -51,8 +51,17 @@ def test_a_form_that_nobody_touched_changes_nothing_of_a_job_that_says_all_it_ca
             "misfire_grace_ms": 90_000, "run_timeout_ms": 3_600_000, "retry": {"attempts": 3, "delay_ms": 1500},
             "schedule": {
                 "calendars": ["german:next", "plain"], "jitter_s": 90, "start": "2026-05-01T08:00:00+02:00",
-                "end": "2026-12-31T23:59:59.5Z", "gap": "shift", "overlap": "both", "blackouts": ["sat,sun"],
+                "end": "2026-12-31T23:59:59.5Z", "gap": "shift", "overlap": "both",
+                "blackouts": ["sat,sun", {"when": "fri 22:00-06:00", "name": "it's | a = freeze"}],
             },
+            "not_before": "06:00", "catchup_on_resume": True,
+            "conditions": [
+                {"kind": "file", "path": "/srv/a b", "absent": True},
+                {"kind": "command", "command": "grep -q 'x y' /z | wc", "timeout_ms": 5000},
+                {"kind": "window", "begin": "22:00", "end": "06:00", "days": ["mon", "fri"]},
+                {"kind": "state", "job": "load", "states": ["succeeded", "failed"]},
+                {"kind": "metric", "metric": "failed_24h", "op": "<", "value": 3},
+            ],
         }
     )  # fmt: skip
     problems: dict[str, str] = {}
@@ -98,6 +107,9 @@ def test_a_changed_number_of_retries_keeps_the_rest_of_their_policy(text: str, k
         ("queue_limit", "", "no number"),
         ("priority", "high", "no number"),
         ("schedule.jitter_s", "250ms", "whole seconds"),
+        ("conditions", "file /srv/in", "quote each"),
+        ("conditions", "'file /srv/in", "close what is quoted"),
+        ("catchup_on_resume", "yes", "write skip or catch_up"),
         ("schedule.start", "20261201", "no instant"),
         ("schedule.end", "2026-12-01T08:00", "offset"),
     ],
