@@ -269,6 +269,8 @@ def retries(policy: Mapping[str, Any] | None) -> str:
             parts.append(f"not {what} {', '.join(policy[f'not_{name}'])}")
     if policy["until_ms"] is not None:
         parts.append(f"until {duration(policy['until_ms'])} after the fire")
+    if policy.get("smart"):
+        parts.append("as was learnt from earlier ends")
     return "; ".join(parts)
 
 

@@ -85,10 +85,10 @@ def play(failures, *, template):
     for job, cause, again, at, gone, period in failures:
         end = End(CODES[cause], cause if template else "", again)
         truth = Failed(job, end, at, ((max(gone, 0.0), True), (max(gone - 0.001, 0.0), False)), period)
-        waits = model.advise(job, end, len(FIXED_S)).waits_s
+        waits = model.advise(job, end, len(FIXED_S), period).waits_s
         fixed = Tally(*map(sum, zip(fixed, judge(truth, FIXED_S), strict=True)))
         smart = Tally(*map(sum, zip(smart, judge(truth, waits), strict=True)))
-        model.observe(job, end, seen(gone, waits, period), at)
+        model.observe(job, end, seen(gone, waits, period), at, period)
     return fixed, smart
 
 

@@ -129,6 +129,7 @@ def add(
     retry_signals: retry.Signals = None,
     retry_not_signals: retry.NotSignals = None,
     retry_until: retry.Until = None,
+    retry_smart: retry.Smart = None,
     run_timeout: retry.RunTimeout = None,
     description: spec.Description = None,
     paused: Annotated[bool, typer.Option("--paused", help="Do not run it until it is resumed.")] = False,
@@ -151,7 +152,7 @@ def add(
     given |= retry.fields(
         retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
-        not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
+        not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
     if "schedule" in given or conditions.need_zone(given):
@@ -214,6 +215,7 @@ def edit(
     retry_signals: retry.Signals = None,
     retry_not_signals: retry.NotSignals = None,
     retry_until: retry.Until = None,
+    retry_smart: retry.Smart = None,
     run_timeout: retry.RunTimeout = None,
     description: spec.Description = None,
     source: Annotated[
@@ -239,7 +241,7 @@ def edit(
     given |= retry.fields(
         retries=retries, delay=retry_delay, factor=retry_factor, cap=retry_cap, jitter=retry_jitter, on=retry_on,
         exit_codes=retry_exit_codes, not_exit_codes=retry_not_exit_codes, signals=retry_signals,
-        not_signals=retry_not_signals, until=retry_until, run_timeout=run_timeout,
+        not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
     changes = _from_file(source) if source else {}

@@ -30,6 +30,10 @@ NotSignals = Annotated[str | None, typer.Option("--retry-not-signals", metavar="
 Until = Annotated[
     str | None, typer.Option("--retry-until", metavar="LENGTH", help="No attempt begins later after the fire; `none`.")
 ]
+Smart = Annotated[
+    bool | None,
+    typer.Option("--retry-smart/--no-retry-smart", help="Wait, or spare a retry, as was learnt from earlier ends."),
+]
 RunTimeout = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="For the whole run, all attempts and waits; `none` for any.")
 ]
@@ -48,6 +52,7 @@ def fields(
     signals: str | None,
     not_signals: str | None,
     until: str | None,
+    smart: bool | None,
     run_timeout: str | None,
 ) -> dict[str, Any]:
     """Return the fields of the spec that were given; of `retry` only what the flags say, None for no retries at all.
@@ -60,6 +65,7 @@ def fields(
         "factor": _number("--retry-factor", factor),
         "cap_ms": _length("--retry-cap", cap),
         "jitter": jitter,
+        "smart": smart,
         "on": list(on) if on else None,
         "not_exit_codes": _list(not_exit_codes),
         "not_signals": _list(not_signals),

@@ -80,6 +80,9 @@ class Retry(BaseModel, frozen=True, extra="forbid"):
     not_signals: Annotated[tuple[SignalName, ...], Field(max_length=64)] = ()
     until_ms: Annotated[int, Field(ge=1, le=_YEAR_MS)] | None = None
     """No attempt begins later than this after the fire."""
+    smart: bool = False
+    """Where it was learnt how retries after such an end go, that says how long to wait, up to the cap, and whether to
+    retry at all; never more often, nor after other ends, than is said here."""
 
     @model_validator(mode="after")
     def _agree(self) -> "Retry":

@@ -50,6 +50,18 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """What is known of attempts after an end of this kind."""
+
+    waits_ms: tuple[int, ...]
+    """How long each retry waits; those that are not here are not worth it."""
+    chance: float
+    """Of one of these retries to succeed, or where there is none, of any."""
+    seen: int
+    """How many failures tell so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """When the next attempt begins, None for never, and why in a few words."""
 
@@ -57,10 +69,12 @@ class Decision:
     why: str
 
 
-def decide(policy: Retry | None, tried: Tried, *, now: datetime, next_fire: datetime | None) -> Decision:
+def decide(
+    policy: Retry | None, tried: Tried, *, now: datetime, next_fire: datetime | None, learnt: Learnt | None = None
+) -> Decision:
     """Say whether a run that has not succeeded is tried again. `next_fire` is None where nothing would be in the way.
 
-    An attempt whose time has passed while nobody looked begins now.
+    An attempt whose time has passed while nobody looked begins now. What was learnt counts where the policy is smart.
     """
     if tried.cancelled or tried.outcome is Outcome.CANCELLED:
         return Decision(None, "not retried: it was cancelled")
@@ -72,21 +86,39 @@ def decide(policy: Retry | None, tried: Tried, *, now: datetime, next_fire: date
     number = tried.number + 1
     if number > policy.attempts:
         return Decision(None, f"not retried: {_used_up(policy.attempts)}")
-    at = max(now, tried.ended_at + delay(policy, tried.run_id, number))
+    known = learnt if policy.smart else None
+    if known and tried.number >= len(known.waits_ms):
+        return Decision(None, f"not retried: {_hopeless(known)}")
+    wait = delay(policy, tried.run_id, number, known.waits_ms[tried.number] if known else None)
+    at = max(now, tried.ended_at + wait)
     passed = _limit_passed(policy, tried, at, next_fire)
     if passed:
         return Decision(None, f"not retried: attempt {number + 1} would begin at {_utc(at)}, {passed}")
-    return Decision(at, f"attempt {number + 1} of {policy.attempts + 1} begins at {_utc(at)}")
+    why = f", for that helped after such ends ({known.chance:.0%} of {known.seen})" if known else ""
+    return Decision(at, f"attempt {number + 1} of {policy.attempts + 1} begins at {_utc(at)}{why}")
 
 
-def delay(policy: Retry, run_id: int, number: int) -> timedelta:
-    """Return how long after the end of an attempt retry `number`, from 1, begins: whole ms, always the same."""
-    whole = min(float(policy.cap_ms), policy.delay_ms * policy.factor ** (number - 1))
+def delay(policy: Retry, run_id: int, number: int, learnt_ms: int | None = None) -> timedelta:
+    """Return how long after the end of an attempt retry `number`, from 1, begins: whole ms, always the same.
+
+    `learnt_ms` takes the place of what the policy says; its cap and its jitter hold for it too.
+    """
+    wanted = policy.delay_ms * policy.factor ** (number - 1) if learnt_ms is None else learnt_ms
+    whole = min(float(policy.cap_ms), wanted)
     if policy.jitter is Jitter.FULL:
         whole *= _chance(run_id, number)
     elif policy.jitter is Jitter.EQUAL:
         whole *= 0.5 + _chance(run_id, number) / 2
     return int(whole) * _MILLISECOND
+
+
+def end_code(outcome: Outcome, exit_code: int | None, signal: int | None) -> str:
+    """Return how an attempt ended as a word that what is learnt is kept under: `exit 75`, `SIGKILL` or `timed_out`."""
+    if outcome is Outcome.EXIT_CODE and exit_code is not None:
+        return f"exit {exit_code}"
+    if outcome is Outcome.SIGNAL and signal is not None:
+        return signal_name(signal)
+    return str(outcome)
 
 
 def run_limit(run_timeout_ms: int | None, started_at: datetime | None) -> datetime | None:
@@ -152,6 +184,13 @@ def _limit_passed(policy: Retry, tried: Tried, at: datetime, next_fire: datetime
     if next_fire is not None and at >= next_fire:
         return f"and the job fires at {_utc(next_fire)}"
     return ""
+
+
+def _hopeless(learnt: Learnt) -> str:
+    seen = f"{learnt.seen} such failure{'s' if learnt.seen != 1 else ''}"
+    if learnt.waits_ms:
+        return f"further retries would be wasted, as {seen} told"
+    return f"it would be wasted: after {seen} a retry helps in {learnt.chance:.0%}"
 
 
 def _used_up(attempts: int) -> str:

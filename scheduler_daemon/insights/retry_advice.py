@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 
 WAITS_S: Final = (10, 40, 150, 600, 1800, 7200)
 """The instants after the first failure that are chosen from."""
-_EDGES_S: Final = (15, 60, 300, 900, 3600, 14_400)
-"""Elapsed time since the first failure is told apart at these."""
 LONGEST_PLAN: Final = 5
-_BUCKETS: Final = len(_EDGES_S) + 1
+_INSTANTS: Final = len(WAITS_S)
+_ABOUT: Final = 0.7
+"""An attempt that succeeds is taken to have done so too at so much of its time, that those of a fixed policy count."""
 _PRIOR: Final = 0.35
 """The chance of an attempt of which nothing is known."""
 _LEAN: Final = 2.0
@@ -63,7 +63,7 @@ class Advice(NamedTuple):
 
 @dataclass(slots=True)
 class _Counts:
-    """Attempts by elapsed time, and those of them that succeeded, faded to an instant."""
+    """Failures of which it is known whether they had passed by each of WAITS_S, and those that had; faded."""
 
     tried: list[float]
     succeeded: list[float]
@@ -85,17 +85,20 @@ class RetryModel:
     def __init__(self) -> None:
         self._counts: OrderedDict[Key, _Counts] = OrderedDict()
 
-    def observe(self, job: str, end: End, later: Iterable[tuple[float, bool]], now: float) -> None:
+    def observe(
+        self, job: str, end: End, later: Iterable[tuple[float, bool]], now: float, within_s: float = inf
+    ) -> None:
         """Learn how the attempts after a failure went, by the seconds since it and whether each succeeded.
 
         Retries, and the job's next fire. One that failed says that those before it would have too; one that succeeded
-        that those behind it would have; what lies between nobody knows, and nobody is told.
+        that those behind it would have, up to `within_s`, when the job fires next: a failure that was not over by then
+        says nothing of later. What lies between nobody knows, and nobody is told.
         """
-        shown = _shown(later)
+        shown = [each for each in _shown(later) if WAITS_S[each[0]] <= within_s]
         for key in _levels(job, end)[: None if not end.again else -1]:
             counts = self._counts.get(key)
             if counts is None:
-                counts = self._counts[key] = _Counts([0.0] * _BUCKETS, [0.0] * _BUCKETS, now)
+                counts = self._counts[key] = _Counts([0.0] * _INSTANTS, [0.0] * _INSTANTS, now)
             counts.fade(now)
             for place, healed in shown:
                 counts.tried[place] += 1
@@ -116,8 +119,8 @@ class RetryModel:
         return max(counts.tried) if counts else 0.0
 
     def chances(self, job: str, end: End) -> list[float]:
-        """Return the chance of success by elapsed time, a value a bucket."""
-        chances = [_PRIOR] * _BUCKETS
+        """Return the chance that a failure with this end has passed by each of WAITS_S."""
+        chances = [_PRIOR] * _INSTANTS
         for key in reversed(_levels(job, end)):
             counts = self._counts.get(key)
             if counts is not None:
@@ -130,7 +133,7 @@ class RetryModel:
         At most `most` of them, and none that ends `within_s` seconds after the first failure or later.
         """
         chances = _rising(self.chances(job, end), self._tried(job, end))
-        healed = [chances[_bucket(after)] for after in WAITS_S if after < within_s]
+        healed = [chance for after, chance in zip(WAITS_S, chances, strict=True) if after < within_s]
         plan = max(_plans(len(healed), min(most, LONGEST_PLAN)), key=lambda plan: (_worth(plan, healed), plan))
         after = [WAITS_S[place] for place in plan]
         waits = tuple(late - early for early, late in zip([0, *after], after, strict=False))
@@ -142,11 +145,11 @@ class RetryModel:
     def _tried(self, job: str, end: End) -> list[float]:
         found = (self._counts.get(key) for key in ((job, *end), ("", *end)))
         counts = next((each for each in found if each is not None), None)
-        return [n + _LEAN for n in counts.tried] if counts else [_LEAN] * _BUCKETS
+        return [n + _LEAN for n in counts.tried] if counts else [_LEAN] * _INSTANTS
 
-    def ends(self, job: str) -> list[End]:
-        """Return the ends of which something is known for a job, or with "" for all jobs together."""
-        return [End(*key[1:]) for key in self._counts if key[0] == job and key[1]]
+    def known(self, enough: float) -> list[tuple[str, End]]:
+        """Return of which ends at least so many failures are known, with the job, "" for all jobs together."""
+        return [(key[0], End(*key[1:])) for key, c in self._counts.items() if key[1] and max(c.tried) >= enough]
 
     def dump(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -159,7 +162,7 @@ class RetryModel:
         model = cls()
         for row in saved.get("counts", ()) if saved.get("version") == 1 else ():
             job, code, template, again, at, *numbers = row
-            counts = _Counts(list(numbers[:_BUCKETS]), list(numbers[_BUCKETS:]), at)
+            counts = _Counts(list(numbers[:_INSTANTS]), list(numbers[_INSTANTS:]), at)
             model._counts[job, code, template, again] = counts
         return model
 
@@ -180,7 +183,7 @@ def _worth_of(key: Key, end: End) -> float:
 
 
 def _leaning(counts: _Counts, chances: Sequence[float], most: float) -> list[float]:
-    """Return chances drawn to the counts; how all attempts went weighs in where a bucket holds few."""
+    """Return chances drawn to the counts; how it went at all instants weighs in where one shows little."""
     factor = min(1.0, most / max(*counts.tried, 1e-9))
     tried, won = ([value * factor for value in values] for values in (counts.tried, counts.succeeded))
     expected = sum(n * chance for n, chance in zip(tried, chances, strict=True))
@@ -190,15 +193,13 @@ def _leaning(counts: _Counts, chances: Sequence[float], most: float) -> list[flo
 
 
 def _shown(later: Iterable[tuple[float, bool]]) -> list[tuple[int, float]]:
-    """Return the times since a failure, as buckets, of which attempts show whether it had healed, and how far."""
+    """Return of which of WAITS_S attempts show whether the failure had passed by then, as places, and whether it had."""
     attempts = list(later)
-    healed = min((_bucket(elapsed) for elapsed, succeeded in attempts if succeeded), default=_BUCKETS)
-    before = [_bucket(elapsed) for elapsed, succeeded in attempts if not succeeded]
-    broken = max((place for place in before if place <= healed), default=-1)
-    shown = [(place, 0.0) for place in range(min(broken + 1, healed))]
-    if broken == healed:
-        shown.append((healed, 0.5))
-    return shown + [(place, 1.0) for place in range(max(healed, broken + 1), _BUCKETS)]
+    healed = min((elapsed * _ABOUT for elapsed, succeeded in attempts if succeeded), default=inf)
+    broken = max((elapsed for elapsed, succeeded in attempts if not succeeded), default=-1.0)
+    return [
+        (place, float(after >= healed)) for place, after in enumerate(WAITS_S) if after >= healed or after <= broken
+    ]
 
 
 def _rising(chances: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -228,17 +229,13 @@ def _worth(plan: Sequence[int], healed: Sequence[float]) -> float:
     return worth
 
 
-def _bucket(elapsed_s: float) -> int:
-    return sum(elapsed_s >= edge for edge in _EDGES_S)
-
-
 def _interval(chance: float, seen: float) -> tuple[float, float]:
     half = _NINE_OF_TEN * sqrt(max(chance * (1 - chance), 0.01) / (seen + 1))
     return max(0.0, chance - half), min(1.0, chance + half)
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
-    return [round(value, 3) for value in values]
+    return [round(value, 6) for value in values]
 
 
 class Failed(NamedTuple):
@@ -289,8 +286,10 @@ def replay(record: Iterable[Failed], fixed_s: Sequence[float]) -> tuple[Tally, T
     model, fixed, smart = RetryModel(), Tally(), Tally()
     for failed in record:
         fixed = _sum(fixed, judge(failed, fixed_s))
-        smart = _sum(smart, judge(failed, model.advise(failed.job, failed.end, len(fixed_s)).waits_s))
-        model.observe(failed.job, failed.end, failed.later, failed.at)
+        smart = _sum(
+            smart, judge(failed, model.advise(failed.job, failed.end, len(fixed_s), failed.next_fire_s).waits_s)
+        )
+        model.observe(failed.job, failed.end, failed.later, failed.at, failed.next_fire_s)
     return fixed, smart
 
 

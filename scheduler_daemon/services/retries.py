@@ -17,9 +17,9 @@ from scheduler_daemon.contract.executions import ExecutionView, Outcome, State, 
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.domain import concurrency
-from scheduler_daemon.domain.retry import Decision, Tried, decide, limit_passed, run_limit
+from scheduler_daemon.domain.retry import Decision, Learnt, Tried, decide, end_code, limit_passed, run_limit
 from scheduler_daemon.services import record, views
-from scheduler_daemon.storage import attempts, backfills, executions, jobs
+from scheduler_daemon.storage import attempts, backfills, executions, jobs, retry_advice
 
 _FAILED = frozenset({State.FAILED, State.UNKNOWN})
 _LEFT_OUT = (
@@ -44,11 +44,12 @@ def follow(db: Connection, ended: Sequence[SimpleNamespace], now: datetime) -> l
         return []
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in failed})
     living = {row.id: row for row in attempts.jobs_behind(db, {row.job_id for row in failed})}
+    advice = _advice(db, failed, specs)
     following = []
     for row in failed:
         spec = specs[row.job_id, row.job_version]
         limit = row.run_ends_at or run_limit(spec.get("run_timeout_ms"), row.started_at or row.ended_at)
-        decided = _decided(row, spec, living.get(row.job_id), limit, now)
+        decided = _decided(row, spec, living.get(row.job_id), limit, now, advice.get(row.id))
         if decided.why:
             row.reason = f"{row.reason}; {decided.why}"
         if decided.at is not None:
@@ -60,7 +61,31 @@ def follow(db: Connection, ended: Sequence[SimpleNamespace], now: datetime) -> l
     return ours
 
 
-def _decided(row: Any, spec: Mapping[str, Any], job: Any, limit: datetime | None, now: datetime) -> Decision:
+def _advice(
+    db: Connection, failed: Sequence[SimpleNamespace], specs: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[int, Learnt]:
+    """Return by attempt what was learnt about such ends, of the job or else of all, for those that ask for it."""
+    smart = [row for row in failed if specs[row.job_id, row.job_version]["retry"].get("smart")]
+    known = retry_advice.of_jobs(db, {row.job_id for row in smart}) if smart else {}
+    found = {}
+    for row in smart if known else ():
+        code = _code(row)
+        before = retry_advice.run_before(db, row.job_id, row.fire_at)
+        again = before is not None and before.state in _FAILED and code == _code(before)
+        keys = [(job_id, code, again) for job_id in (row.job_id, retry_advice.EVERY_JOB)]
+        learnt = next((known[key] for key in keys if key in known), None)
+        if learnt is not None:
+            found[row.id] = Learnt(tuple(learnt.waits_ms), learnt.chance, learnt.seen)
+    return found
+
+
+def _code(row: Any) -> str:
+    return end_code(Outcome(row.outcome), row.exit_code, row.signal)
+
+
+def _decided(
+    row: Any, spec: Mapping[str, Any], job: Any, limit: datetime | None, now: datetime, learnt: Learnt | None
+) -> Decision:
     if job is None:
         return Decision(None, "not retried: the job was deleted")
     tried = Tried(
@@ -76,7 +101,7 @@ def _decided(row: Any, spec: Mapping[str, Any], job: Any, limit: datetime | None
     )
     alone = not job.paused and job.spec["concurrency"] != Concurrency.ALLOW and row.trigger != Trigger.BACKFILL
     policy = Retry.model_validate(spec["retry"])
-    return decide(policy, tried, now=now, next_fire=job.next_fire_at if alone else None)
+    return decide(policy, tried, now=now, next_fire=job.next_fire_at if alone else None, learnt=learnt)
 
 
 def _next(

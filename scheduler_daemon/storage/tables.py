@@ -174,6 +174,23 @@ class ExecutionRow(Row, table=True):
     """The run it was told to give way to."""
 
 
+class RetryAdviceRow(Row, table=True):
+    """What was learnt of attempts after the ends of one kind, of one job or of all. Can be learnt anew at any time."""
+
+    __tablename__ = "retry_advice"
+    job_id: str = Field(primary_key=True, max_length=36)
+    """"" for all jobs together."""
+    code: str = Field(primary_key=True, max_length=32)
+    """Such as `exit 75`."""
+    again: bool = Field(primary_key=True)
+    """The job's run before had ended so too."""
+    waits_ms: list[int] = Field(sa_type=Json)
+    """How long each retry waits; none at all where it would be wasted."""
+    chance: float
+    seen: int
+    at: datetime = Field(sa_type=UTCDateTime)
+
+
 class PoolRow(Row, table=True):
     """Slots that runs of several jobs share. Jobs name it in their specs."""
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from scheduler_daemon.contract.executions import Outcome
 from scheduler_daemon.contract.retry import Jitter, Retry
-from scheduler_daemon.domain.retry import Tried, attempt_timeout, decide, delay, run_limit
+from scheduler_daemon.domain.retry import Learnt, Tried, attempt_timeout, decide, delay, end_code, run_limit
 from tests.support.world import NOON, SECOND
 
 MS = timedelta(milliseconds=1)
@@ -230,3 +230,57 @@ def test_codes_and_signals_are_kept_in_one_spelling() -> None:
     assert kept.exit_codes == ("75", "1-5", "7")
     assert kept.signals == ("SIGKILL", "SIGTERM", "SIGABRT", "40")
     assert Retry.model_validate(kept.model_dump(mode="json")) == kept
+
+
+HOPELESS, LATER = Learnt((), 0.02, 14), Learnt((600_000, 1_200_000), 0.8, 14)
+
+
+def test_what_was_learnt_says_whether_and_when_where_the_policy_is_smart() -> None:
+    smart = policy(3, smart=True)
+
+    never = decide(smart, tried(), now=NOON, next_fire=None, learnt=HOPELESS)
+    first = decide(smart, tried(0), now=NOON, next_fire=None, learnt=LATER)
+    third = decide(smart, tried(2), now=NOON, next_fire=None, learnt=LATER)
+
+    assert (never.at, never.why) == (
+        None, "not retried: it would be wasted: after 14 such failures a retry helps in 2%",
+    )  # fmt: skip
+    assert first.at == NOON + 601 * SECOND
+    assert first.why.endswith("12:10:01 UTC, for that helped after such ends (80% of 14)")
+    assert (third.at, third.why) == (None, "not retried: further retries would be wasted, as 14 such failures told")
+
+
+def test_what_was_learnt_is_nothing_to_a_policy_that_is_not_smart() -> None:
+    assert decide(policy(3), tried(), now=NOON, next_fire=None, learnt=HOPELESS).at == NOON + 11 * SECOND
+
+
+def test_a_smart_policy_goes_by_its_own_waits_until_something_is_learnt() -> None:
+    assert decide(policy(3, smart=True), tried(), now=NOON, next_fire=None).at == NOON + 11 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("fields", "end", "why"),
+    [
+        ({"attempts": 1}, {"number": 1}, "its one retry is used up"),
+        ({"not_exit_codes": ["1"]}, {}, "exit code 1 is not one the job retries"),
+        ({"until_ms": 60_000}, {}, "the job retries until"),
+    ],
+)
+def test_learning_never_widens_what_the_policy_allows(fields: Any, end: Any, why: str) -> None:
+    smart = policy(**{"smart": True, **fields})
+
+    decided = decide(smart, tried(**end), now=NOON, next_fire=None, learnt=LATER)
+
+    assert decided.at is None
+    assert why in decided.why
+
+
+def test_the_cap_and_the_jitter_hold_for_learnt_waits_too() -> None:
+    assert delay(policy(smart=True, cap_ms=60_000), 1, 1, 600_000) == 60 * SECOND
+    assert 5 * SECOND <= delay(policy(smart=True, jitter="equal"), 1, 1, 10_000) < 10 * SECOND
+
+
+def test_ends_are_told_apart_by_code_or_signal() -> None:
+    assert end_code(Outcome.EXIT_CODE, 75, None) == "exit 75"
+    assert end_code(Outcome.SIGNAL, None, 9) == "SIGKILL"
+    assert end_code(Outcome.TIMED_OUT, None, 15) == "timed_out"

@@ -105,7 +105,7 @@ def test_what_was_learnt_survives_as_json() -> None:
     again = RetryModel.load(json.loads(json.dumps(model.dump())))
 
     assert again.advise("job", DOWN).waits_s == model.advise("job", DOWN).waits_s
-    assert RetryModel.load({"version": 99, "counts": [["?"]]}).ends("") == []
+    assert RetryModel.load({"version": 99, "counts": [["?"]]}).known(0) == []
 
 
 def test_it_stays_bounded() -> None:

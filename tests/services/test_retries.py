@@ -13,7 +13,7 @@ from scheduler_daemon.domain.errors import Conflict
 from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.services import explain, jobs, pools, retries, runs, views
 from scheduler_daemon.services.runs import Ended
-from scheduler_daemon.storage import attempts, executions
+from scheduler_daemon.storage import attempts, executions, retry_advice
 from scheduler_daemon.storage import jobs as job_rows
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, fire, recount, rows
@@ -388,3 +388,53 @@ async def test_one_query_tells_the_attempts_of_a_run(database: Database, admin: 
 
     assert [row.attempt for row in found] == [0, 1]
     assert await database.read(lambda db: executions.at_instant(db, job.id, FIRST)) == found[1]
+
+
+async def learn(database: Database, job_id: str, code: str, waits_ms: list[int], *, again: bool = False) -> None:
+    row = {"job_id": job_id, "code": code, "again": again, "waits_ms": waits_ms, "chance": 0.0, "seen": 9, "at": NOON}
+    await database.write(lambda db: retry_advice.replace(db, [row]))
+
+
+async def test_a_smart_policy_spares_a_retry_that_was_learnt_to_be_wasted(database: Database, admin: Actor) -> None:
+    await learn(database, "", "exit 1", [])
+
+    await failed_run(database, admin, retry={**RETRY, "smart": True})
+
+    (tried,) = await table(database)
+    assert tried.reason == "exit code 1; not retried: it would be wasted: after 9 such failures a retry helps in 0%"
+    assert await database.read(recount) == []
+
+
+async def test_what_was_learnt_of_the_job_itself_counts_first(database: Database, admin: Actor) -> None:
+    job = await database.write(lambda db: add_job(db, admin, schedule="1 * * * *", retry={**RETRY, "smart": True}))
+    advice = [
+        {"job_id": job_id, "code": "exit 1", "again": False, "waits_ms": waits, "chance": 0.9, "seen": 9, "at": NOON}
+        for job_id, waits in (("", []), (job.id, [150_000]))
+    ]
+    await database.write(lambda db: retry_advice.replace(db, advice))
+
+    await fail(database, await begun(database, job, FIRST), FAILED_AT)
+
+    _, waiting = await table(database)
+    assert waiting.start_after == FAILED_AT + 150 * SECOND
+
+
+async def test_a_failure_like_the_one_before_is_known_as_such(database: Database, admin: Actor) -> None:
+    await learn(database, "", "exit 1", [], again=True)
+    job, _ = await failed_run(database, admin, retry={**RETRY, "smart": True}, schedule="1 * * * *")
+    await database.write(lambda db: retries.give_way(db, [job.id], FIRST + timedelta(hours=1)))
+
+    second = await begun(database, job, FIRST + timedelta(hours=1))
+    await fail(database, second, FAILED_AT + timedelta(hours=1))
+
+    found = await table(database)
+    assert [row.attempt for row in found] == [0, 1, 0]
+    assert "not retried: it would be wasted" in found[-1].reason
+
+
+async def test_a_policy_that_is_not_smart_asks_nothing(database: Database, admin: Actor) -> None:
+    await learn(database, "", "exit 1", [])
+
+    await failed_run(database, admin)
+
+    assert len(await table(database)) == 2
