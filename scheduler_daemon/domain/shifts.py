@@ -1,4 +1,5 @@
-"""Move a schedule by minutes without changing what it says: the same hours, the same days, as many fires. Pure.
+"""Move a schedule by minutes without changing what it says: the same hours, the same days, as many fires; or let it
+fire more rarely, at some of its times. Pure.
 
 Only a cron expression with one plain minute, or with minutes evenly spaced over the hour, says a minute that may as
 well be another: `0 3 * * *` or `*/15 * * * *`. Where hours may move too, it must name one hour; it stays on its day.
@@ -84,6 +85,42 @@ def moved(expression: str, by: int) -> str:
     else:
         fields[-5] = f"{minute}-59/{found.every}" if minute else f"*/{found.every}"
     return " ".join(fields)
+
+
+def rarer(expression: str, every_s: float) -> str | None:
+    """Return an expression that fires as rarely as every so many seconds allow, and at times the old one fires too.
+
+    Only for a minute or an hour that is `*`, or every so many; None where that is not so, or would be no rarer.
+    """
+    fields = _fields(expression)
+    if fields is None:
+        return None
+    minutes, hours = _step(fields[-5], 60), _step(fields[-4], 24)
+    if minutes is not None and every_s < 3600:
+        wider = _widest(minutes, 60, every_s / 60)
+        fields[-5] = f"*/{wider}"
+        return " ".join(fields) if wider > minutes else None
+    if hours is None or (minutes is None and not _PLAIN_MINUTE.fullmatch(fields[-5])):
+        return None
+    wider = _widest(hours, 24, every_s / 3600)
+    if wider <= hours and minutes is None:
+        return None
+    fields[-5] = "0" if minutes is not None else fields[-5]
+    fields[-4] = f"*/{wider}" if wider > 1 else "*"
+    return " ".join(fields)
+
+
+def _step(field: str, size: int) -> int | None:
+    """Return how far apart the values of a field are that holds all of them, or every so many from 0."""
+    if field == "*":
+        return 1
+    step = field.removeprefix("*/")
+    return int(step) if step != field and step.isdigit() and step != "0" and size % int(step) == 0 else None
+
+
+def _widest(step: int, size: int, most: float) -> int:
+    """Return the largest multiple of a step that divides `size` and is at most `most`; the step itself if none is."""
+    return max((n for n in range(step, size, step) if size % n == 0 and n <= most), default=step)
 
 
 def means_the_same(before: Collection[datetime], after: Collection[datetime], by: int) -> bool:

@@ -193,7 +193,7 @@ def _leaning(counts: _Counts, chances: Sequence[float], most: float) -> list[flo
 
 
 def _shown(later: Iterable[tuple[float, bool]]) -> list[tuple[int, float]]:
-    """Return of which of WAITS_S attempts show whether the failure had passed by then, as places, and whether it had."""
+    """Return the places in WAITS_S by which attempts show whether the failure had passed, and whether it had."""
     attempts = list(later)
     healed = min((elapsed * _ABOUT for elapsed, succeeded in attempts if succeeded), default=inf)
     broken = max((elapsed for elapsed, succeeded in attempts if not succeeded), default=-1.0)

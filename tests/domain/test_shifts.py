@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.errors import BadSchedule
 from scheduler_daemon.domain.schedule import compile_schedule
-from scheduler_daemon.domain.shifts import means_the_same, moved, moved_schedule, offsets
+from scheduler_daemon.domain.shifts import means_the_same, moved, moved_schedule, offsets, rarer
 from tests.support.times import utc
 
 MINUTE = timedelta(minutes=1)
@@ -93,3 +93,33 @@ def test_a_fire_that_would_fall_into_a_blackout_is_noticed() -> None:
 def test_a_schedule_of_several_expressions_stays() -> None:
     with pytest.raises(BadSchedule, match="one expression"):
         moved_schedule(Schedule(expressions=("0 3 * * *", "0 9 * * *")), 5)
+
+
+@pytest.mark.parametrize(
+    ("expression", "every_s", "expected"),
+    [
+        ("* * * * *", 720, "*/12 * * * *"),
+        ("* * * * *", 430, "*/6 * * * *"),
+        ("*/5 * * * *", 1300, "*/20 * * * *"),
+        ("*/5 8-18 * * *", 900, "*/15 8-18 * * *"),
+        ("*/5 * * * MON-FRI", 7200, "0 */2 * * MON-FRI"),
+        ("@hourly", 4 * 3600, "0 */4 * * *"),
+        ("20 */2 * * *", 9 * 3600, "20 */8 * * *"),
+        ("*/10 * * * *", 3600, "0 * * * *"),
+        ("*/10 * * * *", 900, None),
+        ("0 * * * *", 3600, None),
+        ("0 3 * * *", 90_000, None),
+        ("*/5 8-18 * * *", 7200, None),
+        ("7-59/15 * * * *", 3600, None),
+        ("@every 90s", 3600, None),
+    ],
+)
+def test_a_rarer_schedule_fires_at_some_of_the_times_of_the_old_one(
+    expression: str, every_s: float, expected: str | None
+) -> None:
+    assert rarer(expression, every_s) == expected
+    if expected is not None:
+        old, new = (
+            set(compile_schedule(Schedule(expressions=(each,))).fires(START, END)) for each in (expression, expected)
+        )
+        assert new < old
