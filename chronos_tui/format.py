@@ -169,6 +169,31 @@ def counted_by(used: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, parts))
 
 
+def host_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Write how the machine was at a failure, as names and values."""
+    memory = ""
+    if facts["memory_total_bytes"] is not None and facts["memory_available_bytes"] is not None:
+        memory = f"{size(facts['memory_available_bytes'])} of {size(facts['memory_total_bytes'])} available"
+    if facts["swap_total_bytes"]:
+        memory += f", swap {size(facts['swap_free_bytes'] or 0)} of {size(facts['swap_total_bytes'])} free"
+    load = " ".join(f"{each:.2f}" for each in facts["load"])
+    sockets = "" if facts["sockets"] is None else f", {facts['sockets']} sockets"
+    return [
+        ("load", f"{load} on {facts['processors']} processors, {facts['processes']} processes{sockets}"),
+        ("free memory", memory.removeprefix(", ")),
+        *(("disk", _disk(each)) for each in facts["disks"]),
+        ("top CPU", ", ".join(f"{each['name']} {each['cpu_percent']:.0f}%" for each in facts["by_cpu"])),
+        ("top memory", ", ".join(f"{each['name']} {size(each['rss_bytes'])}" for each in facts["by_memory"])),
+    ]
+
+
+def _disk(disk: Mapping[str, Any]) -> str:
+    if disk["fault"]:
+        return f"{disk['path']}: {disk['fault']}"
+    files = "" if disk["free_files"] is None else f", {disk['free_files']} more files"
+    return f"{disk['path']}: {size(disk['free_bytes'])} of {size(disk['total_bytes'])} free{files}"
+
+
 def figure(value: float) -> str:
     """Write a figure that a job gave: `1250`, `12.5`, `1.3e+09`."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.5g}"

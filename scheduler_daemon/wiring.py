@@ -26,6 +26,7 @@ from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.doctor import lasting_differences
 from scheduler_daemon.engine.ending import end
+from scheduler_daemon.engine.failures import Failures
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
@@ -141,6 +142,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         )
         stack.push_async_callback(dispatcher.close)
         sampler = Sampler(runner, relay, starts, utc_now)
+        failures = Failures(database, str(settings.state), holder.host, utc_now)
         supervisor = Supervisor(
             database,
             runner,
@@ -153,6 +155,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             starts=starts,
             again=waits.expect,
             sampler=sampler,
+            failed=failures.failed,
         )
         daemon = Daemon(
             database=database,
@@ -163,6 +166,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             sink=sink,
             teller=teller,
             sampler=sampler,
+            failures=failures,
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
             runner=runner,

@@ -215,6 +215,10 @@ def attempts(run: Ref) -> Call:
     return _get("executions", run, "attempts")
 
 
+def facts(run: Ref) -> Call:
+    return _get("executions", run, "facts")
+
+
 def usage(run: Ref, metric: str, *, buckets: int | None = None) -> Call:
     return _get("executions", run, "usage", metric=metric, buckets=buckets)
 

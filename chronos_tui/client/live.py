@@ -17,7 +17,7 @@ from chronos_tui.client.calls import Call, Ref
 from chronos_tui.client.errors import Unreachable, refusal
 from chronos_tui.settings import Address
 from scheduler_daemon.contract.dependencies import JobGraph
-from scheduler_daemon.contract.executions import ExecutionView, LogPage
+from scheduler_daemon.contract.executions import ExecutionView, LogPage, RunFacts
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.imports import ImportReport
 from scheduler_daemon.contract.jobs import (
@@ -177,6 +177,9 @@ class LiveClient:
         return await self._one(calls.series(job, metric, since_s=since_s, buckets=buckets), Series)
 
     # Runs
+    async def facts(self, run: Ref) -> RunFacts:
+        return await self._one(calls.facts(run), RunFacts)
+
     async def usage(self, run: Ref, metric: str, *, buckets: int = 60) -> Series:
         return await self._one(calls.usage(run, metric, buckets=buckets), Series)
 

@@ -24,12 +24,14 @@ from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.log_view import LogView
 
 if TYPE_CHECKING:
-    from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.executions import ExecutionView, RunFacts
     from scheduler_daemon.contract.jobs import JobView
 
 MOVES = ("down", "up", "left", "right", "first", "last", "page_down", "page_up", "follow")
 BARS = 60
 """Most looks drawn of what a run uses."""
+ASK_BESIDE = 5
+"""How often one asks for how the machine was at a failure."""
 LOOK_S = 2.0
 """Seconds between two readings of that."""
 SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM"}
@@ -62,6 +64,8 @@ class RunScreen(RowVerbs):
         self._load: list[Fact] = []
         """What it uses and used while it ran, drawn."""
         self._load_read = 0.0
+        self._beside: RunFacts | None = None
+        self._asked_beside = 0
 
     def body(self) -> ComposeResult:
         with VerticalScroll(id="facts", can_focus=False):
@@ -98,6 +102,19 @@ class RunScreen(RowVerbs):
             self._began = True
             self.attempt(self._follow, group="follow")
         self.attempt(self._read_load, group="load")
+        self._asked_beside = 0
+        self.attempt(self._read_beside, group="beside")
+
+    async def _read_beside(self) -> None:
+        """Read what stands beside the run's document; how the machine was comes a moment after a failure."""
+        self._asked_beside += 1
+        self._beside = await self.desk.client.facts(self._run)
+        self._show()
+
+    def _wants_beside(self, run: ExecutionView) -> bool:
+        if self._asked_beside >= ASK_BESIDE or run.state != "failed":
+            return False
+        return self._beside is None or self._beside.host_facts is None
 
     async def _read_load(self) -> None:
         """Draw what the run uses; a run too short to be looked at, or long over, has nothing to draw."""
@@ -132,6 +149,8 @@ class RunScreen(RowVerbs):
         run = self.run_meant()
         if self.desk.ready and run is not None and not run.state.final and monotonic() - self._load_read >= LOOK_S:
             self.attempt(self._read_load, group="load")
+        if self.desk.ready and run is not None and self._wants_beside(run):
+            self.attempt(self._read_beside, group="beside")
 
     def greyed(self, *, stale: bool) -> None:
         self.query_one(LogView).stale = stale
@@ -171,6 +190,8 @@ class RunScreen(RowVerbs):
         facts.append(Fact("counted", fmt.counted_by(used), "muted"))
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
         facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
+        if self._beside is not None and self._beside.host_facts is not None:
+            facts += [Fact(name, text, "muted") for name, text in fmt.host_facts(self._beside.host_facts.model_dump())]
         return [fact for fact in facts if fact.value]
 
     def action_choose(self) -> None:

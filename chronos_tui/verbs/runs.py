@@ -94,8 +94,9 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
     """Show one run in full."""
     client = connect(context)
     execution = client.json(calls.execution(run))
+    facts = client.json(calls.facts(run))
     if as_json:
-        output.document(execution)
+        output.document({**execution, **facts})
         return
     tried = client.json(calls.attempts(run))["items"] if execution["attempts"] > 1 else []
     usage = execution["usage"]
@@ -122,8 +123,14 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("policy", _policy(execution["policy"])),
             ("used", ", ".join(fmt.usage(usage))),
             ("counted", fmt.counted_by(usage)),
+            *_machine(facts["host_facts"]),
         ]
     )
+
+
+def _machine(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Say how the machine was when a run failed."""
+    return [] if facts is None else [("machine", f"when it failed, {output.when(facts['at'])}"), *fmt.host_facts(facts)]
 
 
 def _so_far(execution: dict[str, Any]) -> str:

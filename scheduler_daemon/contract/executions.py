@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from scheduler_daemon.contract.host import HostFacts
 from scheduler_daemon.contract.job_lines import Kpi
 
 
@@ -142,6 +143,13 @@ class ExecutionView(BaseModel, frozen=True):
     """How many the job told of."""
     warned: tuple[str, ...] = ()
     """The first of them."""
+
+
+class RunFacts(BaseModel, frozen=True):
+    """What is known of a run beside its document."""
+
+    host_facts: HostFacts | None = None
+    """How the machine was when it failed."""
 
 
 def _storable(text: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.failures import Failures
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import Relay
@@ -56,6 +57,7 @@ class Daemon:
         sink: LogSink,
         teller: Teller,
         sampler: Sampler,
+        failures: Failures,
         relay: Relay,
         reaper: Reaper,
         runner: ProcessRunner,
@@ -72,6 +74,7 @@ class Daemon:
         self.sink = sink
         self.teller = teller
         self.sampler = sampler
+        self.failures = failures
         self.relay = relay
         self.reaper = reaper
         self.runner = runner
@@ -155,6 +158,7 @@ class Daemon:
             "log sink": self.sink.run,
             "progress": self.teller.run,
             "usage": self.sampler.run,
+            "failures": self.failures.run,
             "relay": self.relay.run,
             "heartbeat": self.relay.beat,
             "reaper": self.reaper.run,

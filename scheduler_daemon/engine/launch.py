@@ -5,9 +5,10 @@ import pwd
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from scheduler_daemon.contract.policies import Files, NetworkMode
-from scheduler_daemon.domain.isolation import Granted
+from scheduler_daemon.domain.isolation import Granted, apart
 from scheduler_daemon.domain.retry import attempt_timeout
 from scheduler_daemon.runners.process import Box, LaunchRequest, Limits
 from scheduler_daemon.services.runs import Start
@@ -63,6 +64,13 @@ def request_for(start: Start, now: datetime, granted: Granted | None = None) -> 
         box=box,
         limits=None if granted is None else Limits(**granted.limits.model_dump(exclude={"scratch_bytes"})),
     )
+
+
+def folder_of(spec: Mapping[str, Any]) -> str:
+    """Return where runs of a job work, "" where each has a folder of its own in the daemon's."""
+    if spec["cwd"]:
+        return str(spec["cwd"])
+    return "" if apart(spec) else _home(spec["user"])[1]
 
 
 def _box(granted: Granted | None) -> Box | None:

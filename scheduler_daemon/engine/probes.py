@@ -20,10 +20,13 @@ from scheduler_daemon.runners.requests import LaunchRequest
 
 FILE_SECONDS: Final = 30.0
 """A file system that does not answer is not waited for longer."""
+ROOM_SECONDS: Final = 3.0
+"""The same, where it is only nice to know."""
 DYING_SECONDS: Final = 5.0
 """What is killed while it waits for such a one does not die before that answers; nor is it waited for."""
 
 _THERE: Final = ("/bin/sh", "-c", 'exec stat -L -c "" -- "$1" 2>&1 >/dev/null', "sh")
+_ROOM: Final = ("/bin/sh", "-c", 'exec stat -f -c "%S %b %a %c %d" -- "$1" 2>&1', "sh")
 _BARE: Final = {"PATH": PATH, "LC_ALL": "C"}
 """Ours may hold what is not for other accounts, which may read that of their processes."""
 _HELD: Final = 'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
@@ -67,6 +70,26 @@ async def _look_as(path: str, become: dict[str, Any]) -> Look:
         there=False,
         fault=why.rpartition(b": ")[2].decode("utf-8", "replace") or f"stat ended with {process.returncode}",
     )
+
+
+async def room_at(path: str) -> tuple[int, int, int, int, int] | str:
+    """Return of the file system at a path its block size, blocks, free blocks, files and free files, or why not."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_ROOM, path, cwd="/", env=_BARE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        async with _ended_after(process), asyncio.timeout(ROOM_SECONDS):
+            written, _ = await process.communicate()
+    except TimeoutError:
+        return f"no answer within {ROOM_SECONDS:g} s"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    words = written.split()
+    if process.returncode == 0 and len(words) == 5 and all(word.isdigit() for word in words):
+        unit, total, free, files, free_files = map(int, words)
+        return unit, total, free, files, free_files
+    return written.strip().rpartition(b": ")[2].decode("utf-8", "replace") or f"stat ended with {process.returncode}"
 
 
 async def try_command(argv: Sequence[str], request: LaunchRequest, seconds: float) -> Tried:

@@ -11,7 +11,7 @@ HELPERS = frozenset({"bwrap"})
 
 
 class Process(NamedTuple):
-    """One line of the table. `cpu_s` counts the children it has waited for; the name is one it may choose itself."""
+    """One line of the table. `cpu_s` counts the children it has waited for, `own_s` does not; it chooses its name."""
 
     pid: int
     name: str
@@ -21,6 +21,7 @@ class Process(NamedTuple):
     threads: int
     rss: int
     """Bytes in memory, what it shares with others included."""
+    own_s: float = 0.0
 
 
 class Use(NamedTuple):
@@ -52,10 +53,16 @@ def _process(name: str) -> Process | None:
         os.close(descriptor)
     begin, end = line.index(b"(") + 1, line.rindex(b")")
     words = line[end + 2 :].split(None, 22)
-    ticks = sum(map(int, words[11:15]))
-    called = line[begin:end].decode("utf-8", "replace")
+    ticks = [int(word) for word in words[11:15]]
     return Process(
-        int(name), called, int(words[1]), int(words[3]), ticks / TICKS, int(words[17]), int(words[21]) * PAGE
+        pid=int(name),
+        name=line[begin:end].decode("utf-8", "replace"),
+        parent=int(words[1]),
+        session=int(words[3]),
+        cpu_s=sum(ticks) / TICKS,
+        threads=int(words[17]),
+        rss=int(words[21]) * PAGE,
+        own_s=(ticks[0] + ticks[1]) / TICKS,
     )
 
 

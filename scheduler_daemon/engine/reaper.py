@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.storage import events, meta, retention
+from scheduler_daemon.storage import events, meta, retention, snapshots
 from scheduler_daemon.storage.jobs import slices
 from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database
@@ -18,6 +18,8 @@ PERIOD = 3600.0
 ANSWERS_KEPT = timedelta(hours=24)
 MOST_A_ROUND = 100_000
 """Runs whose output goes in one round."""
+SNAPSHOTS_KEPT = 20_000
+"""Of how the machine was at failures, a few KB each."""
 AT_ONCE = 100
 """Runs whose output goes in one transaction: others write between them."""
 
@@ -38,6 +40,8 @@ class Reaper:
         now = self._now()
         await self._database.write(lambda db: events.prune(db, now - self._events_kept))
         await self._database.write(lambda db: meta.prune_answers(db, now - ANSWERS_KEPT))
+        oldest = None if self._output_kept.age is None else now - self._output_kept.age
+        await self._database.write(lambda db: snapshots.prune(db, oldest, SNAPSHOTS_KEPT))
         excess = await self._database.read(lambda db: retention.excess(db, self._output_kept, now, MOST_A_ROUND))
         for part in slices(excess, AT_ONCE):
             await self._database.write(lambda db, part=part: retention.remove(db, part, now))  # type: ignore[misc]  # mypy cannot type the default

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from scheduler_daemon.contract.executions import State
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.domain.lifecycle import Report
+from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.sampler import Sampler, figures
 from scheduler_daemon.engine.starts import Starts
@@ -84,8 +85,13 @@ class Supervisor:
         starts: Starts | None = None,
         again: Callable[[Sequence[datetime]], None] | None = None,
         sampler: Sampler | None = None,
+        failed: Callable[[int, datetime], None] | None = None,
     ) -> None:
-        """`again` hears when runs that have failed are tried again; `sampler` has looked at runs while they lived."""
+        """`again` hears when runs that have failed are tried again; `sampler` has looked at runs while they lived.
+
+        `failed` hears at once of each run that has failed, and when.
+        """
+        self._failed = failed
         self._again = again or _nobody
         self._sampler = sampler
         self._database = database
@@ -156,6 +162,8 @@ class Supervisor:
             if isinstance(event, Started):
                 self._started[event.execution_id] = event.started_at
             elif event.execution_id not in self._finishing and event.execution_id not in self._strays:
+                if self._failed is not None and event.execution_id not in self._ended and _has_failed(event):
+                    self._failed(event.execution_id, event.ended_at)
                 self._ended[event.execution_id] = event
         if events:
             self._news.set()
@@ -221,24 +229,11 @@ class Supervisor:
                 raise outcome
 
     def _as_recorded(self, end: Ended) -> runs.Ended:
-        report = Report(
-            exit_code=end.exit_code,
-            signal=end.signal,
-            killed_by=end.killed_by,
-            cancel_reason=end.reason or "",
-            spawn_error=end.spawn_error,
-            blocked=end.blocked,
-            unknown=end.unknown,
-            unmet=end.unmet,
-            untold=end.untold,
-            limit_hit=end.limit_hit,
-            note=end.note or "",
-        )
         peak = None if self._sampler is None else self._sampler.peak(end.execution_id)
         memory, used = figures(end, peak)
         return runs.Ended(
             end.execution_id,
-            report,
+            _report(end),
             end.started_at,
             end.ended_at,
             None if end.cpu_ms is None else round(end.cpu_ms),
@@ -313,6 +308,26 @@ class Supervisor:
                 log.error("%s; the rest of some logs is kept later", error.message)
                 await asyncio.sleep(RETRY)
                 self._to_finish.set()
+
+
+def _report(end: Ended) -> Report:
+    return Report(
+        exit_code=end.exit_code,
+        signal=end.signal,
+        killed_by=end.killed_by,
+        cancel_reason=end.reason or "",
+        spawn_error=end.spawn_error,
+        blocked=end.blocked,
+        unknown=end.unknown,
+        unmet=end.unmet,
+        untold=end.untold,
+        limit_hit=end.limit_hit,
+        note=end.note or "",
+    )
+
+
+def _has_failed(end: Ended) -> bool:
+    return verdict(_report(end)).state is State.FAILED
 
 
 def _nobody(_: Sequence[datetime]) -> None:

@@ -24,7 +24,7 @@ from scheduler_daemon.storage import attempts, backfills, executions, jobs, retr
 _FAILED = frozenset({State.FAILED, State.UNKNOWN})
 _LEFT_OUT = (
     *("started_at", "ended_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes", "outcome"),
-    *("used", "said"),
+    *("used", "said", "snapshot_id"),
 )
 
 

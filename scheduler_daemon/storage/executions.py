@@ -59,7 +59,7 @@ NEW = (
 NOTHING_YET: dict[str, Any] = dict.fromkeys(
     (
         *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at", "used", "said"),
+        *("first_id", "start_after", "run_ends_at", "used", "said", "snapshot_id"),
     )
 )
 """The other columns of a run that has just come up."""

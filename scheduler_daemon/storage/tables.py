@@ -161,6 +161,8 @@ class ExecutionRow(Row, table=True):
     output_bytes: int | None = Field(default=None, sa_type=BigId)
     used: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
     """The rest of what it used, and who counted: the other fields of `contract.executions.Usage`."""
+    snapshot_id: int | None = Field(default=None, sa_type=BigId)
+    """How the machine was when it failed, in host_snapshots, as long as that is kept."""
     said: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
     """What it has said of itself in its output, as `domain.job_lines` writes it."""
     policy: dict[str, Any] = Field(sa_type=Json)
@@ -189,6 +191,15 @@ class RetryAdviceRow(Row, table=True):
     chance: float
     seen: int
     at: datetime = Field(sa_type=UTCDateTime)
+
+
+class HostSnapshotRow(Row, table=True):
+    """How the machine was when runs failed; those of one second share it."""
+
+    __tablename__ = "host_snapshots"
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    at: datetime = Field(sa_type=UTCDateTime, index=True)
+    facts: dict[str, Any] = Field(sa_type=Json)
 
 
 class PoolRow(Row, table=True):

@@ -6,13 +6,21 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
-from scheduler_daemon.contract.executions import CancelRequest, ExecutionView, FoundLine, LogPage, RunRequest, State
+from scheduler_daemon.contract.executions import (
+    CancelRequest,
+    ExecutionView,
+    FoundLine,
+    LogPage,
+    RunFacts,
+    RunRequest,
+    State,
+)
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel, Series
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import listing, retries, runs, views
+from scheduler_daemon.services import listing, retries, runs, snapshots, views
 from scheduler_daemon.storage import executions, log_search, logs
 from scheduler_daemon.storage.log_search import Place, Wanted
 
@@ -101,6 +109,14 @@ async def list_attempts(ask: Asked, execution_id: RunId) -> Page[ExecutionView]:
     """Show every attempt of a run, named by any of them, the first one first."""
     found = await ask.read(lambda db, actor: retries.attempts_of(db, runs.get(db, actor, execution_id)))
     return Page(items=found)
+
+
+@router.get("/executions/{execution_id}/facts")
+async def facts_of_execution(ask: Asked, execution_id: RunId) -> RunFacts:
+    """Show what is known of a run beside its document: how the machine was when it failed."""
+    return await ask.read(
+        lambda db, actor: RunFacts(host_facts=snapshots.of_run(db, runs.get(db, actor, execution_id)))
+    )
 
 
 @router.get("/executions/{execution_id}/usage")
