@@ -11,7 +11,8 @@ import selectors
 import time
 from collections.abc import Iterator
 
-from scheduler_daemon.launcher import ends, kernel, spool
+from scheduler_daemon.launcher import birth, boxes, cgroups, controllers, ends, kernel, spool
+from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.jobs import Job
 from scheduler_daemon.launcher.kernel import Process
 from scheduler_daemon.launcher.protocol import Message
@@ -23,11 +24,21 @@ _PATIENCE_FOR_START = 1.0
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+def with_times(start: Message, request: Message) -> Message:
+    """Return the start of a run that was found by its mark, with the times that its request sets."""
+    cpu_ms = (request.get("limits") or {}).get("cpu_ms")
+    times = {"timeout_ms": request["timeout_ms"], "grace_ms": request["grace_ms"]}
+    return {**start, **times, "by_mark": False, **({"cpu_limit_ms": cpu_ms} if "groups" in start else {})}
+
+
 class Adoption:
     """The runs being taken over and not yet settled."""
 
-    def __init__(self, spool_path: str, selector: selectors.BaseSelector) -> None:
+    def __init__(self, spool_path: str, parent: str | None, limiters: Groups, selector: selectors.BaseSelector) -> None:
+        """`parent` is where the groups of runs lie, also where joining them has become too slow to be used."""
         self._spool = spool_path
+        self._parent = parent
+        self._limiters = limiters
         self._selector = selector
         self._boot = kernel.boot_id()
         self._starting: dict[int, float] = {}
@@ -117,25 +128,39 @@ class Adoption:
             return None
         census = Census()
         census.take(ours)
-        found = census.find_mark(f"{run}-")
+        found = census.find_mark(birth.first_half(self._spool, run))
         if found is None:
-            return ends.unseen(run, None, "the spawner died in the instant of its start; nobody saw if it ran")
-        start = self._start_of(*found)
+            return ends.noted(self._spool, run, self._surroundings(run)) or ends.unseen(
+                run, None, "the spawner died in the instant of its start; nobody saw if it ran"
+            )
+        start = self._start_of(run, *found)
         self._watch(run, start)
         return start
 
-    def _start_of(self, one: Process, mark: str) -> Message:
-        """Return what the record would have said of a process found by its mark; its limits went with the spawner."""
-        return {
+    def _surroundings(self, run: int) -> Message:
+        """Return what a record of the start would say of box and groups, nothing if there are none."""
+        groups = controllers.existing(self._limiters, run)
+        boxed = os.path.exists(f"{spool.folder(self._spool, run)}/{boxes.STATUS}")  # noqa: PTH110
+        found: Message = {"started_ns": None, "group": groups.get(controllers.V2)}
+        return found | ({"groups": groups, "boxed": boxed, "cpu_limit_ms": None} if groups or boxed else {})
+
+    def _start_of(self, run: int, one: Process, mark: str) -> Message:
+        """Return what the record would have said of a process found by its mark: what surrounds it is looked at.
+
+        Its times went with the spawner. `by_mark` says so: who repeats the request tells them again.
+        """
+        around = self._surroundings(run)
+        return around | {
             "pid": one.pid,
             "ticks": one.ticks,
             "started_ns": time.time_ns() - int(self.lived(one.ticks) * 1e9),
             "mark": mark,
-            "number": 0,
-            "group": None,
+            "number": birth.number_of(mark),
+            "group": around["group"] or cgroups.of(one.pid, self._parent),
             "timeout_ms": None,
             "grace_ms": 0,
             "spawner": 0,
             "spawner_ticks": 0,
             "boot": self._boot,
+            "by_mark": True,
         }

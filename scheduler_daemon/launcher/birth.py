@@ -30,10 +30,23 @@ class Mark(NamedTuple):
     number: int
 
 
-def new_mark(run: int) -> Mark:
+def first_half(spool_path: str, run: int) -> str:
+    """Return how the mark of a run begins: with its number, and with its spool's, for other daemons count runs too."""
+    status = os.stat(spool_path)  # noqa: PTH116
+    return f"{run}-{status.st_dev ^ (status.st_ino << 16):x}-"
+
+
+def new_mark(first: str) -> Mark:
     """Return a mark nobody can guess."""
     secret = int.from_bytes(os.urandom(7), "little")
-    return Mark(f"{run}-{secret:014x}", _TAGS_FROM + secret)
+    return Mark(f"{first}{secret:014x}", _TAGS_FROM + secret)
+
+
+def number_of(mark: str) -> int:
+    """Return the number of the mark with this text, 0 if it is none that we made."""
+    secret = mark.rpartition("-")[2]
+    own = len(secret) == 14 and set(secret) <= set("0123456789abcdef")
+    return _TAGS_FROM + int(secret, 16) if own else 0
 
 
 def open_files(path: str, spare: Folders, *, stdin: bool) -> Files:

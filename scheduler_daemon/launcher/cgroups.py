@@ -9,18 +9,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _DEAREST_JOIN = 0.0005
 """Seconds a spawner may spend on joining a group; kernels that wait for a grace period take ten times this."""
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 10.0
+"""Seconds until a group that is not empty is looked at again."""
+
+
+def parent_of(name: str) -> str | None:
+    """Return where the group for all jobs lies or would lie, None without groups."""
+    own = _group_of("self")
+    return None if own is None else f"{own}/{name}"
+
 
 def find_parent(name: str) -> str | None:
     """Make and return a group for all jobs, below our own; None where we may not or where joining is slow."""
-    own = _own_group()
-    if own is None:
+    own, parent = _group_of("self"), parent_of(name)
+    if own is None or parent is None:
         return None
-    parent = f"{own}/{name}"
     try:
         Path(parent).mkdir(exist_ok=True)
         remove_empty(parent)
@@ -29,10 +38,16 @@ def find_parent(name: str) -> str | None:
     return parent if _joins_fast(own, parent) else None
 
 
-def _own_group() -> str | None:
+def of(pid: int, parent: str | None) -> str | None:
+    """Return the group below `parent` that a process is in, None if it is in none of them."""
+    group = _group_of(str(pid))
+    return group if parent is not None and group is not None and group.startswith(f"{parent}/") else None
+
+
+def _group_of(process: str) -> str | None:
     try:
         mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-        member = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
+        member = Path(f"/proc/{process}/cgroup").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return None
     points = [line.split()[4] for line in mounts if " - cgroup2 " in line]
@@ -58,7 +73,7 @@ def _joins_fast(home: str, parent: str) -> bool:
 
 def home() -> str:
     """Return the group this process is in now, to come back to."""
-    return _own_group() or ""
+    return _group_of("self") or ""
 
 
 def enter(path: str) -> None:
@@ -116,6 +131,35 @@ def remove(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+class Emptying:
+    """Groups of ended runs that still hold a process: looked at again, less and less often, until they are empty."""
+
+    def __init__(self) -> None:
+        self._paths: list[str] = []
+        self._pause = _FIRST_PAUSE
+        self._look_at = 0.0
+
+    def add(self, *paths: str) -> None:
+        """Remove these once they are empty."""
+        left = [path for path in paths if not remove(path)]
+        if left:
+            self._paths += left
+            self._pause = _FIRST_PAUSE
+            self._look_at = time.monotonic() + self._pause
+
+    def next_look(self) -> Iterator[float]:
+        """Yield when `look` has something to do, by the monotonic clock."""
+        if self._paths:
+            yield self._look_at
+
+    def look(self, now: float) -> None:
+        """Remove what is empty by now."""
+        if self._paths and now >= self._look_at:
+            self._paths = [path for path in self._paths if not remove(path)]
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._look_at = now + self._pause
 
 
 def remove_parent(path: str) -> None:

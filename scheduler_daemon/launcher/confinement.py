@@ -8,7 +8,6 @@ control group can be had; whether they must be in force is for its policy to say
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -229,11 +228,15 @@ def outcome(path: str, record: Message, groups: Groups, *, boxed: bool, held: bo
 _LIMIT_OF = {int(signal.SIGXCPU): "cpu_time", int(signal.SIGXFSZ): "file_size"}
 
 
-def remove_folder(path: str) -> None:
-    """Begin to remove the folder of a run that had a box; a process of its own does it, for there may be much in it.
+def remove_folders(paths: list[str]) -> int | None:
+    """Begin to remove folders of runs that had a box; return the pid of the process that does it, None if it cannot.
 
-    What is inside may be owned by others and closed against its owner, and links in it are not followed.
+    What is inside may be much, owned by others and closed against its owner, and links in it are not followed.
     """
-    script = 'chmod -R u+rwX -- "$1" 2>/dev/null; exec rm -rf -- "$1"'
-    with contextlib.suppress(OSError):
-        os.posix_spawn("/bin/sh", ["/bin/sh", "-c", script, "sh", path], {"PATH": "/usr/bin:/bin"}, setsid=True)
+    script = 'chmod -R u+rwX -- "$@" 2>/dev/null; exec rm -rf -- "$@"'
+    try:
+        return os.posix_spawn(
+            "/bin/sh", ["/bin/sh", "-c", script, "sh", *paths], {"PATH": "/usr/bin:/bin"}, setsid=True, setsigmask=()
+        )
+    except OSError:
+        return None

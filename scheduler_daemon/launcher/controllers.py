@@ -110,6 +110,12 @@ def _settings(groups: Groups, limits: Message, extra: int) -> list[tuple[str, st
     return [one for one in found if one[0] in groups]
 
 
+def existing(parents: Groups, run: int) -> Groups:
+    """Return the groups that a run was given."""
+    groups = {kind: f"{parent}/{run}" for kind, parent in parents.items()}
+    return {kind: path for kind, path in groups.items() if Path(path).is_dir()}
+
+
 def remove(groups: Groups) -> bool:
     """Remove the groups of a run. False while a process is in one."""
     gone = [cgroups.remove(path) for path in groups.values()]

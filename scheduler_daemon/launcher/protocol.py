@@ -20,7 +20,7 @@ MAX_LINE = 16 * 1024 * 1024
 MAX_BACKLOG = 32 * 1024 * 1024
 """Bytes kept for a client that does not read; beyond it the client is dropped and finds its events again by `list`."""
 RUN_MARK = "CHRONOS_RUN"
-"""The environment variable `<execution id>-<random>` by which a job's processes are recognised."""
+"""The environment variable `<execution id>-<spool>-<random>` by which a job's processes are recognised."""
 
 Message = dict[str, Any]
 

@@ -21,25 +21,32 @@ FREE = ".free-"
 spawners would wait for each other: the kernel lets one such move at a time into a file system."""
 _MOST = 512
 """Folders kept by one spawner."""
-_KNOWN = {"stdout", "stderr", "stdin", spool.RECORD}
+_DOOMED = 100
+"""Folders removed by one process; a spawner has one at a time."""
+_AT_ONCE = 512 * 1024
+"""Bytes of arguments that the kernel surely takes."""
+_KNOWN = {"stdout", "stderr", "stdin", spool.RECORD, boxes.STATUS, boxes.HOME, boxes.TEMPORARY}
 _LONGEST_RECORD = 64 * 1024
 """Bytes a record may grow to over some hundred runs before a new one is begun."""
 
 
 def clear(spool_path: str) -> None:
-    """Remove what an earlier launcher kept."""
-    for name in os.listdir(spool_path):  # noqa: PTH208
-        if name.startswith(FREE):
-            confinement.remove_folder(f"{spool_path}/{name}")
+    """Begin to remove what an earlier launcher kept, by one process; what is too much for it is left for the next."""
+    kept = [f"{spool_path}/{name}" for name in os.listdir(spool_path) if name.startswith(FREE)]  # noqa: PTH208
+    most = _AT_ONCE // len(os.fsencode(f"{spool_path}/{FREE}0000000-0000000"))
+    if kept:
+        confinement.remove_folders(kept[:most])
 
 
 class Folders:
-    """The emptied folders of one spawner, which alone knows them."""
+    """The emptied folders of one spawner, which alone knows them, and those that it has another process remove."""
 
     def __init__(self, spool_path: str) -> None:
         self._spool = spool_path
         self._free: list[str] = []
         self._made = 0
+        self._doomed: list[str] = []
+        self._remover: int | None = None
 
     def take(self, path: str) -> bool:
         """Put an emptied folder in place as `path`. False if there is none or something is there already."""
@@ -65,9 +72,21 @@ class Folders:
         if os.path.exists(f"{path}/{boxes.STATUS}"):  # noqa: PTH110
             with contextlib.suppress(OSError):
                 os.rename(path, f"{self._spool}/{FREE}box-{run}")  # noqa: PTH104
-                confinement.remove_folder(f"{self._spool}/{FREE}box-{run}")
+                self._doomed.append(f"{self._spool}/{FREE}box-{run}")
+                self._remove_some()
                 return
         shutil.rmtree(path, ignore_errors=True)
+
+    def note_end(self, pid: int) -> None:
+        """Go on removing if this process was the one that removed."""
+        if pid == self._remover:
+            self._remover = None
+            self._remove_some()
+
+    def _remove_some(self) -> None:
+        if self._remover is None and self._doomed:
+            self._remover = confinement.remove_folders(self._doomed[:_DOOMED])
+            del self._doomed[:_DOOMED]
 
 
 def _emptied(path: str) -> bool:
@@ -76,10 +95,14 @@ def _emptied(path: str) -> bool:
         names = set(os.listdir(path))  # noqa: PTH208
         if not names <= _KNOWN or not {"stdout", "stderr"} <= names:
             return False
+        for name in (boxes.HOME, boxes.TEMPORARY):
+            if name in names:
+                Path(path, name).rmdir()
         if not (_cut(f"{path}/stdout") and _cut(f"{path}/stderr")):
             return False
-        if "stdin" in names:
-            Path(path, "stdin").unlink()
+        for name in ("stdin", boxes.STATUS):
+            if name in names:
+                Path(path, name).unlink()
         if spool.RECORD in names and spool.close(path) > _LONGEST_RECORD:
             Path(path, spool.RECORD).unlink()
     except OSError:

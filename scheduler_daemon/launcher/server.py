@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 
 from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, ends, kernel, spool
-from scheduler_daemon.launcher.adoption import Adoption
+from scheduler_daemon.launcher.adoption import Adoption, with_times
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.cputime import CpuTimes
@@ -35,13 +35,14 @@ class Server:
     """One launcher. `prepare` forks the spawners and takes over earlier jobs; `run` serves until told to shut down."""
 
     def __init__(
-        self, listener: socket.socket, spool_path: str, group: str | None, limiters: Groups, spawners: int
+        self, listener: socket.socket, spool_path: str, name: str, group: str | None, limiters: Groups, spawners: int
     ) -> None:
+        """`name` is that of the group of all runs, `group` its path if it is to be used."""
         self._spool = spool_path
         self._selector = selectors.DefaultSelector()
         self._clients = Clients(listener, self._selector, self._hear_client)
         self._pool = Pool(spool_path, group, limiters, spawners, self._selector, self._hear_spawner)
-        self._adoption = Adoption(spool_path, self._selector)
+        self._adoption = Adoption(spool_path, cgroups.parent_of(name), limiters, self._selector)
         self._cpu_times = CpuTimes()
         self._prober = Prober(spool_path, group, limiters, self._selector)
         self._census = Census()
@@ -53,8 +54,7 @@ class Server:
         self._killings: dict[int, Job] = {}
         self._unsaved: dict[int, Job] = {}
         self._save_at = 0.0
-        self._crowded: list[Groups] = []
-        """Of ended runs, not empty yet when last looked at."""
+        self._emptying = cgroups.Emptying()
         self._stopping = False
         self._ended_children = True
 
@@ -134,6 +134,7 @@ class Server:
         run = request_id(message)
         known = self._jobs.get(run)
         if known is not None:
+            self._hear_again(known, message, line)
             client.say(encode(known.view()))
             return
         check_start(message)
@@ -144,6 +145,16 @@ class Server:
             self._held.add(job, not_before)
         else:
             self._queue.append(job)
+
+    def _hear_again(self, job: Job, message: Message, line: bytes) -> None:
+        """Learn from a repeated request what is not known any more of a run whose spawner left no record of it."""
+        if job.start is None and job.record is None and not job.request:
+            check_start(message)
+            job.request = line
+        elif job.state is State.RUNNING and job.start is not None and job.start.get("by_mark"):
+            check_start(message)
+            job.start = with_times(job.start, message)
+            self._watch_times(job, job.start)
 
     def _cancel(self, client: Client, message: Message) -> None:
         job = self._jobs.get(request_id(message))
@@ -198,15 +209,20 @@ class Server:
             self._adopt(job)
 
     def _begin(self, job: Job, start: Message, line: bytes | None = None) -> None:
+        if start.get("by_mark") and job.request:
+            start = with_times(start, decode(job.request))
         job.began(start)
         self._mains[start["pid"]] = job
         self._clients.broadcast(encode(job.view()) if line is None else line + b"\n")
+        self._watch_times(job, start)
+        if job.killing is not None:
+            self._hold(job)
+
+    def _watch_times(self, job: Job, start: Message) -> None:
         if start["timeout_ms"] is not None:
             lived = self._adoption.lived(start["ticks"])
             heapq.heappush(self._timeouts, (time.monotonic() + start["timeout_ms"] / 1000 - lived, job.run))
         self._cpu_times.watch(job)
-        if job.killing is not None:
-            self._hold(job)
 
     def _bury_spawner(self, helper: Helper) -> None:
         """Take over from a dead spawner: its children are ours now, and what it had not begun is given to others."""
@@ -335,8 +351,7 @@ class Server:
                 del self._mains[job.target.pid]
             if job.killing is not None and job.target.group is not None:
                 cgroups.remove(job.target.group)
-        limiting = (job.start or {}).get("groups")
-        self._crowded = [one for one in (*self._crowded, limiting) if one and not controllers.remove(one)]
+        self._emptying.add(*((job.start or {}).get("groups") or {}).values())
         self._killings.pop(job.run, None)
         job.state, job.record, job.target, job.request = State.ENDED, record, None, b""
         if save:
@@ -372,6 +387,7 @@ class Server:
         times.extend(self._adoption.next_look())
         times.extend(self._pool.next_fill())
         times.extend(self._cpu_times.next_look())
+        times.extend(self._emptying.next_look())
         if self._ended_children:
             return 0
         now = time.monotonic()
@@ -393,6 +409,7 @@ class Server:
         for run, news in self._adoption.look(now, self._ours()):
             self._follow(self._jobs[run], news)
         self._press_all(now)
+        self._emptying.look(now)
         if self._unsaved and self._save_at <= now:
             self._save_at = now + _SAVE_AGAIN
             for job in list(self._unsaved.values()):

@@ -61,7 +61,7 @@ class Spawner:
         self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
         self._children: dict[int, Child] = {}
         self._unwritten: dict[int, Message] = {}
-        self._crowded: list[str] = []
+        self._emptying = cgroups.Emptying()
         self._free_groups: list[str] = []
         self._inbox: deque[bytes] = deque()
         self._outbox: list[bytes] = []
@@ -82,7 +82,7 @@ class Spawner:
         while not self._orphaned or self._children:
             self._flush()
             self._stand_ready()
-            ready = {descriptor for descriptor, _ in watched.poll()}
+            ready = {descriptor for descriptor, _ in watched.poll(self._longest_wait())}
             if self._ended in ready:
                 os.read(self._ended, 65536)
             if self._link.fileno() in ready and not self._read(lines):
@@ -90,6 +90,11 @@ class Spawner:
                 self._lose_launcher()
             self._reap()
             self._work()
+
+    def _longest_wait(self) -> int | None:
+        """Return the milliseconds until there is something to do of itself."""
+        waits = [at - time.monotonic() for at in self._emptying.next_look()]
+        return max(0, int(min(waits) * 1000) + 1) if waits else None
 
     def _read(self, lines: Lines) -> bool:
         try:
@@ -164,7 +169,7 @@ class Spawner:
                     os.close(descriptor)
 
     def _give_birth(self, run: int, path: str, request: Message, files: Files) -> None:
-        mark = birth.new_mark(run)
+        mark = birth.new_mark(birth.first_half(self._spool, run))
         group = self._enter_group()
         before = kernel.ticks_now()
         try:
@@ -243,7 +248,7 @@ class Spawner:
     def _leave_group(self, group: str, *, crowded: bool) -> None:
         """Keep an empty group for the next job; one with processes left is only removed, once it is empty."""
         if crowded:
-            self._crowded.append(group)
+            self._emptying.add(group)
         elif len(self._free_groups) < _GROUPS_KEPT:
             self._free_groups.append(group)
         else:
@@ -279,7 +284,8 @@ class Spawner:
             if child is not None:
                 self._bury(child, ending)
             kernel.reap(ending.pid)
-        self._crowded = [group for group in self._crowded if not cgroups.remove(group)]
+            self._folders.note_end(ending.pid)
+        self._emptying.look(time.monotonic())
 
     def _bury(self, child: Child, ending: kernel.Ending) -> None:
         record = ends.measured(child.run, child.started_ns, child.inherited, ending)
@@ -306,6 +312,5 @@ class Spawner:
                 self._go_home()
             boxes.close_wholly(path, child.group)
         found = confinement.outcome(path, record, groups, boxed=child.boxed, held=child.held)
-        if not controllers.remove(groups):
-            self._crowded += groups.values()
+        self._emptying.add(*groups.values())
         return found

@@ -60,9 +60,10 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     spool.mkdir(mode=0o700, exist_ok=True)
     reuse.clear(str(spool))
     kernel.become_subreaper("chronos-launch")
-    group = cgroups.find_parent(group_name(state)) if grouped else None
-    limiters = controllers.find_parents(group_name(state)) if grouped else {}
-    server = Server(_listen(path), str(spool), group, limiters, count)
+    name = group_name(state)
+    group = cgroups.find_parent(name) if grouped else None
+    limiters = controllers.find_parents(name) if grouped else {}
+    server = Server(_listen(path), str(spool), name, group, limiters, count)
     gc.freeze()  # nothing made so far is garbage, and little is made in rings later
     gc.set_threshold(50_000)
     server.prepare()

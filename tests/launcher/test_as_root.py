@@ -71,7 +71,7 @@ async def test_what_cannot_start_as_another_account_says_why(bench: Bench) -> No
     await bench.run(shell(2, "#" * 3_000_000, user="nobody"))
 
     assert "not found" in (bench.ended[1].spawn_error or "")
-    assert "too long" in (bench.ended[2].spawn_error or "")
+    assert "too long" in (bench.ended[2].spawn_error or ""), bench.ended[2]
 
 
 def test_a_newborn_stopped_by_its_account_is_not_waited_for() -> None:

@@ -6,9 +6,11 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from scheduler_daemon.launcher import birth
 from tests.launcher.bench import Bench, shell
 
 
@@ -123,3 +125,21 @@ async def test_a_run_whose_input_cannot_be_written_ends_and_the_others_run(bench
 
     assert "input could not be written" in (bench.ended[1].spawn_error or "")
     assert bench.out(2) == b"y"
+
+
+def test_a_mark_begins_otherwise_in_another_spool(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+
+    one, other = (birth.first_half(str(tmp_path / name), 1) for name in ("one", "other"))
+
+    assert one != other
+    assert one.startswith("1-")
+    assert birth.new_mark(one).text.startswith(one)
+
+
+def test_the_number_of_a_mark_is_told_by_its_text(tmp_path: Path) -> None:
+    mark = birth.new_mark(birth.first_half(str(tmp_path), 1))
+
+    assert birth.number_of(mark.text) == mark.number
+    assert birth.number_of("1-forged") == 0

@@ -394,3 +394,13 @@ async def test_the_groups_of_ended_runs_are_gone(bench: Bench) -> None:
     await bench.until(lambda: not any(one.is_dir() for parent in parents.values() for one in Path(parent).iterdir()))
 
     assert parents
+
+
+async def test_the_groups_of_a_run_go_once_what_it_left_has_gone(bench: Bench) -> None:
+    await bench.run(shell(1, "sleep 0.5 & exit 0", limits=Limits(processes=9)))
+    parents = controllers.find_parents(startup.group_name(bench.state))
+    kept = any(Path(parent, "1").is_dir() for parent in parents.values())
+
+    await bench.until(lambda: not any(Path(parent, "1").is_dir() for parent in parents.values()))
+
+    assert kept

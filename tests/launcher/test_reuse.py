@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 
-from scheduler_daemon.launcher import reuse
+import pytest
+
+from scheduler_daemon.launcher import confinement, kernel, reuse
+from scheduler_daemon.runners.requests import Box
 from tests.launcher.bench import Bench, shell
 
 
@@ -50,3 +56,59 @@ async def test_free_folders_of_an_earlier_launcher_are_removed(open_bench: Calla
 
     assert kept == 1
     assert left == 0
+
+
+def removers(spool: Path) -> int:
+    """Processes that remove folders of this spool, each with what it started."""
+    leaders = [one.pid for one in kernel.processes().values() if one.pid == one.session]
+    words = [read(f"/proc/{pid}/cmdline").split(b"\0") for pid in leaders]
+    return sum(1 for line in words if line[0] in {b"/bin/sh", b"rm"} and line[-2].startswith(os.fsencode(spool)))
+
+
+def read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def test_what_an_earlier_launcher_kept_is_removed_by_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    really = confinement.remove_folders
+    monkeypatch.setattr(confinement, "remove_folders", lambda paths: begun.append(really(paths) or 0))
+    for number in range(2048):
+        (tmp_path / f"{reuse.FREE}1-{number}" / "home").mkdir(parents=True)
+
+    reuse.clear(str(tmp_path))
+    os.waitpid(begun[0], 0)
+
+    assert len(begun) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_folders_of_many_boxes_are_removed_by_few_processes(bench: Bench) -> None:
+    runs = range(40)
+    await bench.run(*[shell(run, "echo x > $HOME/x", box=Box()) for run in runs])
+    most = 0
+
+    await bench.runner.forget(runs)
+    while left := list((bench.state / "spool").iterdir()):
+        most = max(most, removers(bench.state / "spool"))
+        await asyncio.sleep(0)
+
+    assert left == []
+    assert most <= len(bench.spawners())
+
+
+async def test_a_box_that_left_nothing_leaves_its_folder_for_the_next_run(bench: Bench) -> None:
+    await bench.run(*[shell(run, "echo old", box=Box()) for run in range(8)])
+    inodes = {(bench.state / "spool" / str(run) / "stdout").stat().st_ino for run in range(8)}
+
+    await bench.runner.forget(range(8))
+    await bench.until(lambda: free_folders(bench) == 8)
+    await bench.run(*[shell(run, "echo new; ls -A $HOME; ls -A /tmp", box=Box()) for run in range(10, 18)])
+
+    assert {(bench.state / "spool" / str(run) / "stdout").stat().st_ino for run in range(10, 18)} & inodes
+    assert all(bench.out(run) == b"new\n" and bench.ended[run].exit_code == 0 for run in range(10, 18))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 from collections.abc import Callable
 from datetime import timedelta
 
-from scheduler_daemon.launcher import kernel, spool
-from tests.launcher.bench import Bench, processes_marked, shell
+from scheduler_daemon.launcher import controllers, kernel, spool, startup
+from scheduler_daemon.runners.requests import Box, Limits
+from tests.launcher.bench import Bench, processes_called, processes_marked, shell
 
 UNTIL_TOLD = "echo up; while [ ! -e go ]; do sleep 0.02; done; exit {code}"
 
@@ -195,3 +197,80 @@ async def test_a_spawner_that_wakes_after_its_launcher_died_starts_nothing_again
     ping[1].close()
 
     assert sorted(tally.read_text().split()) == ["1", "2", "3", "4"]
+
+
+async def lose_all_but_the_jobs(bench: Bench, *runs: int) -> None:
+    """Kill launcher and spawners, as if it had been before they wrote down the start of these runs."""
+    victims = [bench.runner.launcher_pid, *bench.spawners()]
+    for victim in victims:
+        assert victim is not None
+        os.kill(victim, signal.SIGSTOP)
+    for run in runs:
+        (bench.state / "spool" / str(run) / "record").unlink()
+    for victim in victims:
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+    await bench.until(lambda: bench.runner.launcher_pid not in victims)
+
+
+async def test_a_box_found_by_its_mark_alone_keeps_exit_code_limits_and_groups(any_bench: Bench) -> None:
+    limits = Limits(processes=9, memory_bytes=64 << 20)
+    await any_bench.start(shell(1, "echo up; sleep 1.5; exit 7", box=Box(), limits=limits))
+    await any_bench.says(1, "up")
+
+    await lose_all_but_the_jobs(any_bench, 1)
+    await any_bench.until(lambda: 1 in any_bench.ended)
+
+    end = any_bench.ended[1]
+    assert (end.exit_code, end.unknown) == (7, False)
+    await any_bench.until(lambda: not groups_of(any_bench, 1))
+
+
+async def test_a_box_that_ended_while_nobody_knew_of_it_tells_its_exit_code(any_bench: Bench) -> None:
+    await any_bench.start(shell(1, "echo up; sleep 0.2; exit 7", box=Box()))
+    await any_bench.says(1, "up")
+
+    await lose_all_but_the_jobs(any_bench, 1)
+    await any_bench.until(lambda: 1 in any_bench.ended)
+
+    assert (any_bench.ended[1].exit_code, any_bench.ended[1].unknown) == (7, False)
+
+
+async def test_a_cancel_reaches_all_of_what_is_found_by_its_mark_alone(any_bench: Bench) -> None:
+    word = f"300.{random.randrange(10**9)}"
+    hide = (
+        f"trap '' TERM; setsid -f env -i sh -c \"trap '' TERM; sleep {word} & sleep {word}\"; echo up; sleep {word}; :"
+    )
+    limits = Limits(processes=20)
+    await any_bench.start(shell(1, hide, box=Box(), limits=limits), shell(2, hide, limits=limits), shell(3, hide))
+    await any_bench.until(lambda: len(processes_called(word)) >= 9)
+
+    await lose_all_but_the_jobs(any_bench, 1, 2, 3)
+    for run in (1, 2, 3):
+        await any_bench.runner.cancel(run, "after all", timedelta(seconds=0.1))
+    await any_bench.until(lambda: len(any_bench.ended) == 3)
+
+    assert processes_called(word) == []
+    assert [any_bench.ended[run].killed_by for run in (1, 2, 3)] == ["cancel"] * 3
+    assert [any_bench.ended[run].survivors for run in (1, 2, 3)] == [0] * 3
+    await any_bench.until(lambda: not groups_of(any_bench, 1) and not groups_of(any_bench, 2))
+
+
+async def test_a_repeated_launch_tells_the_times_of_what_is_found_by_its_mark_alone(any_bench: Bench) -> None:
+    stubborn = "trap '' TERM; echo up; while :; do sleep 80; done"
+    before = shell(1, stubborn, timeout=timedelta(seconds=2), box=Box())
+    after = shell(2, stubborn, timeout=timedelta(seconds=2))
+    await any_bench.start(before, after)
+
+    await lose_all_but_the_jobs(any_bench, 1, 2)
+    await any_bench.runner.launch([before])  # as a daemon does that has had no answer
+    await any_bench.until(lambda: 1 in any_bench.ended)
+    await any_bench.runner.launch([after])
+    await any_bench.until(lambda: 2 in any_bench.ended)
+
+    assert [any_bench.ended[run].killed_by for run in (1, 2)] == ["timeout", "timeout"]
+
+
+def groups_of(bench: Bench, run: int) -> list[str]:
+    """The limiting groups of a run that are there."""
+    return list(controllers.existing(controllers.find_parents(startup.group_name(bench.state)), run).values())

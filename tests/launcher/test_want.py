@@ -78,7 +78,7 @@ def test_an_adopted_job_that_lives_is_not_called_dead_for_want_of_a_watch(
             "spawner": 0,
             "spawner_ticks": 0,
         }
-        taken = adoption.Adoption(str(tmp_path), selector)
+        taken = adoption.Adoption(str(tmp_path), None, {}, selector)
 
         taken._watch(1, start)
         news = taken.look(1e9, frozenset())
