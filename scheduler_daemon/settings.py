@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from scheduler_daemon.contract.costs import Prices
 from scheduler_daemon.contract.places import default_config, default_state
 from scheduler_daemon.domain.errors import Invalid
 
@@ -61,6 +62,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     api: ApiSettings = ApiSettings()
     engine: EngineSettings = EngineSettings()
     logs: LogSettings = LogSettings()
+    prices: Prices = Prices()
+    """What is paid for what runs use; nobody but you knows."""
 
     @property
     def database_url(self) -> str:

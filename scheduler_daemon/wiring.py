@@ -184,6 +184,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             token=_token(settings),
             now=utc_now,
             new_id=new_job_id,
+            prices=settings.prices,
         )
         yield daemon, context
         await relay.close(stop_server=True)

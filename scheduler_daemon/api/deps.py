@@ -3,13 +3,14 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy import Connection
 
+from scheduler_daemon.contract.costs import Prices
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotAllowed
 from scheduler_daemon.ports import Engine, Picture
@@ -34,6 +35,7 @@ class Context:
     """What a request over TCP must bear; over the Unix socket the kernel says who asks."""
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    prices: Prices = field(default_factory=Prices)
 
 
 class Ask:
