@@ -11,7 +11,7 @@ import selectors
 import time
 from collections.abc import Iterator
 
-from scheduler_daemon.launcher import birth, boxes, cgroups, controllers, ends, kernel, spool
+from scheduler_daemon.launcher import birth, boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.jobs import Job
 from scheduler_daemon.launcher.kernel import Process
@@ -26,9 +26,9 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 def with_times(start: Message, request: Message) -> Message:
     """Return the start of a run that was found by its mark, with the times that its request sets."""
-    cpu_ms = (request.get("limits") or {}).get("cpu_ms")
     times = {"timeout_ms": request["timeout_ms"], "grace_ms": request["grace_ms"]}
-    return {**start, **times, "by_mark": False, **({"cpu_limit_ms": cpu_ms} if "groups" in start else {})}
+    confined = confinement.told(request, start["groups"]) if "groups" in start else {}
+    return {**start, **times, "by_mark": False, **confined}
 
 
 class Adoption:

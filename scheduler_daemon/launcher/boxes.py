@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import cgroups, declared, kernel
+from scheduler_daemon.launcher import accounts, cgroups, declared, kernel
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.declared import within
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
@@ -29,7 +29,6 @@ HOME, TEMPORARY = "home", "tmp"
 _SCRATCH_BYTES = 64 << 20
 _MOST_WORDS = 8000
 """Bubblewrap takes at most 9000 arguments."""
-_FIRST_UID, _UIDS = 900_000, 100_000
 _NOBODY = 65534
 _PATIENCE = 0.25
 """Seconds we wait for killed processes to be gone."""
@@ -66,15 +65,10 @@ class Paths(NamedTuple):
     state: str
 
 
-def uid_of(run: int) -> int:
-    """Return the account of a run that root starts for nobody in particular: no other run of these days has it."""
-    return _FIRST_UID + run % _UIDS
-
-
 def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list[str]:
     """Return what bubblewrap is told of a box, but for descriptors and the command. Raises Unstartable."""
     box = request["box"]
-    own = uid >= _FIRST_UID
+    own = accounts.is_ours(uid)
     told = [
         "--unshare-user",
         "--unshare-pid",

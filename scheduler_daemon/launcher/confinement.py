@@ -1,4 +1,4 @@
-"""Start a job in its box and within its limits, and say of its end what these tell.
+"""Start a job in its box and within its limits.
 
 A newborn joins its control groups while it is still ours, then becomes the job's account for good, takes the limits
 that each process has, and only then runs bubblewrap or, without a box, the command. What cannot be done as asked
@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import another, boxes, bubblewrap, cgroups, controllers, declared, kernel, seccomp
+from scheduler_daemon.launcher import (
+    accounts,
+    another,
+    boxes,
+    bubblewrap,
+    cgroups,
+    controllers,
+    declared,
+    kernel,
+    seccomp,
+)
 from scheduler_daemon.launcher.another import Account
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
+from scheduler_daemon.launcher.outcome import HELPERS
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 
-_HELPERS = 2
-"""Processes of bubblewrap's in a box that are not the job's."""
 _ROOM = 512
 _PACKAGES = "packages"
 _WAYS_IN = ("/sys", "/mnt", "/media", "/srv")
@@ -48,7 +56,7 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     keep: list[int] = []
     groups: Groups = {}
     try:
-        groups = controllers.make(parents, request["id"], limits, _HELPERS if box else 0)
+        groups = controllers.make(parents, request["id"], limits, HELPERS if box else 0)
         before, after = [lambda: _join(groups)], [lambda: _limit(request, who, groups)]
         if box:
             arguments, environment = _boxed(request, mark[0], who, path, keep, before)
@@ -72,6 +80,17 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     return Confined(pid, groups)
 
 
+def told(request: Message, groups: Groups) -> Message:
+    """Return what the record of a start says of what surrounds the run."""
+    limits = request.get("limits") or {}
+    return {
+        "groups": groups,
+        "boxed": bool(request.get("box")),
+        "cpu_limit_ms": limits.get("cpu_ms"),
+        "file_limit_bytes": limits.get("file_bytes"),
+    }
+
+
 def _account(request: Message) -> Account | None:
     """Return whom to become, None to stay who we are. A boxed job is never root's. Raises Unstartable."""
     who = another.account(request["user"])
@@ -81,7 +100,7 @@ def _account(request: Message) -> Account | None:
         return who
     if request["user"] is not None:
         raise Unstartable(f"user {request['user']}: a job in a box is never root's; name another account, or none")
-    uid = boxes.uid_of(request["id"])
+    uid = accounts.of(request["id"])
     return Account(uid, uid, ())
 
 
@@ -195,37 +214,13 @@ def _limit(request: Message, who: Account | None, groups: Groups) -> None:
         wanted[resource.RLIMIT_CPU] = -(-limits["cpu_ms"] // 1000)
     alone = who is not None and request["user"] is None
     if alone and limits.get("processes") is not None and not {"pids", controllers.V2} & groups.keys():
-        wanted[resource.RLIMIT_NPROC] = limits["processes"] + _HELPERS
+        wanted[resource.RLIMIT_NPROC] = limits["processes"] + HELPERS
     for kind, most in wanted.items():
         if most is not None:
             hard = resource.getrlimit(kind)[1]
             lesser = most if hard == resource.RLIM_INFINITY else min(most, hard)
             top = lesser + 1 if kind == resource.RLIMIT_CPU else lesser
             resource.setrlimit(kind, (lesser, top if hard == resource.RLIM_INFINITY else min(top, hard)))
-
-
-def outcome(path: str, record: Message, groups: Groups, *, boxed: bool, held: bool) -> Message:
-    """Return the record of an end with all that the run's box and groups tell. `held` where we are ending it."""
-    found = {**record, **controllers.told(groups)}
-    if boxed and found.get("processes"):
-        found["processes"] = max(1, found["processes"] - _HELPERS)
-    if record.get("signal") in _LIMIT_OF:
-        found.setdefault("limit_hit", _LIMIT_OF[record["signal"]])
-    if not boxed:
-        return found
-    code = boxes.told(path).exit_code
-    if code is None and record.get("exit_code") is not None and not held:
-        whole = {name: record[name] for name in ("id", "started_ns", "ended_ns")}
-        return {**whole, "spawn_error": boxes.why_not_begun(path)}
-    if code is not None:
-        found |= {"exit_code": code, "signal": None}
-        if code > 128 and code - 128 in signal.valid_signals():
-            name = signal.Signals(code - 128).name if code - 128 in set(signal.Signals) else f"signal {code - 128}"
-            found["note"] = f"128+{code - 128}: {name} inside the box or an exit with that code"
-    return found
-
-
-_LIMIT_OF = {int(signal.SIGXCPU): "cpu_time", int(signal.SIGXFSZ): "file_size"}
 
 
 def remove_folders(paths: list[str]) -> int | None:

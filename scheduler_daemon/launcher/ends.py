@@ -6,7 +6,8 @@ import os
 import resource
 import time
 
-from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, kernel, spool
+from scheduler_daemon.launcher import boxes, cgroups, controllers, kernel, spool
+from scheduler_daemon.launcher.outcome import outcome
 from scheduler_daemon.launcher.protocol import Message
 
 _INEXACT = 1024 * 1024
@@ -78,7 +79,7 @@ def noted(spool_path: str, run: int, start: Message) -> Message | None:
         "ended_ns": os.stat(f"{path}/{boxes.STATUS}").st_mtime_ns,  # noqa: PTH116
         "leftover": 0,
     }
-    record = confinement.outcome(path, record, groups, boxed=True, held=False)
+    record = outcome(path, record, start, held=False)
     controllers.remove(groups)
     return record
 

@@ -15,13 +15,14 @@ import time
 from collections import deque
 from pathlib import Path
 
-from scheduler_daemon.launcher import boxes, cgroups, confinement, controllers, ends, kernel, spool
+from scheduler_daemon.launcher import boxes, cgroups, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.adoption import Adoption, with_times
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.cputime import CpuTimes
 from scheduler_daemon.launcher.held import Held
 from scheduler_daemon.launcher.jobs import CPU_TIME, Job, Killing, Phase, State, press
+from scheduler_daemon.launcher.outcome import outcome
 from scheduler_daemon.launcher.pool import Helper, Pool
 from scheduler_daemon.launcher.probe import Prober
 from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
@@ -283,13 +284,13 @@ class Server:
 
     def _confined(self, job: Job, start: Message, record: Message) -> Message:
         """Close the box of a run that is over, if it has one, and return its end with what that and its groups tell."""
-        boxed, groups = bool(start.get("boxed")), start.get("groups")
+        groups = start.get("groups")
         if groups is None:
             return record
         path = spool.folder(self._spool, job.run)
-        if boxed:
+        if start.get("boxed"):
             boxes.close_wholly(path, start["group"])
-        found = confinement.outcome(path, record, groups, boxed=boxed, held=job.killing is not None)
+        found = outcome(path, record, start, held=job.killing is not None)
         controllers.remove(groups)
         return found
 

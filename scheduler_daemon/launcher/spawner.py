@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from scheduler_daemon.launcher import birth, boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
+from scheduler_daemon.launcher.outcome import outcome
 from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
 from scheduler_daemon.launcher.reuse import Folders
 
@@ -30,16 +31,15 @@ _GROUPS_KEPT = 256
 
 @dataclass(slots=True)
 class Child:
-    """One running job of ours. `held` means the launcher is killing it and will write its end. `groups` are those
-    that limit it, None where it has neither box nor limits.
+    """One running job of ours. `held` means the launcher is killing it and will write its end. `confined` is what the
+    record of its start says of box, groups and limits, None where it has none of them.
     """
 
     run: int
     started_ns: int
     inherited: int
     group: str | None
-    groups: Groups | None
-    boxed: bool
+    confined: Message | None
     held: bool = False
 
 
@@ -182,8 +182,8 @@ class Spawner:
         if groups and controllers.V2 in groups:
             group = self._trade_group(group, groups[controllers.V2])
         now, inherited = time.time_ns(), ends.own_peak()
-        boxed = bool(request.get("box"))
-        self._children[pid] = Child(run, now, inherited, group, groups, boxed)
+        confined = None if groups is None else confinement.told(request, groups)
+        self._children[pid] = Child(run, now, inherited, group, confined)
         record = {
             "id": run,
             "pid": pid,
@@ -196,9 +196,8 @@ class Spawner:
             "timeout_ms": request["timeout_ms"],
             "grace_ms": request["grace_ms"],
             **self._identity,
+            **(confined or {}),
         }
-        if groups is not None:
-            record |= {"groups": groups, "boxed": boxed, "cpu_limit_ms": (request.get("limits") or {}).get("cpu_ms")}
         text = encode(record)
         with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
             spool.save_text(path, spool.START, text)
@@ -289,8 +288,8 @@ class Spawner:
 
     def _bury(self, child: Child, ending: kernel.Ending) -> None:
         record = ends.measured(child.run, child.started_ns, child.inherited, ending)
-        if child.groups is not None:
-            record = self._bury_confined(child, child.groups, record)
+        if child.confined is not None:
+            record = self._bury_confined(child, child.confined, record)
         if child.held:
             self._unwritten[child.run] = record
             self._say("main_ended", child.run, record=record)
@@ -300,17 +299,17 @@ class Spawner:
             self._go_home()
         record["leftover"] = ends.leftover(child.group, ending.pid)
         if child.group is not None:
-            limiting = child.group in (child.groups or {}).values()
+            limiting = child.group in (child.confined or {}).get("groups", {}).values()
             self._leave_group(child.group, crowded=limiting or record["leftover"] > 0)
         self._end(child.run, record)
 
-    def _bury_confined(self, child: Child, groups: Groups, record: Message) -> Message:
+    def _bury_confined(self, child: Child, confined: Message, record: Message) -> Message:
         """Let nothing stay in a box whose run is over, and say what box and groups tell of it."""
         path = spool.folder(self._spool, child.run)
-        if child.boxed and not child.held:
+        if confined["boxed"] and not child.held:
             if child.group is not None and child.group == self._away:
                 self._go_home()
             boxes.close_wholly(path, child.group)
-        found = confinement.outcome(path, record, groups, boxed=child.boxed, held=child.held)
-        self._emptying.add(*groups.values())
+        found = outcome(path, record, confined, held=child.held)
+        self._emptying.add(*confined["groups"].values())
         return found

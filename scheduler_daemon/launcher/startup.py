@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from scheduler_daemon.launcher import bubblewrap, cgroups, controllers, kernel, reuse
+from scheduler_daemon.launcher import accounts, bubblewrap, cgroups, controllers, kernel, reuse
 from scheduler_daemon.launcher.protocol import reachable
 from scheduler_daemon.launcher.server import Server
 
@@ -59,6 +59,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     spool = state / "spool"
     spool.mkdir(mode=0o700, exist_ok=True)
     reuse.clear(str(spool))
+    if os.geteuid() == 0 and (told := accounts.settle()):
+        sys.stderr.write(f"launcher: {told}\n")
     kernel.become_subreaper("chronos-launch")
     name = group_name(state)
     group = cgroups.find_parent(name) if grouped else None

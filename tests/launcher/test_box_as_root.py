@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.launcher import boxes, controllers, kernel, startup
+from scheduler_daemon.launcher import accounts, controllers, kernel, startup
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.runners.requests import Box, Limits
 from tests.launcher.bench import Bench, processes_called, processes_marked, shell
@@ -50,7 +50,7 @@ async def test_nothing_can_be_written_but_home_and_tmp(bench: Bench) -> None:
     await bench.run(boxed(1, script))
 
     assert bench.out(1) == b"mine\nmine\n"
-    assert (bench.state / "spool" / "1" / "home" / "file").stat().st_uid == boxes.uid_of(1)
+    assert (bench.state / "spool" / "1" / "home" / "file").stat().st_uid == accounts.of(1)
 
 
 async def test_its_folders_go_with_the_run_however_they_are_left(bench: Bench) -> None:
@@ -271,10 +271,13 @@ async def test_files_and_descriptors_are_limited_process_by_process(bench: Bench
 
     await bench.run(boxed(1, "ulimit -n; ulimit -c; exec head -c 9000 /dev/zero > /tmp/x", limits=limits))
     end = await bench.run(shell(2, f"exec head -c 9000 /dev/zero > {bench.state}/x", limits=limits))
+    await bench.run(boxed(3, "head -c 8000 /dev/zero > /tmp/x; exit 153", limits=limits))
 
     assert bench.out(1) == b"16\n0\n"
     assert bench.ended[1].exit_code == 128 + signal.SIGXFSZ
-    assert end.limit_hit == "file_size"
+    assert bench.ended[1].limit_hit == end.limit_hit == "file_size"
+    assert bench.ended[3].exit_code == 153
+    assert bench.ended[3].limit_hit is None  # an exit with that code is no proof
 
 
 async def test_a_cancel_reaches_what_hides_in_a_box(any_bench: Bench) -> None:

@@ -63,3 +63,10 @@ async def test_limits_of_each_process_hold_without_groups(humble: Bench) -> None
 
     assert humble.out(1) == b"16\n1\n"
     assert end.limit_hit == "cpu_time"
+
+
+async def test_an_exit_code_that_may_be_that_of_spent_processor_time_is_told_with_both_meanings(humble: Bench) -> None:
+    spent = await humble.run(shell(1, "exec sh -c 'while :; do :; done'", limits=Limits(cpu_ms=1000), box=Box()))
+
+    assert spent.exit_code == 152
+    assert spent.note == "128+24: SIGXCPU inside the box or an exit with that code"
