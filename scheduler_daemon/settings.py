@@ -51,6 +51,44 @@ class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     """host:port to listen on besides the Unix socket; loopback only, until there are passwords to ask for."""
 
 
+class Price(BaseModel, frozen=True, extra="forbid"):
+    """What a model costs, in dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ClaudeSettings(BaseModel, frozen=True, extra="forbid"):
+    """Words by Claude. Without a key everything works, in our own words."""
+
+    key_file: Path | None = None
+    """Holds the key and nothing else; only its owner may read it. None looks for a systemd credential named
+    `anthropic-key`, then in the keyring. The environment is never looked at: jobs could inherit it."""
+    model: str = "claude-sonnet-5-5"
+    base_url: str = "https://api.anthropic.com"
+    """Another one for a gateway of one's own."""
+    timeout: timedelta = timedelta(seconds=60)
+    """The local text is on the screen meanwhile; later than this nobody waits for a better one."""
+    tokens_a_day: Annotated[int, Field(ge=0)] = 500_000
+    """Of all users, in and out, by UTC days. A job that fails each minute must not become a bill."""
+    tokens_a_day_each: Annotated[int, Field(ge=0)] = 200_000
+    """Of each user."""
+    dollars_a_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    dollars_a_day_each: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    prices: dict[str, Price] = {
+        "claude-haiku": Price(input=1, output=5),
+        "claude-sonnet": Price(input=3, output=15),
+        "claude-opus": Price(input=5, output=25),
+    }
+    """By the longest beginning of the model's name. They are not part of the SDK: check them against your contract. A
+    model without a price is not asked."""
+
+    def price(self) -> Price | None:
+        """The price of the model in use."""
+        fitting = [name for name in self.prices if self.model.startswith(name)]
+        return self.prices[max(fitting, key=len)] if fitting else None
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """The whole tree."""
 
@@ -64,6 +102,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     logs: LogSettings = LogSettings()
     prices: Prices = Prices()
     """What is paid for what runs use; nobody but you knows."""
+    claude: ClaudeSettings = ClaudeSettings()
 
     @property
     def database_url(self) -> str:
