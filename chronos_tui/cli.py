@@ -40,6 +40,8 @@ VERBS = {
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
     "search": Verb("logs", "search_app", "Find a text in what all runs wrote."),
+    "insight": Verb("insights", "app", "List, show, accept, dismiss, snooze, apply, undo what was found in runs."),
+    "insights": Verb("insights", "list_app", "List what was found in how jobs run."),
     "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
     "calendar": Verb("calendars", "app", "List, show, set, import, delete, preview calendars."),
     "next": Verb("times", "next_app", "Say when an expression fires next."),

@@ -22,6 +22,7 @@ from scheduler_daemon.api.deps import Context
 from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.places import Places, places
 from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
+from scheduler_daemon.engine.adviser import Adviser
 from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.doctor import lasting_differences
@@ -169,6 +170,14 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             failures=failures,
             relay=relay,
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
+            adviser=Adviser(
+                database,
+                url=settings.database_url,
+                learnt=settings.state / "learnt.db",
+                holder=holder.node,
+                recorded=relay.wake,
+                now=utc_now,
+            ),
             runner=runner,
             holder=holder,
             state_dir=settings.state,

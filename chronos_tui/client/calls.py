@@ -1,7 +1,7 @@
 """Every call of the HTTP API, once: its method, path, query and body. Sending is for `wire` and `live`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -256,6 +256,30 @@ def raw_log(run: Ref, stream: str) -> Call:
 
 def follow_log(run: Ref, session: str) -> Call:
     return Call("POST", _with(_path("executions", run, "log", "follow"), {"session": session}))
+
+
+# Insights
+def insights(
+    *,
+    state: Iterable[str] = (),
+    job: Ref | None = None,
+    kind: str | None = None,
+    severity: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call:
+    call = _get("insights", job=job, kind=kind, severity=severity, limit=limit, cursor=cursor)
+    states = urlencode([("state", each) for each in state])
+    return call._replace(target=f"{call.target}{'&' if '?' in call.target else '?'}{states}") if states else call
+
+
+def insight(ref: str) -> Call:
+    return _get("insights", ref)
+
+
+def decide_insight(ref: str, verb: str, request: Json) -> Call:
+    """`verb` is accept, dismiss, snooze, apply or undo."""
+    return _send("POST", _path("insights", ref, verb), request)
 
 
 # Moving in and out

@@ -5,7 +5,17 @@ from fastapi import FastAPI
 from scheduler_daemon.api import errors
 from scheduler_daemon.api.deps import Context
 from scheduler_daemon.api.limits import BodyLimit
-from scheduler_daemon.api.routes import backfills, calendars, costs, executions, jobs, pools, simulations, system
+from scheduler_daemon.api.routes import (
+    backfills,
+    calendars,
+    costs,
+    executions,
+    insights,
+    jobs,
+    pools,
+    simulations,
+    system,
+)
 
 
 def make_app(context: Context, version: str) -> FastAPI:
@@ -21,5 +31,6 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(pools.router)
     app.include_router(simulations.router)
     app.include_router(costs.router)
+    app.include_router(insights.router)
     app.include_router(jobs.router)
     return app

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-EventKind = Literal["job", "execution", "job_deleted", "note"]
+EventKind = Literal["job", "execution", "job_deleted", "insight", "note"]
 
 
 class Event(BaseModel, frozen=True):

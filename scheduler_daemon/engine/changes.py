@@ -50,7 +50,8 @@ class Told:
             elif row.kind == "job":
                 touched.add(row.subject)
             else:
-                changes.append(_change(row.kind, row.subject, row.version, row.at, None, row.owner_id))
+                doc = from_json(row.text) if row.kind == "insight" else None
+                changes.append(_change(row.kind, row.subject, row.version, row.at, doc, row.owner_id))
         return [*changes, *await self._touched(touched | ran, ran)]
 
     async def _touched(self, ids: set[str], ran: set[str]) -> list[Spelled]:

@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from scheduler_daemon.contract.insights import AnalystLoad
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.engine.adviser import Adviser
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.failures import Failures
 from scheduler_daemon.engine.log_sink import LogSink
@@ -60,6 +62,7 @@ class Daemon:
         failures: Failures,
         relay: Relay,
         reaper: Reaper,
+        adviser: Adviser,
         runner: ProcessRunner,
         holder: Holder,
         state_dir: Path,
@@ -77,6 +80,7 @@ class Daemon:
         self.failures = failures
         self.relay = relay
         self.reaper = reaper
+        self.adviser = adviser
         self.runner = runner
         self._holder = holder
         self._state_dir = state_dir
@@ -126,8 +130,11 @@ class Daemon:
             troubles["redis"] = self.relay.trouble
         if not self.runner.connected:
             troubles["launcher"] = "the launcher does not answer; starts wait for it"
-        names = dict.fromkeys(("database", "redis", "launcher", "disk", "schedule", *troubles))
-        parts = tuple(Component(name=name, ok=name not in troubles, detail=troubles.get(name, "")) for name in names)
+        if self.adviser.trouble:
+            troubles["insights"] = self.adviser.trouble
+        names = dict.fromkeys(("database", "redis", "launcher", "disk", "schedule", "insights", *troubles))
+        details = {"insights": _told(self.adviser.load)} | troubles
+        parts = tuple(Component(name=name, ok=name not in troubles, detail=details.get(name, "")) for name in names)
         status = "starting" if not self._ready else "degraded" if troubles else "ready"
         return Health(
             status=status, components=parts, version=self._version, started_at=self._started_at, now=self._now()
@@ -162,6 +169,8 @@ class Daemon:
             "relay": self.relay.run,
             "heartbeat": self.relay.beat,
             "reaper": self.reaper.run,
+            "insights": self.adviser.run,
+            "time of insights": self.adviser.run_clock,
             "checks": self._check_for_ever,
         }
 
@@ -211,6 +220,16 @@ class Daemon:
         deadline = loop.time() + STOP_SECONDS
         while self.dispatcher.active and loop.time() < deadline:  # noqa: ASYNC110  # once in its life
             await asyncio.sleep(0.05)
+
+
+def _told(load: AnalystLoad | None) -> str:
+    """Say what finding insights takes."""
+    if load is None:
+        return ""
+    return (
+        f"learnt from {load.runs:,} runs at {load.run_us / 1000:.2f} ms of processor time each; "
+        f"{load.memory_bytes // 1_048_576} MiB"
+    )
 
 
 def _boot_id() -> str:

@@ -32,5 +32,5 @@ class Observation:
     """Whether the latest run of a job it depends on failed before this one started."""
     input_size: float | None = None
     """What it had to do, in a unit of the job's own, such as rows."""
-    kpis: Mapping[str, float] = field(default=NO_FIGURES)
+    kpis: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
     """Figures the job reported by name."""

@@ -22,6 +22,20 @@ def put(db: Connection, key: str, value: str) -> None:
         db.execute(META.insert().values(key=key, value=value))
 
 
+def take_lease(db: Connection, key: str, holder: str, now: datetime, until: datetime) -> bool:
+    """Have a lease until an instant, if it is ours or nobody's; tell whether we have it.
+
+    A holder whose clock is wrong may share it for a while, so what it guards must bear that.
+    """
+    kept = db.execute(select(META.c.value).where(META.c.key == key).with_for_update()).scalar_one_or_none()
+    if kept is not None:
+        other, _, end = kept.partition(" ")
+        if other != holder and datetime.fromisoformat(end) > now:
+            return False
+    put(db, key, f"{holder} {until.isoformat()}")
+    return True
+
+
 def answer(db: Connection, actor: str, key: str) -> tuple[str, int, dict[str, Any]] | None:
     """Return (digest of the request, status, body) of a request that was answered, or None."""
     query = select(IDEMPOTENCY.c.digest, IDEMPOTENCY.c.status, IDEMPOTENCY.c.body)

@@ -292,6 +292,41 @@ class LogStateRow(Row, table=True):
     """Its output was kept until then."""
 
 
+class InsightRow(Row, table=True):
+    """What was found in how jobs run, and what people made of it."""
+
+    __tablename__ = "insights"
+    __table_args__ = (
+        Index("ix_insights_at_id", "at", "id"),
+        Index("ix_insights_job_id_at", "job_id", "at"),
+        Index("ix_insights_state_expires", "state", "expires"),
+    )
+    id: str = Field(primary_key=True, max_length=36)
+    """Made of the finding's key: a finding that is told twice is one insight."""
+    version: int
+    job_id: str | None = Field(default=None, sa_column=Column(ForeignKey("jobs.id"), nullable=True))
+    """None for what is about the whole fleet."""
+    kind: str = Field(max_length=40)
+    severity: str = Field(max_length=16)
+    confidence: float
+    title: str = Field(max_length=200)
+    text: str
+    evidence: list[Any] = Field(sa_type=Json)
+    action: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    prediction: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    source: str = Field(max_length=16)
+    model: str = Field(max_length=80)
+    at: datetime = Field(sa_type=UTCDateTime)
+    expires: datetime = Field(sa_type=UTCDateTime)
+    state: str = Field(max_length=16)
+    snoozed_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    decided_by: str | None = Field(default=None, max_length=64)
+    decided_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    reason: str
+    applied_version: int | None = None
+    undo_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
 class AuditRow(Row, table=True):
     """Who did what, in the same transaction as the act."""
 

@@ -1,0 +1,125 @@
+"""How an insight is written for people: its severity, evidence, prediction and the change it proposes. Pure.
+
+An insight is a document of the API, as JSON has it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from chronos_tui import format as fmt
+from chronos_tui.format import Look
+
+SEVERITIES = {
+    "critical": Look("▲", "critical", "!", "failed"),
+    "warning": Look("◆", "warning", "!", "late"),
+    "info": Look("◇", "info", "i", "queued"),
+}
+RANK = {"critical": 2, "warning": 1, "info": 0}
+_ACTIONS = {
+    "set_schedule": "schedule",
+    "set_retry": "retries",
+    "set_timeout": "timeout",
+    "set_memory_limit": "memory limit",
+}
+
+Document = Mapping[str, Any]
+
+
+def severity(name: str) -> Look:
+    """Return how a severity shows; one we do not know shows as itself."""
+    return SEVERITIES.get(name) or Look("?", name, "?", "muted")
+
+
+def source(insight: Document) -> str:
+    """Say what generated it, for nothing that a machine wrote is to be taken for a person's word."""
+    name = "Claude" if insight["source"] == "claude" else "the local engine"
+    return f"{name} ({insight['model']})" if insight["model"] else name
+
+
+def paragraphs(insight: Document) -> list[tuple[str, list[str]]]:
+    """Return what it says, part by part: a heading and its lines. Parts that it has not are left out."""
+    parts = [
+        ("what was found", insight["text"].splitlines()),
+        ("evidence", [line for each in insight["evidence"] for line in evidence(each)]),
+        ("expected", prediction(insight["prediction"])),
+        ("proposed change", change(insight["action"])),
+    ]
+    return [(heading, lines) for heading, lines in parts if lines]
+
+
+def evidence(item: Document) -> list[str]:
+    """Write one piece of evidence: a figure beside what was expected, or the lines of a log."""
+    if item["kind"] == "log":
+        lines = f"line {item['first_line']}"
+        if item["last_line"] != item["first_line"]:
+            lines = f"lines {item['first_line']}-{item['last_line']}"
+        return [f"run {item['run_id']}, {lines}", *(f"  {line}" for line in item["text"].splitlines())]
+    name, unit = item["metric"].replace("_", " "), item["unit"]
+    text = f"{name}: {figure(item['value'], unit)}"
+    if item["expected"] is not None:
+        text += f", expected {figure(item['expected'], unit)}"
+    if item["low"] is not None and item["high"] is not None:
+        text += f" ({figure(item['low'], unit)} to {figure(item['high'], unit)})"
+    runs = item["run_ids"]
+    if runs:
+        text += f"; run{'s' * (len(runs) > 1)} {', '.join(map(str, runs[:8]))}{' …' if len(runs) > 8 else ''}"
+    return [text]
+
+
+def figure(value: float, unit: str) -> str:
+    """Write a value in its unit."""
+    if unit == "s":
+        return fmt.duration(value * 1000)
+    if unit == "bytes":
+        return fmt.size(value)
+    if unit == "ratio":
+        return f"{value:.0%}" if value == 0 or abs(value) >= 0.1 else f"{value:.1%}"
+    number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+    return f"{number} {unit}".rstrip()
+
+
+def prediction(expected: Document | None) -> list[str]:
+    """Write what is expected to come."""
+    if expected is None:
+        return []
+    unit = "ratio" if "probability" in expected["metric"] else ""
+    text = f"{expected['metric'].replace('_', ' ')}: {figure(expected['expected'], unit)}"
+    if expected["low"] is not None and expected["high"] is not None:
+        text += f" ({figure(expected['low'], unit)} to {figure(expected['high'], unit)})"
+    if expected["by"]:
+        text += f", by {datetime.fromisoformat(expected['by']).astimezone():%Y-%m-%d %H:%M}"
+    return [text]
+
+
+def change(action: Document | None) -> list[str]:
+    """Write a proposed change as a difference."""
+    if action is None:
+        return []
+    verb = action["verb"]
+    if verb in {"pause", "resume"}:
+        return [f"{verb} the job"]
+    name = _ACTIONS.get(verb) or str(verb)
+    return [*_side("-", name, verb, action["before"]), *_side("+", name, verb, action["value"])]
+
+
+def _side(sign: str, name: str, verb: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{sign} {name}.{key}: {_plain(each)}" for key, each in value.items() if each not in (None, [], {})]
+    if value is None:
+        return [f"{sign} {name}: none"]
+    if verb == "set_timeout":
+        return [f"{sign} {name}: {fmt.duration(value)}"]
+    return [f"{sign} {name}: {fmt.size(value) if verb == 'set_memory_limit' else _plain(value)}"]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return " | ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def worst(insights: Iterable[Document]) -> Document | None:
+    """Return the most severe one, the surest of equals; None of none."""
+    return max(insights, key=lambda each: (RANK.get(each["severity"], -1), each["confidence"]), default=None)

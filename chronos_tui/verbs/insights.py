@@ -1,0 +1,170 @@
+"""`chronos insight ...`: what was found in how jobs run; judge it, apply what it proposes, take that back."""
+
+from typing import Annotated, Any
+
+import typer
+
+from chronos_tui import format as fmt
+from chronos_tui import insights as words
+from chronos_tui.client import calls
+from chronos_tui.format import parse_duration_ms
+from chronos_tui.verbs import output
+from chronos_tui.verbs.common import AsJson, Cursor, Limit, connect
+from chronos_tui.verbs.failure import wrong_use
+
+app = typer.Typer(help="See and judge what was found in how jobs run.", rich_markup_mode=None, add_completion=False)
+list_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+STATES = ("open", "snoozed", "accepted", "dismissed", "applied", "reverted", "expired")
+InsightRef = Annotated[str, typer.Argument(metavar="INSIGHT", help="Its id, or the beginning of it.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why.")]
+Job = Annotated[str | None, typer.Option("--job", help="Only of this job.")]
+Kind = Annotated[str | None, typer.Option(help="Only of this kind.")]
+Severity = Annotated[str | None, typer.Option(help="Only info, warning or critical ones.")]
+States = Annotated[str, typer.Option("--state", help=f"Of these states, with commas: {', '.join(STATES)}; or all.")]
+
+
+@list_app.command()
+def insights(
+    context: typer.Context,
+    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="Only of this job.")] = None,
+    *,
+    state: States = "open",
+    kind: Kind = None,
+    severity: Severity = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List insights, newest first."""
+    _list(context, job=job, state=state, kind=kind, severity=severity, limit=limit, cursor=cursor, as_json=as_json)
+
+
+@app.command("list")
+def list_insights(
+    context: typer.Context,
+    *,
+    job: Job = None,
+    state: States = "open",
+    kind: Kind = None,
+    severity: Severity = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List insights, newest first."""
+    _list(context, job=job, state=state, kind=kind, severity=severity, limit=limit, cursor=cursor, as_json=as_json)
+
+
+def _list(context: typer.Context, *, state: str, as_json: bool, **wanted: Any) -> None:
+    states = () if state == "all" else tuple(each.strip() for each in state.split(",") if each.strip())
+    if unknown := [each for each in states if each not in STATES]:
+        raise wrong_use(f"an insight is never {unknown[0]!r}; --state takes {', '.join(STATES)}, or all")
+    page = connect(context).json(calls.insights(state=states, **wanted))
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (
+            each["id"][:8],
+            output.brief(each["at"]),
+            output.Cell(*severity_look(each["severity"])),
+            each["job"] or "all jobs",
+            each["title"],
+            "yes" if each["action"] else "",
+            each["state"],
+        )
+        for each in page["items"]
+    ]
+    output.table(("id", "found", "severity", "job", "insight", "change", "state"), rows)
+
+
+def severity_look(severity: str) -> tuple[str, str]:
+    """Return how a severity is written, and its tone."""
+    look = words.severity(severity)
+    return f"{look.glyph} {look.word}", look.tone
+
+
+@app.command()
+def show(context: typer.Context, insight: InsightRef, *, as_json: AsJson = False) -> None:
+    """Show an insight with its evidence and what it proposes."""
+    found = connect(context).json(calls.insight(insight))
+    if as_json:
+        output.document(found)
+        return
+    _print(found)
+
+
+@app.command()
+def accept(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Say that it is true; nothing is changed by that."""
+    _decide(context, insight, "accept", {"reason": reason}, as_json=as_json)
+
+
+@app.command()
+def dismiss(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Say that it is not true, or not worth being told."""
+    _decide(context, insight, "dismiss", {"reason": reason}, as_json=as_json)
+
+
+@app.command()
+def snooze(
+    context: typer.Context,
+    insight: InsightRef,
+    length: Annotated[str, typer.Option("--for", help="How long, such as 8h or 7d.")] = "1d",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Put it aside for a while."""
+    try:
+        seconds = parse_duration_ms(length) // 1000
+    except (ValueError, OverflowError):
+        raise wrong_use(f"--for {length!r} is no length of time, such as 8h or 7d") from None
+    _decide(context, insight, "snooze", {"for_s": seconds}, as_json=as_json)
+
+
+@app.command("apply")
+def apply_insight(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Make the change that it proposes: a new version of the job, which `undo` takes back within 30 days."""
+    _decide(context, insight, "apply", {"reason": reason}, as_json=as_json)
+
+
+@app.command()
+def undo(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Take back the change that was made of it."""
+    _decide(context, insight, "undo", {"reason": reason}, as_json=as_json)
+
+
+def _decide(context: typer.Context, ref: str, verb: str, request: dict[str, Any], *, as_json: bool) -> None:
+    saved = connect(context).json(calls.decide_insight(ref, verb, request))
+    if as_json:
+        output.document(saved)
+        return
+    of_job = f" of {saved['job']}" if saved["job"] else ""
+    version = f"; the job is at version {saved['applied_version']}" if saved["state"] == "applied" else ""
+    output.line(f"insight {saved['id'][:8]}{of_job} is {saved['state']}{version}")
+
+
+def _print(found: dict[str, Any]) -> None:
+    output.line(output.paint(fmt.printable(found["title"]), "title"))
+    output.pairs(
+        [
+            ("id", found["id"]),
+            ("job", found["job"] or "all jobs"),
+            ("severity", output.Cell(*severity_look(found["severity"]))),
+            ("kind", found["kind"]),
+            ("confidence", f"{found['confidence']:.0%}"),
+            ("found", output.when(found["at"])),
+            ("by", words.source(found)),
+            ("state", found["state"]),
+            ("until", output.when(found["snoozed_until"])),
+            ("decided", f"{output.when(found['decided_at'])} by {found['decided_by']}" if found["decided_by"] else ""),
+            ("reason", found["reason"]),
+            ("expires", output.when(found["expires"])),
+        ]
+    )
+    for heading, lines in words.paragraphs(found):
+        output.line()
+        output.line(output.paint(heading, "muted"))
+        for line in lines:
+            output.line(f"  {line}")
