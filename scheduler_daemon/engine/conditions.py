@@ -1,5 +1,7 @@
 """Look whether the conditions of a run hold, right before its process would start; have it launched, or tell its end.
 
+It is known by then how the run is kept apart, and a launcher is there: nothing else is waited for once they hold.
+
 A run is claimed all the while. If the daemon is killed, the run is handed over again by the next start of it, and its
 conditions are looked at anew: it never starts without. They are looked at in their order, up to the first that does
 not hold. What is seen means what `domain.conditions` says.
@@ -10,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import TypeAdapter
 
@@ -27,6 +29,7 @@ from scheduler_daemon.contract.conditions import (
 from scheduler_daemon.domain import conditions as domain
 from scheduler_daemon.domain.conditions import Finding
 from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.isolation import Granted
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.probes import look_at, try_command
 from scheduler_daemon.runners.requests import Ended, withheld
@@ -47,19 +50,37 @@ LONGEST_SLEEP: Final = 30.0
 _read: Final = TypeAdapter[tuple[Condition, ...]](Conditions).validate_python
 
 
+Held = tuple[Start, Granted | None]
+"""A run and how it is kept apart; None as its account at a shell."""
+
+
+class Runner(Protocol):
+    """What starts the runs whose conditions hold."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a launch would begin now."""
+
+    async def reachable(self) -> None:
+        """Return when a launch would begin."""
+
+    def withdraw(self, end: Ended) -> None:
+        """Tell the end of a run that is not to be launched."""
+
+
 class Gate:
-    """Holds runs with conditions. `launch` starts those that may start, `withdraw` is told the ends of the others."""
+    """Holds runs with conditions. `launch` starts those that may start, `runner` is told the ends of the others."""
 
     def __init__(
         self,
         database: Database,
-        launch: Callable[[Sequence[Start]], Awaitable[None]],
-        withdraw: Callable[[Ended], None],
+        runner: Runner,
+        launch: Callable[[Sequence[Held]], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._launch = launch
-        self._withdraw = withdraw
+        self._runner = runner
         self._now = now
         self._open: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,12 +89,12 @@ class Gate:
         self._closing = False
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    def take(self, starts: Sequence[Start]) -> None:
+    def take(self, held: Sequence[Held]) -> None:
         """Look at the conditions of these, each for itself."""
-        for start in starts:
+        for start, granted in held:
             if start.execution_id not in self._open:
                 name = f"conditions of run {start.execution_id}"
-                task = asyncio.create_task(self._pass(start), name=name)
+                task = asyncio.create_task(self._pass(start, granted), name=name)
                 self._open[start.execution_id] = task
                 self._tasks.add(task)
                 task.add_done_callback(partial(self._done, start.execution_id))
@@ -95,7 +116,7 @@ class Gate:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _pass(self, start: Start) -> None:
+    async def _pass(self, start: Start, granted: Granted | None) -> None:
         number = start.execution_id
         try:
             end = await self._decide(start)
@@ -106,15 +127,15 @@ class Gate:
         if number in self._stopped:
             return
         if end is None:
-            await self._start(start)
+            await self._start(start, granted)
         else:
-            self._withdraw(end)
+            self._runner.withdraw(end)
 
-    async def _start(self, start: Start) -> None:
+    async def _start(self, start: Start, granted: Granted | None) -> None:
         """Launch a run, and anew after a fault that nobody expected: the launcher starts a run once only."""
         while not self._closing:
             try:
-                await self._launch([start])
+                await self._launch([(start, granted)])
             except Exception:
                 log.exception("run %d could not be handed over; tried again in %g s", start.execution_id, RETRY)
                 await asyncio.sleep(RETRY)
@@ -127,12 +148,19 @@ class Gate:
         self._open.pop(number, None)
         reason = self._stopped.pop(number, None)
         if reason is not None:
-            self._withdraw(withheld(number, self._now(), cancelled=reason))
+            self._runner.withdraw(withheld(number, self._now(), cancelled=reason))
 
     async def _decide(self, start: Start) -> Ended | None:
         """Return the end of a run that is not to start, None for one that is."""
         while (left := self._left(start)) > 0:  # noqa: ASYNC110  # the wall clock is no event
             await asyncio.sleep(min(left, LONGEST_SLEEP))
+        while True:
+            await self._runner.reachable()
+            end = await self._look(start)
+            if end is not None or self._runner.connected:
+                return end
+
+    async def _look(self, start: Start) -> Ended | None:
         wanted = _read(start.spec["conditions"])
         async with self._room:
             for condition in wanted:

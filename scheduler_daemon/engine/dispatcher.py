@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
-from scheduler_daemon.domain.isolation import Granted, apart
-from scheduler_daemon.engine.conditions import Gate
+from scheduler_daemon.domain.isolation import apart
+from scheduler_daemon.engine.conditions import Gate, Held
 from scheduler_daemon.engine.guard import Guard
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
@@ -45,6 +45,13 @@ class Untaken(NamedTuple):
 
 class Runner(Protocol):
     """What runs an execution."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a launch would begin now."""
+
+    async def reachable(self) -> None:
+        """Return when a launch would begin."""
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Start these; each is answered by events."""
@@ -92,10 +99,10 @@ class Dispatcher:
         self._max_active = max_active
         self._recorded = recorded
         self._now = now
-        self._guard = Guard(database, runner, self._launch, now)
+        self._guard = Guard(database, runner, self._pass_on, now)
+        self._gate = Gate(database, runner, self._launch, now)
         self._active: set[int] = set()
         self._waiting = False
-        self._gate = Gate(database, self._pass_on, runner.withdraw, now)
         self._room = asyncio.Event()
         self._claims = asyncio.Lock()
         self._doubtful = False
@@ -194,29 +201,30 @@ class Dispatcher:
                 await self.cancel(stop.execution_id, stop.reason, stop.grace)
 
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
-        """Stop a run and everything it started, also one whose conditions are being looked at."""
-        if not self._gate.stop(execution_id, reason):
+        """Stop a run and everything it started, also one that is held before it is launched."""
+        if not self._guard.stop(execution_id, reason) and not self._gate.stop(execution_id, reason):
             await self._runner.cancel(execution_id, reason, grace)
 
     async def close(self) -> None:
-        """Leave the conditions that are being looked at to the next start of the daemon."""
+        """Leave what is held before it is launched to the next start of the daemon."""
+        await self._guard.close()
         await self._gate.close()
 
     async def hand_over(self, starts: Sequence[Start]) -> None:
-        """Give claimed runs to the runner; those with conditions when it has turned out that all hold."""
-        if any(start.spec.get("conditions") for start in starts):
-            self._gate.take([start for start in starts if start.spec.get("conditions")])
-            starts = [start for start in starts if not start.spec.get("conditions")]
-        await self._pass_on(starts)
-
-    async def _pass_on(self, starts: Sequence[Start]) -> None:
-        """Launch these; those that are to be kept apart once it is known what is in force."""
+        """Give claimed runs to the runner; those that are to be kept apart once it is known what is in force."""
         if guarded := [start for start in starts if apart(start.spec)]:
             self._guard.take(guarded)
             starts = [start for start in starts if not apart(start.spec)]
-        await self._launch([(start, None) for start in starts])
+        await self._pass_on([(start, None) for start in starts])
 
-    async def _launch(self, granted: Sequence[tuple[Start, Granted | None]]) -> None:
+    async def _pass_on(self, held: Sequence[Held]) -> None:
+        """Launch these; those with conditions when it has turned out that all hold."""
+        if gated := [each for each in held if each[0].spec.get("conditions")]:
+            self._gate.take(gated)
+            held = [each for each in held if not each[0].spec.get("conditions")]
+        await self._launch(held)
+
+    async def _launch(self, granted: Sequence[Held]) -> None:
         if not granted:
             return
         starts = [start for start, _ in granted]

@@ -1,4 +1,4 @@
-"""Hold runs that are to be kept apart until it is known what is in force; let go what may start, refuse the rest.
+"""Hold runs that are to be kept apart until it is known what is in force; pass on what may start, refuse the rest.
 
 What a run needs is decided in the domain. While the launcher cannot be asked such runs wait: none is run weaker.
 """
@@ -23,6 +23,7 @@ from scheduler_daemon.domain.isolation import (
     wanted,
     why_refused,
 )
+from scheduler_daemon.engine.ending import end
 from scheduler_daemon.runners.requests import Ended, withheld
 from scheduler_daemon.services.runs import Start
 from scheduler_daemon.storage import executions
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 RETRY = 1.0
 """Seconds until it is tried again to record how runs are kept apart."""
 
-_Launch = Callable[[Sequence[tuple[Start, Granted | None]]], Awaitable[None]]
+_PassOn = Callable[[Sequence[tuple[Start, Granted | None]]], Awaitable[None]]
 
 
 class Runner(Protocol):
@@ -49,30 +50,50 @@ class Runner(Protocol):
 class Guard:
     """Decides on runs beside those that need no decision, which never wait for it."""
 
-    def __init__(self, database: Database, runner: Runner, launch: _Launch, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, runner: Runner, pass_on: _PassOn, now: Callable[[], datetime]) -> None:
         self._database = database
         self._runner = runner
-        self._launch = launch
+        self._pass_on = pass_on
         self._now = now
         self._one = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[int] = set()
 
     def take(self, starts: Sequence[Start]) -> None:
-        """Start or refuse these, soon. Should we end before, the next daemon finds them claimed and not begun."""
+        """Pass on or refuse these, soon. Should we end before, the next daemon finds them claimed and not begun."""
+        self._held.update(start.execution_id for start in starts)
         task = asyncio.create_task(self._see_to(starts), name="guard")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def stop(self, execution_id: int, reason: str) -> bool:
+        """Cancel a run that is held here. False if it is not."""
+        if execution_id not in self._held:
+            return False
+        self._held.discard(execution_id)
+        self._runner.withdraw(withheld(execution_id, self._now(), cancelled=reason))
+        return True
+
+    async def close(self) -> None:
+        """Decide on nothing any more, and tell nothing."""
+        await end(self._tasks)
+
     async def _see_to(self, starts: Sequence[Start]) -> None:
-        """Decide, and anew after a fault that nobody expected: the launcher starts a run once only."""
-        while True:
+        """Decide on these; after a fault that nobody expected on each for itself, so that one holds up no other."""
+        try:
+            await self._decide(starts)
+        except Exception:
+            log.exception("it could not be decided how runs are kept apart; tried again in %g s", RETRY)
+            await asyncio.gather(*map(self._see_to_one, starts))
+
+    async def _see_to_one(self, start: Start) -> None:
+        """Decide, and anew after a fault: the launcher starts a run once only."""
+        while start.execution_id in self._held:
+            await asyncio.sleep(RETRY)
             try:
-                await self._decide(starts)
+                await self._decide([start])
             except Exception:
-                log.exception("it could not be decided how runs are kept apart; tried again in %g s", RETRY)
-                await asyncio.sleep(RETRY)
-            else:
-                return
+                log.exception("it could not be decided how run %d is kept apart", start.execution_id)
 
     async def _decide(self, starts: Sequence[Start]) -> None:
         granted: dict[int, Granted] = {}
@@ -95,9 +116,18 @@ class Guard:
                 refused[run] = why_refused(what.policy.name, needed)
                 told[run]["in_force"] = []
         await self._record(told)
-        for run, why in refused.items():
-            self._runner.withdraw(withheld(run, self._now(), blocked=why))
-        await self._launch([(one, granted[one.execution_id]) for one in starts if one.execution_id not in refused])
+        held = [start for start in starts if start.execution_id in self._held]
+        self._held.difference_update(start.execution_id for start in held)
+        try:
+            await self._pass_on(
+                [(start, granted[start.execution_id]) for start in held if start.execution_id not in refused]
+            )
+        except BaseException:
+            self._held.update(start.execution_id for start in held)
+            raise
+        for start in held:
+            if why := refused.get(start.execution_id):
+                self._runner.withdraw(withheld(start.execution_id, self._now(), blocked=why))
 
     async def _lacking(self, granted: Any) -> dict[str, str]:
         """Return why protections are not in force; tried anew before a run is refused for it."""

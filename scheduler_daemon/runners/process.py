@@ -19,7 +19,17 @@ from typing import Any, Self
 
 from scheduler_daemon.contract.policies import Protection
 from scheduler_daemon.runners.link import NoLauncherError, connect_or_start
-from scheduler_daemon.runners.requests import Box, Ended, LaunchRequest, Limits, Started, ended, refused, started
+from scheduler_daemon.runners.requests import (
+    Box,
+    Ended,
+    LaunchRequest,
+    Limits,
+    Started,
+    ended,
+    refused,
+    started,
+    withheld,
+)
 
 __all__ = ["Box", "Ended", "LaunchRequest", "Limits", "NoLauncherError", "ProcessRunner", "Started", "spool_folder"]
 
@@ -43,10 +53,13 @@ class ProcessRunner:
         self._writer: asyncio.StreamWriter | None = None
         self._events: asyncio.Queue[Started | Ended] = asyncio.Queue()
         self._launches: dict[int, bytes] = {}
+        self._apart: set[int] = set()
+        """Those of the launches that ask for a box or limits."""
         self._cancels: dict[int, bytes] = {}
         self._running: dict[int, Started] = {}
         self._ended: set[int] = set()
         self._listed = asyncio.Event()
+        """The launcher has told what it is and what it knows, on this connection."""
         self._farewell: asyncio.Future[bool] | None = None
         self._protections: dict[str, str] = {}
         self._probing = False
@@ -76,8 +89,12 @@ class ProcessRunner:
 
     @property
     def connected(self) -> bool:
-        """Whether a launcher is there now; while not, launches wait."""
-        return self._writer is not None
+        """Whether a launcher is there now that takes launches; while not, they wait."""
+        return self._listed.is_set()
+
+    async def reachable(self) -> None:
+        """Return when a launcher takes launches."""
+        await self._listed.wait()
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Have these started, in this order. Returns when they are handed over; Started or Ended tells the rest.
@@ -89,16 +106,20 @@ class ProcessRunner:
             faults = await asyncio.to_thread(_spool_inputs, self._state_dir, batch)
         for run, fault in faults.items():
             self._tell_end(refused(run, f"its input could not be written: {fault.strerror}", datetime.now(UTC)))
-        beyond = {one.execution_id for one in batch if (one.box or one.limits) and not self._keeps_apart}
-        for run in beyond:
-            self._tell_end(refused(run, f"it is to be kept apart, and {_OLD_LAUNCHER}", datetime.now(UTC)))
-        lines = {
-            run: _start_line(request)
-            for request in batch
-            if (run := request.execution_id) not in faults and run not in beyond
-        }
-        self._launches |= lines
-        await self._send([*lines.values(), *(self._cancels[run] for run in lines if run in self._cancels)])
+        wanted = [request for request in batch if request.execution_id not in faults]
+        self._launches |= {request.execution_id: _start_line(request) for request in wanted}
+        self._apart.update(request.execution_id for request in wanted if request.box or request.limits)
+        if self._listed.is_set():  # else they go with all others once it is known what the launcher can do
+            await self._send(self._open_lines([request.execution_id for request in wanted]))
+
+    def _open_lines(self, ids: Iterable[int]) -> list[bytes]:
+        """Return what the launcher is told of these launches; end those that it would start weaker than is asked."""
+        wanted = list(ids)
+        if not self._keeps_apart:
+            for run in self._apart.intersection(wanted):
+                self._tell_end(withheld(run, datetime.now(UTC), blocked=f"it is to be kept apart, and {_OLD_LAUNCHER}"))
+        lines = [self._launches[run] for run in wanted if run in self._launches]
+        return lines + [self._cancels[run] for run in wanted if run in self._cancels]
 
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """End a run: TERM to all its processes, KILL after `grace`, and its Ended when none is left.
@@ -208,6 +229,7 @@ class ProcessRunner:
 
     async def _close(self) -> None:
         writer, self._writer = self._writer, None
+        self._listed.clear()
         if writer is not None:
             writer.close()
             with contextlib.suppress(OSError):
@@ -234,24 +256,30 @@ class ProcessRunner:
                 self._tell_protections(dict.fromkeys(Protection, _OLD_LAUNCHER))
             case "listed":
                 self._listed.set()
+                lines = self._open_lines(list(self._launches))
+                lines += [line for run, line in self._cancels.items() if run not in self._launches]
                 if self._writer is not None:
-                    self._writer.write(b"".join([*self._launches.values(), *self._cancels.values()]))
+                    self._writer.write(b"".join(lines))
 
     def _tell_protections(self, missing: dict[str, str]) -> None:
         self._protections = missing
         self._probed.set()
 
     def _tell_start(self, news: Started) -> None:
-        self._launches.pop(news.execution_id, None)
+        self._answered(news.execution_id)
         self._running[news.execution_id] = news
         self._events.put_nowait(news)
 
     def _tell_end(self, news: Ended) -> None:
-        self._launches.pop(news.execution_id, None)
+        self._answered(news.execution_id)
         self._cancels.pop(news.execution_id, None)
         self._running.pop(news.execution_id, None)
         self._ended.add(news.execution_id)
         self._events.put_nowait(news)
+
+    def _answered(self, execution_id: int) -> None:
+        self._launches.pop(execution_id, None)
+        self._apart.discard(execution_id)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

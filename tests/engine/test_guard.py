@@ -1,5 +1,7 @@
 """A run that is to be kept apart is started, refused or held, and a fault on the way loses none."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.engine import guard
 from scheduler_daemon.storage.session import Database
-from tests.support.rig import Rig
+from tests.support.rig import Rig, eventually
 from tests.support.world import MINUTE, NOON, add_job, rows
 
 
@@ -26,12 +28,22 @@ class Stumbling(dict[str, str]):
 ALL_IN_FORCE = {one.value: "" for one in guard.policy_named("strict").requires}
 
 
-async def fired(rig: Rig, database: Database, admin: Actor, **fields: Any) -> None:
-    await database.write(lambda db: add_job(db, admin, **fields))
+async def taken_up(rig: Rig, database: Database, admin: Actor, *names: str, **fields: Any) -> None:
+    """Let jobs fire."""
+    for name in names or ("backup",):
+        await database.write(lambda db, name=name: add_job(db, admin, name, **fields))
     await rig.ticker.load()
     await rig.until(NOON + MINUTE)
-    while rig.dispatcher._guard._tasks:
-        await next(iter(rig.dispatcher._guard._tasks))
+
+
+async def fired(rig: Rig, database: Database, admin: Actor, **fields: Any) -> None:
+    await taken_up(rig, database, admin, **fields)
+    await settled(rig)
+
+
+async def settled(rig: Rig) -> None:
+    """Wait until it is decided on all of them."""
+    await eventually(lambda: not rig.dispatcher._guard._tasks)
 
 
 async def test_what_is_in_force_is_recorded_and_the_run_started(rig: Rig, database: Database, admin: Actor) -> None:
@@ -75,3 +87,61 @@ async def test_a_trusted_job_waits_for_nobody(rig: Rig, database: Database, admi
     await fired(rig, database, admin)
 
     assert (len(rig.launches.started), rig.launches.tried_anew) == (1, 0)
+
+
+async def test_one_run_that_faults_each_time_holds_up_no_other(
+    rig: Rig, database: Database, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = guard._resolved
+
+    def stumble(start: Any) -> Any:
+        if start.spec["name"] == "bad":
+            raise RuntimeError("nobody expected this")
+        return resolved(start)
+
+    monkeypatch.setattr(guard, "RETRY", 0.01)
+    monkeypatch.setattr(guard, "_resolved", stumble)
+    rig.launches.lacking = ALL_IN_FORCE
+
+    await taken_up(rig, database, admin, "bad", "good", "fine", policy="standard")
+    await eventually(lambda: len(rig.launches.started) == 2)
+    await rig.dispatcher.close()
+
+    runs = await database.read(lambda db: rows(db, "executions"))
+    (bad,) = {run.id for run in runs} - set(rig.launches.started)
+    assert [run.policy["in_force"] for run in runs if run.id == bad] == [[]]
+
+
+async def test_a_run_that_is_held_is_cancelled(rig: Rig, database: Database, admin: Actor) -> None:
+    rig.launches.lacking = ALL_IN_FORCE
+    rig.launches.answers.clear()
+    await taken_up(rig, database, admin, policy="standard")
+
+    await rig.dispatcher.cancel(1, "not now", MINUTE)
+    told = list(rig.launches.withdrawn)
+    rig.launches.answers.set()
+    await settled(rig)
+
+    assert [(end.execution_id, end.killed_by, end.reason) for end in told] == [(1, "cancel", "not now")]
+    assert (rig.launches.started, rig.launches.withdrawn) == ([], told)
+
+
+@pytest.mark.parametrize("fields", [{"policy": "standard"}, {}])
+async def test_conditions_are_looked_at_when_nothing_else_is_waited_for(
+    rig: Rig, database: Database, admin: Actor, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    wanted = tmp_path / "wanted"
+    wanted.touch()
+    rig.launches.lacking = ALL_IN_FORCE
+    rig.launches.answers.clear()
+    await taken_up(rig, database, admin, conditions=({"kind": "file", "path": str(wanted)},), **fields)
+    await asyncio.sleep(0.2)
+
+    wanted.unlink()
+    rig.launches.answers.set()
+    await eventually(lambda: rig.launches.withdrawn or rig.launches.started)
+
+    assert rig.launches.started == []
+    assert [(end.execution_id, (end.unmet or "").endswith("no such file")) for end in rig.launches.withdrawn] == [
+        (1, True)
+    ]

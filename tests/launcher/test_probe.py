@@ -51,8 +51,8 @@ async def test_a_launcher_that_knows_no_boxes_is_given_no_boxed_job(bench: Bench
 
     await bench.run(shell(1, "echo ran", box=Box()), shell(2, "echo ran", limits=Limits(processes=9)), shell(3, "true"))
 
-    assert "older version" in (bench.ended[1].spawn_error or "")
-    assert "older version" in (bench.ended[2].spawn_error or "")
+    assert "older version" in (bench.ended[1].blocked or "")
+    assert "older version" in (bench.ended[2].blocked or "")
     assert bench.ended[3].exit_code == 0
     assert not (bench.state / "spool" / "1").exists()
 

@@ -1,7 +1,7 @@
 """A clock that tests set, and a ticker on a real database whose starts are noted instead of becoming processes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from scheduler_daemon.engine.dispatcher import Dispatcher
@@ -10,6 +10,13 @@ from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, NOON
+
+
+async def eventually(done: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something has come true."""
+    async with asyncio.timeout(seconds):
+        while not done():
+            await asyncio.sleep(0.01)
 
 
 class Clock:
@@ -37,6 +44,18 @@ class Launches:
         self.tried_anew = 0
         self.not_before: dict[int, datetime | None] = {}
         self.withdrawn: list[Ended] = []
+        self.answers = asyncio.Event()
+        """Whether there is a launcher to be asked."""
+        self.answers.set()
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a launcher."""
+        return self.answers.is_set()
+
+    async def reachable(self) -> None:
+        """Return when there is a launcher."""
+        await self.answers.wait()
 
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Note them as started."""
@@ -54,6 +73,7 @@ class Launches:
 
     async def protections(self, *, again: bool = False) -> dict[str, str]:
         """Return what it was told is missing."""
+        await self.answers.wait()
         self.tried_anew += again
         return self.lacking
 
