@@ -37,7 +37,7 @@ class TriggerRule(StrEnum):
 
 
 class GraphNode(BaseModel, frozen=True):
-    """A job of a graph. `state` is that of its last run, None where it never ran."""
+    """A job of a graph. `state` is that of its newest run, also of one that never began; None where it has none."""
 
     id: str
     name: str
@@ -47,7 +47,7 @@ class GraphNode(BaseModel, frozen=True):
     state: str | None
     outcome: str | None
     fire_at: datetime | None
-    """Of its last run: the instant of the run set."""
+    """Of its newest run: the instant of the run set."""
 
 
 class GraphEdge(BaseModel, frozen=True):

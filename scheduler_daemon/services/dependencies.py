@@ -296,7 +296,7 @@ def _node(row: Any) -> GraphNode:
         trigger_rule=row.spec.get("trigger_rule", TriggerRule.ALL_SUCCESS),
         paused=row.paused,
         active=row.active,
-        state=row.last_state,
-        outcome=row.last_outcome,
-        fire_at=row.last_fire_at,
+        state=row.state,
+        outcome=row.outcome,
+        fire_at=row.fire_at,
     )

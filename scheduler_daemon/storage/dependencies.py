@@ -75,9 +75,14 @@ def latest_instant(db: Connection, job_ids: Collection[str]) -> datetime | None:
 
 
 def nodes(db: Connection, job_ids: Collection[str]) -> list[Row[*tuple[Any, ...]]]:
-    """Return living jobs with what is shown of them in a graph, by name."""
+    """Return living jobs with what is shown of them in a graph, also of runs that never began, by name."""
     columns = (JOBS.c[name] for name in ("id", "name", "owner_id", "paused", "spec"))
-    last = (STATES.c[name] for name in ("active", "last_state", "last_outcome", "last_fire_at"))
-    query = select(*columns, *last).join(STATES, STATES.c.job_id == JOBS.c.id)
+    last = (EXECUTIONS.c[name] for name in ("state", "outcome", "fire_at"))
+    newest = select(func.max(EXECUTIONS.c.id)).where(EXECUTIONS.c.job_id == JOBS.c.id).correlate(JOBS).scalar_subquery()
+    query = (
+        select(*columns, STATES.c.active, *last)
+        .join(STATES, STATES.c.job_id == JOBS.c.id)
+        .outerjoin(EXECUTIONS, EXECUTIONS.c.id == newest)
+    )
     wanted = query.where(JOBS.c.deleted_at.is_(None), among(db, JOBS.c.id, job_ids))
     return list(db.execute(wanted.order_by(JOBS.c.name)))

@@ -389,7 +389,12 @@ async def test_a_graph_shows_all_that_is_tied_and_nothing_of_others(
     seen = await database.read(lambda db: dependencies.graph(db, ada, mine))
 
     assert [node.name for node in whole.nodes] == ["a", "b", "c", "d"]
-    assert [node.state for node in whole.nodes] == ["failed", None, None, None]
+    assert [node.state for node in whole.nodes] == [
+        "failed",
+        "blocked",
+        "blocked",
+        "blocked",
+    ]  # of those behind it none began
     assert len(whole.edges) == 4
     assert ([node.name for node in seen.nodes], seen.edges) == (["mine"], ())
 
