@@ -53,7 +53,7 @@ def marked(before: bytes, data: bytes, start: int) -> Iterator[Line]:
 
     `before` is the beginning of its first line, if that came earlier.
     """
-    if MARK not in data and MARK not in before:
+    if MARK not in data and not (before[: len(MARK)] + data[: len(MARK)]).startswith(MARK):
         return
     whole = before + data
     shift = start - len(before)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scheduler_daemon.contract.job_lines import LONGEST_WARNING, MOST_KPIS, WARNINGS_KEPT, Kpi
@@ -113,6 +113,7 @@ SOME = [b"::progress 1", b"::warning a", b"", b"x::kpi a=1", b":", b"::", b"text
 LINES = st.lists(st.sampled_from(SOME), max_size=12)
 
 
+@example(lines=[b"", b"::progress 1"], cuts=[2])
 @given(lines=LINES, cuts=st.lists(st.integers(0, 120), max_size=6))
 def test_lines_are_found_whole_however_the_bytes_arrive(lines: list[bytes], cuts: list[int]) -> None:
     output = b"".join(line + b"\n" for line in lines)

@@ -14,7 +14,14 @@ import pytest
 from scheduler_daemon.runners.requests import Box, Limits
 from tests.launcher.bench import Bench, shell
 
-KNOWN = ("symbolic link", "Race condition", "Can't bind mount", "Can't get type of source", "Can't find source path")
+KNOWN = (
+    "symbolic link",
+    "Race condition",
+    "Can't bind mount",
+    "Can't get type of source",
+    "Can't find source path",
+    "denied",
+)
 RENAME_EXCHANGE, AT_FDCWD = 2, -100
 
 
