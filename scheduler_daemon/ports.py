@@ -28,6 +28,9 @@ class Engine(Protocol):
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop the process of a run that somebody has cancelled, after the commit that says so."""
 
+    def question_asked(self) -> None:
+        """Put a question to Claude, after the commit that wrote it down."""
+
     def health(self) -> Health:
         """Say what works and what does not."""
 

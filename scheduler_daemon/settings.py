@@ -63,7 +63,10 @@ class ClaudeSettings(BaseModel, frozen=True, extra="forbid"):
 
     key_file: Path | None = None
     """Holds the key and nothing else; only its owner may read it. None looks for a systemd credential named
-    `anthropic-key`, then in the keyring. The environment is never looked at: jobs could inherit it."""
+    `anthropic-key`. The environment is never looked at: jobs could inherit it."""
+    keyring: bool = False
+    """Ask the keyring of the daemon's account, by the `keyring` package, for `anthropic` of `chronos-synapse`. Off,
+    for a keyring may want to be unlocked, which nobody does for a daemon."""
     model: str = "claude-sonnet-5-5"
     base_url: str = "https://api.anthropic.com"
     """Another one for a gateway of one's own."""

@@ -23,6 +23,7 @@ from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.places import Places, places
 from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
 from scheduler_daemon.engine.adviser import Adviser
+from scheduler_daemon.engine.asker import Asker
 from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.doctor import lasting_differences
@@ -38,10 +39,12 @@ from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.teller import Teller
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.engine.waits import Waits
+from scheduler_daemon.insights import keys
 from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import people
+from scheduler_daemon.services.claude import Desk
 from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.settings import LogSettings, Settings
 from scheduler_daemon.storage.migrations import migrate
@@ -143,6 +146,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         )
         stack.push_async_callback(dispatcher.close)
         sampler = Sampler(runner, relay, starts, utc_now)
+        desk = Desk(settings.claude, has_key=keys.is_set_up(settings.claude, os.environ))
         failures = Failures(database, str(settings.state), holder.host, utc_now)
         supervisor = Supervisor(
             database,
@@ -169,6 +173,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             sampler=sampler,
             failures=failures,
             relay=relay,
+            asker=Asker(database, desk, utc_now),
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
             adviser=Adviser(
                 database,
@@ -194,6 +199,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             now=utc_now,
             new_id=new_job_id,
             prices=settings.prices,
+            desk=desk,
         )
         yield daemon, context
         await relay.close(stop_server=True)

@@ -300,3 +300,32 @@ def import_crontab(
 
 def export(format: str) -> Call:  # noqa: A002 - the API's own word
     return _get("exports", format=format)
+
+
+# Why runs fail, and Claude
+def explain_failure(execution: int, *, local: bool = False) -> Call:
+    return _send("POST", _with(_path("executions", execution, "explanation"), {"local": local}))
+
+
+def patterns(*, job: str | None = None, since: str | None = None, limit: int | None = None) -> Call:
+    return _get("patterns", job=job, since=since, limit=limit)
+
+
+def pattern(ref: str) -> Call:
+    return _get("patterns", ref)
+
+
+def name_pattern(ref: str) -> Call:
+    return _send("POST", _path("patterns", ref, "name"))
+
+
+def claude_call(call: int) -> Call:
+    return _get("claude", "calls", call)
+
+
+def claude_calls(*, limit: int | None = None, cursor: str | None = None) -> Call:
+    return _get("claude", "calls", limit=limit, cursor=cursor)
+
+
+def claude_budget() -> Call:
+    return _get("claude", "budget")

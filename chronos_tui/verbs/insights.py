@@ -9,6 +9,7 @@ from chronos_tui import insights as words
 from chronos_tui.client import calls
 from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs import output
+from chronos_tui.verbs import words as told
 from chronos_tui.verbs.common import AsJson, Cursor, Limit, connect
 from chronos_tui.verbs.failure import wrong_use
 
@@ -18,6 +19,10 @@ list_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 STATES = ("open", "snoozed", "accepted", "dismissed", "applied", "reverted", "expired")
 InsightRef = Annotated[str, typer.Argument(metavar="INSIGHT", help="Its id, or the beginning of it.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why.")]
+app.command("explain")(told.explain)
+app.command("patterns")(told.patterns)
+app.command("pattern")(told.pattern)
+
 Job = Annotated[str | None, typer.Option("--job", help="Only of this job.")]
 Kind = Annotated[str | None, typer.Option(help="Only of this kind.")]
 Severity = Annotated[str | None, typer.Option(help="Only info, warning or critical ones.")]

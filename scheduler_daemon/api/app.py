@@ -8,6 +8,7 @@ from scheduler_daemon.api.limits import BodyLimit
 from scheduler_daemon.api.routes import (
     backfills,
     calendars,
+    claude,
     costs,
     executions,
     insights,
@@ -32,5 +33,6 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(simulations.router)
     app.include_router(costs.router)
     app.include_router(insights.router)
+    app.include_router(claude.router)
     app.include_router(jobs.router)
     return app

@@ -15,7 +15,9 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotAllowed
 from scheduler_daemon.ports import Engine, Picture
 from scheduler_daemon.services import people as people_services
+from scheduler_daemon.services.claude import Desk
 from scheduler_daemon.services.fires import Holder
+from scheduler_daemon.settings import ClaudeSettings
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 
@@ -36,6 +38,7 @@ class Context:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     prices: Prices = field(default_factory=Prices)
+    desk: Desk = field(default_factory=lambda: Desk(ClaudeSettings(), has_key=False))
 
 
 class Ask:

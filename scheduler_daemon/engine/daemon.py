@@ -16,6 +16,7 @@ from scheduler_daemon.contract.insights import AnalystLoad
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine.adviser import Adviser
+from scheduler_daemon.engine.asker import Asker
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.failures import Failures
 from scheduler_daemon.engine.log_sink import LogSink
@@ -63,6 +64,7 @@ class Daemon:
         relay: Relay,
         reaper: Reaper,
         adviser: Adviser,
+        asker: Asker,
         runner: ProcessRunner,
         holder: Holder,
         state_dir: Path,
@@ -81,6 +83,7 @@ class Daemon:
         self.relay = relay
         self.reaper = reaper
         self.adviser = adviser
+        self.asker = asker
         self.runner = runner
         self._holder = holder
         self._state_dir = state_dir
@@ -122,6 +125,10 @@ class Daemon:
         """Begin to stop."""
         self.stop_jobs = stop_jobs
         self.stopping.set()
+
+    def question_asked(self) -> None:
+        """Put a question to Claude, after the commit that wrote it down."""
+        self.asker.wake()
 
     def health(self) -> Health:
         """Say what works and what does not."""
@@ -171,6 +178,7 @@ class Daemon:
             "reaper": self.reaper.run,
             "insights": self.adviser.run,
             "time of insights": self.adviser.run_clock,
+            "words": self.asker.run,
             "checks": self._check_for_ever,
         }
 

@@ -1,13 +1,13 @@
-"""Find in the output of a failed run the line that says why, and compare failures by their words. Pure; numpy."""
+"""Find in the output of a failed run the line that says why, and compare failures by their words. Pure."""
 
 import re
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from math import sqrt
+from operator import mul
 from typing import NamedTuple
 from zlib import crc32
-
-import numpy as np
-import numpy.typing as npt
 
 from scheduler_daemon.domain.redaction import redact_lines
 from scheduler_daemon.insights.templates import masked
@@ -18,8 +18,6 @@ LINES_READ = 400
 LINES_SENT = 120
 CHARS_SENT = 24_000
 _LINE = 600
-
-Vector = npt.NDArray[np.float32]
 
 
 class Line(NamedTuple):
@@ -111,9 +109,9 @@ def _cut(text: str) -> str:
     return text if len(text) <= 4 * _LINE else text[: 4 * _LINE].rsplit(None, 1)[0][: 4 * _LINE]
 
 
-def vector(texts: Iterable[str]) -> Vector:
-    """Return what lines are about, as a unit vector of hashed words, pairs and parts of words; zeros for none."""
-    found = np.zeros(DIMENSIONS, dtype=np.float32)
+def vector(texts: Iterable[str]) -> bytes:
+    """Return what lines are about: hashed words, pairs and parts of words, a signed byte each; zeros for none."""
+    found = [0] * DIMENSIONS
     for text in texts:
         words = re.findall(r"[A-Za-z]{2,}", re.sub(r"<\w+>", " ", masked(text)))[:60]
         lower = [word.lower() for word in words]
@@ -121,25 +119,21 @@ def vector(texts: Iterable[str]) -> Vector:
         grams += [word[at : at + 4] for word in lower for at in range(len(word) - 3)]
         for gram in grams:
             code = crc32(gram.encode())
-            found[code % DIMENSIONS] += 1.0 if code & 0x8000_0000 else -1.0
-    length = float(np.linalg.norm(found))
-    return found / length if length else found
+            found[code % DIMENSIONS] += 1 if code & 0x8000_0000 else -1
+    most = max(map(abs, found))
+    return array("b", [round(value * 127 / most) for value in found] if most else found).tobytes()
 
 
-def packed(unit: Vector) -> bytes:
-    """Return a vector as one byte a dimension."""
-    return np.rint(unit * 127).astype(np.int8).tobytes()
-
-
-def nearest(unit: Vector, others: Sequence[bytes], most: int) -> list[tuple[int, float]]:
-    """Return the places of the packed vectors most like one, with their cosine, best first."""
-    if not others:
-        return []
-    matrix = np.frombuffer(b"".join(others), dtype=np.int8).reshape(len(others), DIMENSIONS).astype(np.float32)
-    lengths = np.linalg.norm(matrix, axis=1)
-    alike = matrix @ unit / np.where(lengths > 0, lengths, 1)
-    best = np.argsort(-alike, kind="stable")[:most]
-    return [(int(at), float(alike[at])) for at in best]
+def nearest(one: bytes, others: Sequence[bytes], most: int) -> list[tuple[int, float]]:
+    """Return the places of the vectors most like one, with their cosine, best first."""
+    mine = array("b", one)
+    length = sqrt(sum(map(mul, mine, mine)))
+    found: list[tuple[int, float]] = []
+    for place, other in enumerate(others):
+        theirs = array("b", other)
+        lengths = length * sqrt(sum(map(mul, theirs, theirs)))
+        found.append((place, sum(map(mul, mine, theirs)) / lengths if lengths else 0.0))
+    return sorted(found, key=lambda each: (-each[1], each[0]))[:most]
 
 
 def lift(failed_with: int, failed: int, succeeded_with: int, succeeded: int) -> float:

@@ -218,3 +218,9 @@ def draft_schedule(words: str, nonce: str) -> Prompt:
         " rule. `expression` is that alone; `text` says in one sentence what you understood."
     )
     return _prompt(task, [(1, words)], ScheduleDraft, nonce)
+
+
+ANSWERS: Mapping[str, type[Answer]] = {
+    each.__name__: each for each in (Explanation, PatternName, Review, FleetAnswer, ScheduleDraft)
+}
+"""Every kind of answer, by its name."""

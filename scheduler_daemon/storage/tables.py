@@ -327,6 +327,71 @@ class InsightRow(Row, table=True):
     undo_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
+class FailureRow(Row, table=True):
+    """What a failed run said of why, kept so that later ones can be compared with it."""
+
+    __tablename__ = "failures"
+    __table_args__ = (
+        Index("ix_failures_pattern_id_execution_id", "pattern_id", "execution_id"),
+        Index("ix_failures_job_id_execution_id", "job_id", "execution_id"),
+    )
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    job_id: str = Field(sa_column=Column(ForeignKey("jobs.id"), nullable=False))
+    pattern_id: str = Field(max_length=16)
+    at: datetime = Field(sa_type=UTCDateTime)
+    line: int = Field(sa_type=BigId)
+    text: str = Field(max_length=400)
+    """The line, redacted."""
+    vector: bytes = Field(sa_type=LargeBinary)
+
+
+class PatternRow(Row, table=True):
+    """Error lines that differ in their values alone, in failed runs and in successful ones that were looked at."""
+
+    __tablename__ = "error_patterns"
+    id: str = Field(primary_key=True, max_length=16)
+    text: str = Field(max_length=1000)
+    succeeded_with: int = 0
+    """Successful runs with such a line, of those looked at."""
+    name: str = Field(default="", max_length=60)
+    meaning: str = ""
+    fix: str = ""
+
+
+class ClaudeCallRow(Row, table=True):
+    """A question to Claude: the queue, the ledger of what was spent, and the answers that need not be bought again."""
+
+    __tablename__ = "claude_calls"
+    __table_args__ = (
+        Index("ix_claude_calls_digest", "digest"),
+        Index("ix_claude_calls_at", "at"),
+        Index("ix_claude_calls_subject", "purpose", "subject", "id"),
+        {"sqlite_autoincrement": True},
+    )
+    id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True))
+    at: datetime = Field(sa_type=UTCDateTime)
+    user_id: int = Field(sa_type=BigId)
+    actor: str = Field(max_length=64)
+    purpose: str = Field(max_length=16)
+    subject: str = Field(max_length=64)
+    state: str = Field(max_length=16)
+    prompt: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    """What is to be sent, redacted; only until it is over."""
+    digest: str = Field(max_length=200)
+    model: str = Field(max_length=80)
+    outcome: str | None = Field(default=None, max_length=16)
+    detail: str = ""
+    text: str = ""
+    """What has been said so far."""
+    answer: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
+    tokens: int = 0
+    """In and out; what it may come to, while it is not known."""
+    cost_micros: int = Field(default=0, sa_type=BigId)
+    """Millionths of a dollar, as `tokens`."""
+    ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    request_id: str = Field(default="", max_length=80)
+
+
 class AuditRow(Row, table=True):
     """Who did what, in the same transaction as the act."""
 

@@ -37,6 +37,7 @@ class Engine:
     stopped: list[int] = field(default_factory=list)
     farewell: list[bool] = field(default_factory=list)
     edits: int = 0
+    questions: int = 0
     status: str = "ready"
 
     async def jobs_changed(self, ids: Collection[str]) -> None:
@@ -55,6 +56,9 @@ class Engine:
 
     async def stop(self, execution_id: int, reason: str) -> None:  # noqa: ARG002  # as the port has it
         self.stopped.append(execution_id)
+
+    def question_asked(self) -> None:
+        self.questions += 1
 
     def health(self) -> Health:
         now = datetime.now(UTC)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 Send = Callable[[bytes], None]
@@ -134,3 +135,27 @@ async def stubbed() -> AsyncIterator[Stub]:
     finally:
         server.close()
         await stub.stop()
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Stub]:
+    """Serve from a thread while within, for a program in another process."""
+    loop = asyncio.new_event_loop()
+    ready, over = threading.Event(), asyncio.Event()
+    found: list[Stub] = []
+
+    async def serve() -> None:
+        async with stubbed() as stub:
+            found.append(stub)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
