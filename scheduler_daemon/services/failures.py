@@ -50,8 +50,8 @@ def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> tuple[dict[
     found = engine.error_line(lines)
     if found is None:
         return None
-    template = miner.add(found.text)
-    (text,) = redact_lines([found.text[: 4 * 400]])
+    (text,) = redact_lines([found.text[: 4 * 400]])  # first: once numbers are masked, a secret is none any more
+    template = miner.add(text)
     near = [line.text for line in lines[-40:] if engine.likeness(line) > 0.25]
     row = {
         "execution_id": run.id,
@@ -60,9 +60,9 @@ def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> tuple[dict[
         "at": run.ended_at or run.queued_at,
         "line": found.number,
         "text": text[:400],
-        "vector": engine.vector([found.text, found.text, *near]),
+        "vector": engine.vector([text, text, *redact_lines(near)]),
     }
-    return row, redact_lines([template.text])[0]
+    return row, template.text
 
 
 def learn(db: Connection, run: Any) -> None:

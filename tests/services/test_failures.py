@@ -1,0 +1,22 @@
+"""What is remembered of a failure holds no secret of its log."""
+
+from types import SimpleNamespace
+
+from scheduler_daemon.insights.failures import Line
+from scheduler_daemon.insights.templates import Miner
+from scheduler_daemon.services.failures import written
+from tests.support.world import NOON
+
+TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+
+
+def test_a_secret_is_in_neither_the_line_nor_the_pattern_of_a_failure() -> None:
+    run = SimpleNamespace(id=7, job_id="job", ended_at=NOON, queued_at=NOON)
+    said = [Line(1, "stderr", f"ERROR cannot connect to 10.0.0.7:5432 token={TOKEN}")]
+
+    found = written(run, said, Miner())
+
+    assert found is not None
+    row, pattern = found
+    assert "cannot connect to <ip>" in pattern
+    assert not any(part in text for part in ("ghp_", "abcdefghij") for text in (row["text"], pattern))
