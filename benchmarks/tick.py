@@ -23,7 +23,7 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.storage.session import open_database
 from tests.support.rig import Clock, Launches
-from tests.support.world import HOLDER
+from tests.support.world import HOLDER, NO_KEY
 
 JOBS = 10_000
 STORED = 500
@@ -43,7 +43,7 @@ async def _written(state: Path, jobs: int) -> float:
     clock, launches = Clock(), Launches()
     clock.now = datetime.now(UTC)
     dispatcher = Dispatcher(
-        database, launches, launches, holder=HOLDER, max_active=1000, recorded=lambda: None, now=clock
+        database, launches, launches, vault=NO_KEY, holder=HOLDER, max_active=1000, recorded=lambda: None, now=clock
     )
     ticker = Ticker(database, dispatcher, clock, timedelta(seconds=5), timedelta())
     await ticker.load()

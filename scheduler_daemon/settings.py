@@ -35,6 +35,13 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
     """Of all jobs together, as stored: the disk is not ours alone."""
 
 
+class SecretSettings(BaseModel, frozen=True, extra="forbid"):
+    """How the values of secrets are sealed."""
+
+    key_file: Path
+    """The master key, unless systemd gives one; beside `chronos.toml`, so that no copy of the state opens secrets."""
+
+
 class RedisSettings(BaseModel, frozen=True, extra="forbid"):
     """The live picture."""
 
@@ -106,6 +113,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     prices: Prices = Prices()
     """What is paid for what runs use; nobody but you knows."""
     claude: ClaudeSettings = ClaudeSettings()
+    secrets: SecretSettings
 
     @property
     def database_url(self) -> str:
@@ -117,6 +125,7 @@ _ENVIRONMENT = {
     "CHRONOS_DATABASE_URL": ("database",),
     "CHRONOS_REDIS_URL": ("redis", "url"),
     "CHRONOS_API_TCP": ("api", "tcp"),
+    "CHRONOS_KEY_FILE": ("secrets", "key_file"),
     "CHRONOS_MAX_ACTIVE": ("engine", "max_active"),
 }
 
@@ -124,12 +133,14 @@ _ENVIRONMENT = {
 def load(environ: Mapping[str, str], *, state: Path | None = None, tcp: str | None = None) -> Settings:
     """Read settings: flag, else environment, else `chronos.toml`, else default. Raises Invalid, naming the setting."""
     try:
-        tree = _file(Path(default_config(environ)))
+        config = Path(default_config(environ)).absolute()
+        tree = _file(config)
         named = environ.get("CHRONOS_STATE") or tree.get("state") or default_state(environ)
         home = (state or Path(named)).absolute()
     except ValueError as error:
         raise Invalid(str(error)) from None
     tree["state"] = home
+    tree["secrets"] = {"key_file": config.with_name("master.key")} | tree.get("secrets", {})
     tree.pop("server", None)  # for the terminal program, which reads the same file
     for name, path in _ENVIRONMENT.items():
         if environ.get(name):

@@ -29,6 +29,7 @@ from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.doctor import lasting_differences
 from scheduler_daemon.engine.ending import end
 from scheduler_daemon.engine.failures import Failures
+from scheduler_daemon.engine.keeper import mask_of_run
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.picture import LivePicture
 from scheduler_daemon.engine.reaper import Reaper
@@ -44,6 +45,7 @@ from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import people
+from scheduler_daemon.services import secrets as secret_services
 from scheduler_daemon.services.claude import Desk
 from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.settings import LogSettings, Settings
@@ -51,6 +53,7 @@ from scheduler_daemon.storage.migrations import migrate
 from scheduler_daemon.storage.people import all_users
 from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database, open_database
+from scheduler_daemon.storage.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +128,17 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             starts=starts,
         )
         runner = await stack.enter_async_context(ProcessRunner(settings.state, Path(where.launcher_socket)))
+        vault = Vault(settings.secrets.key_file, os.environ)
+        await _seal_anew(database, vault)
         teller = Teller(database, relay.wake, utc_now)
-        sink = LogSink(database, Path(where.spool), relay.publish_lines, utc_now, teller.heard)
+        sink = LogSink(
+            database,
+            Path(where.spool),
+            relay.publish_lines,
+            utc_now,
+            teller.heard,
+            masks=lambda run: mask_of_run(database, vault, run),
+        )
         stack.callback(sink.close)
 
         def look() -> None:
@@ -137,6 +149,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             database,
             runner,
             sink,
+            vault=vault,
             holder=holder,
             max_active=settings.engine.max_active,
             recorded=relay.wake,
@@ -196,6 +209,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             holder=holder,
             state_dir=str(settings.state),
             token=_token(settings),
+            vault=vault,
             now=utc_now,
             new_id=new_job_id,
             prices=settings.prices,
@@ -203,6 +217,17 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         )
         yield daemon, context
         await relay.close(stop_server=True)
+
+
+async def _seal_anew(database: Database, vault: Vault) -> None:
+    """Seal secrets with the first key, where one was put above the key they are sealed with."""
+    try:
+        count = await database.write(lambda db: secret_services.seal_anew(db, vault))
+    except Unavailable as error:
+        log.error("secrets stay as they are sealed: %s", error.message)
+    else:
+        if count:
+            log.info("sealed %d values of secrets with the first key of %s; the others may go", count, vault.place)
 
 
 async def examine(settings: Settings, *, mend: bool) -> list[Difference]:

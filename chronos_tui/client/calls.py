@@ -169,6 +169,18 @@ def delete_pool(name: str) -> Call:
     return _send("DELETE", _path("pools", name))
 
 
+def secrets() -> Call:
+    return _get("secrets")
+
+
+def put_secret(name: str, value: str) -> Call:
+    return _send("PUT", _path("secrets", name), {"value": value})
+
+
+def delete_secret(name: str, *, force: bool) -> Call:
+    return _send("DELETE", _with(_path("secrets", name), {"force": force or None}))
+
+
 def calendars() -> Call:
     return _get("calendars")
 

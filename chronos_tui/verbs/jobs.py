@@ -2,8 +2,8 @@
 
 import json
 import os
-import secrets
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import conditions, isolation, output, retry, spec
+from chronos_tui.verbs import conditions, isolation, output, retry, secrets, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -101,6 +101,7 @@ def add(
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
     env: spec.Env = None,
+    secret: secrets.Secrets = None,
     tag: spec.Tags = None,
     user: spec.User = None,
     cwd: spec.Cwd = None,
@@ -155,11 +156,13 @@ def add(
         not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
+    if secret:
+        given["secrets"] = secrets.over({}, secrets.named(secret))
     if "schedule" in given or conditions.need_zone(given):
         given.setdefault("schedule", {}).setdefault("zone", spec.local_zone(os.environ))
     request = {"spec": {"name": name, **given}, "paused": paused}
     client = connect(context)
-    made = client.json(calls.create_job(request, key=key or secrets.token_hex(16)))
+    made = client.json(calls.create_job(request, key=key or token_hex(16)))
     _print(made, as_json=as_json, client=client)
 
 
@@ -186,6 +189,7 @@ def edit(
     timeout: spec.Timeout = None,
     grace: spec.Grace = None,
     env: spec.Env = None,
+    secret: secrets.Secrets = None,
     unset_env: Annotated[list[str] | None, typer.Option(metavar="K", help="Drop a variable; repeatable.")] = None,
     tag: spec.Tags = None,
     user: spec.User = None,
@@ -227,7 +231,7 @@ def edit(
     message: Annotated[str, typer.Option("--message", "-m", help="Why, for the history.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change fields of a job; only what is named changes. --tag replaces all tags, --env adds to the variables."""
+    """Change fields of a job; only what is named changes. --tag replaces all tags, --env and --secret add to theirs."""
     given = spec.fields(
         schedule=schedule, zone=zone, calendar=calendar, blackout=blackout, jitter=jitter, start=start, end=end,
         policy=policy, timeout=timeout, grace=grace, env=env, tag=tag, user=user, cwd=cwd, shell=shell,
@@ -249,6 +253,8 @@ def edit(
         given["tags"] = []
     if name is not None:
         given["name"] = name
+    if secret:
+        given["secrets"] = secrets.named(secret)
     if not (changes or given or unset_env):
         raise wrong_use("nothing to change; name a field, such as --schedule or --timeout, or give --from FILE")
     client = connect(context)
@@ -260,6 +266,8 @@ def edit(
         given["limits"] = isolation.over(kept.get("limits"), given["limits"])
     if "retry" in given:
         given["retry"] = retry.over(kept.get("retry"), given["retry"])
+    if "secrets" in given:
+        given["secrets"] = secrets.over(kept.get("secrets"), given["secrets"])
     if "env" in given or unset_env:
         merged = {**kept["env"], **given.get("env", {})}
         given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
@@ -298,7 +306,7 @@ def clone(
     """Make a job that does what another does."""
     client = connect(context)
     spec_copy = {**client.json(calls.job(job))["spec"], "name": name}
-    made = client.json(calls.create_job({"spec": spec_copy, "paused": paused}, key=secrets.token_hex(16)))
+    made = client.json(calls.create_job({"spec": spec_copy, "paused": paused}, key=token_hex(16)))
     _print(made, as_json=as_json)
 
 
@@ -475,6 +483,7 @@ def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) 
             ("runs as", fields["user"] or ""),
             ("directory", fields["cwd"] or ""),
             ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
+            ("secrets", " ".join(f"{name}={secret}" for name, secret in fields.get("secrets", {}).items())),
             ("timeout", output.took(fields["timeout_ms"])),
             ("run timeout", output.took(fields.get("run_timeout_ms"))),
             ("retries", fmt.retries(fields.get("retry"))),

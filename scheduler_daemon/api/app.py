@@ -14,6 +14,7 @@ from scheduler_daemon.api.routes import (
     insights,
     jobs,
     pools,
+    secrets,
     simulations,
     system,
 )
@@ -30,6 +31,7 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(executions.router)  # before jobs: /v1/jobs/{name with slashes}/run
     app.include_router(calendars.router)
     app.include_router(pools.router)
+    app.include_router(secrets.router)
     app.include_router(simulations.router)
     app.include_router(costs.router)
     app.include_router(insights.router)

@@ -20,6 +20,7 @@ from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.settings import ClaudeSettings
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
+from scheduler_daemon.storage.vault import Vault
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class Context:
     state_dir: str
     token: str
     """What a request over TCP must bear; over the Unix socket the kernel says who asks."""
+    vault: Vault
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     prices: Prices = field(default_factory=Prices)

@@ -58,6 +58,8 @@ class Outcome(StrEnum):
     LOST = "lost"
     ISOLATION = "isolation"
     """With state `blocked`: what its policy requires is not in force on the machine."""
+    SECRET = "secret"  # noqa: S105 - the word, not one
+    """With state `blocked`: a secret it names is not there, or cannot be opened."""
     UPSTREAM_FAILED = "upstream_failed"
     """With state `blocked`: a job before it failed, and its trigger rule asks for success."""
     TRIGGER_RULE = "trigger_rule"

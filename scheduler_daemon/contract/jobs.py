@@ -14,6 +14,7 @@ from scheduler_daemon.contract.policies import Limits, Network, PolicyName
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
+from scheduler_daemon.contract.secrets import SecretName
 from scheduler_daemon.contract.texts import AbsolutePath, encodable, plain, speakable
 
 # One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
@@ -26,6 +27,7 @@ DEFAULT_OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024
 DEFAULT_QUEUE_LIMIT = 100
 DEFAULT_PRIORITY = 5
 
+_OURS = frozenset({"LOGNAME", "CHRONOS_FIRE_AT", "CHRONOS_RUN"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -49,12 +51,22 @@ def _stdin(text: str) -> str:
     return text
 
 
+def _variable(name: str) -> None:
+    if not _ENV_NAME.match(name):
+        raise ValueError(f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit")
+
+
+def _secrets(secrets: dict[str, str]) -> dict[str, str]:
+    for name in secrets:
+        _variable(name)
+        if name in _OURS:
+            raise ValueError(f"{name!r} is set by the daemon; give the secret by another variable")
+    return secrets
+
+
 def _env(env: dict[str, str]) -> dict[str, str]:
     for name, value in env.items():
-        if not _ENV_NAME.match(name):
-            raise ValueError(
-                f"{name!r} is no name of a variable; use letters, digits and '_', not beginning with a digit"
-            )
+        _variable(name)
         speakable(value)
     size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
     if size > MAX_ENV_BYTES:
@@ -104,6 +116,8 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     stdin: Annotated[str, AfterValidator(_stdin)] | None = None
     env: Annotated[dict[str, str], AfterValidator(_env)] = {}
     """Set over what cron gives: HOME, LOGNAME, USER, SHELL and PATH."""
+    secrets: Annotated[dict[str, SecretName], Field(max_length=64), AfterValidator(_secrets)] = {}
+    """The names of secrets by the variables they are given as, when a run starts; their values are masked in output."""
     cwd: AbsolutePath | None = None
     """None is the home directory of the account."""
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
@@ -151,6 +165,13 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
                 f"concurrency_limit says how many may run at once, and {self.concurrency} lets one; "
                 "take it out, or choose allow, queue_one or queue_all"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_thing_sets_a_variable(self) -> Self:
+        both = sorted(self.env.keys() & self.secrets.keys())
+        if both:
+            raise ValueError(f"{both[0]!r} is set by `env` and by `secrets`; take it out of one of them")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ class Report:
     """The run it was to give way to, if it was killed for that."""
     spawn_error: str | None = None
     blocked: str | None = None
+    secretless: str | None = None
     """It was not to start, for its policy requires what is not in force: what, and the remedy."""
     unknown: bool = False
     unmet: str | None = None
@@ -91,6 +92,8 @@ def _not_started(report: Report) -> Verdict | None:
         return Verdict(State.FAILED, Outcome.CONDITION, f"condition cannot be told: {report.untold}")
     if report.blocked is not None:
         return Verdict(State.BLOCKED, Outcome.ISOLATION, report.blocked)
+    if report.secretless is not None:
+        return Verdict(State.BLOCKED, Outcome.SECRET, report.secretless)
     if report.spawn_error is not None:
         return Verdict(State.FAILED, Outcome.SPAWN_FAILED, f"could not be started: {report.spawn_error}")
     return None

@@ -15,8 +15,10 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.domain.isolation import apart
+from scheduler_daemon.domain.masks import Mask, mask_of
 from scheduler_daemon.engine.conditions import Gate, Held
 from scheduler_daemon.engine.guard import Guard
+from scheduler_daemon.engine.keeper import Keeper, Ready
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, LaunchRequest
@@ -25,6 +27,7 @@ from scheduler_daemon.services.fires import Due, Holder
 from scheduler_daemon.services.runs import Begun, Start, Stop
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
+from scheduler_daemon.storage.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +72,8 @@ class Runner(Protocol):
 class Follower(Protocol):
     """What reads the output of a run."""
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
-        """Take note of a run that is about to start."""
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
+        """Take note of a run that is about to start, whose output must not show what the mask covers."""
 
 
 class Dispatcher:
@@ -82,6 +85,7 @@ class Dispatcher:
         runner: Runner,
         follower: Follower,
         *,
+        vault: Vault,
         holder: Holder,
         max_active: int,
         recorded: Callable[[], None],
@@ -101,6 +105,7 @@ class Dispatcher:
         self._now = now
         self._guard = Guard(database, runner, self._pass_on, now)
         self._gate = Gate(database, runner, self._launch, now)
+        self._keeper = Keeper(database, vault, self._start, runner.withdraw, now)
         self._active: set[int] = set()
         self._waiting = False
         self._room = asyncio.Event()
@@ -224,15 +229,23 @@ class Dispatcher:
             held = [each for each in held if not each[0].spec.get("conditions")]
         await self._launch(held)
 
-    async def _launch(self, granted: Sequence[Held]) -> None:
-        if not granted:
-            return
-        starts = [start for start, _ in granted]
-        self._expect_starts(starts)
+    async def _launch(self, held: Sequence[Held]) -> None:
+        """Start these; those that need secrets when they have them."""
+        ready = [Ready(start, granted) for start, granted in held]
+        if waiting := [one for one in ready if one.start.spec.get("secrets")]:
+            self._keeper.take(waiting)
+            ready = [one for one in ready if not one.start.spec.get("secrets")]
+        if ready:
+            await self._start(ready)
+
+    async def _start(self, ready: Sequence[Ready]) -> None:
+        self._expect_starts([one.start for one in ready])
         now = self._now()
-        requests = [request_for(start, now, what) for start, what in granted]
-        for start in starts:
-            self._follower.expect(start.execution_id, limit_bytes=start.spec["output_limit_bytes"])
+        requests = [request_for(one.start, now, one.granted, one.given) for one in ready]
+        for one in ready:
+            mask = None if one.given is None else mask_of(one.given.values)
+            limit = one.start.spec["output_limit_bytes"]
+            self._follower.expect(one.start.execution_id, limit_bytes=limit, mask=mask)
         await self._runner.launch(requests)
 
     def _expect_starts(self, starts: Sequence[Start]) -> None:

@@ -12,6 +12,7 @@ from scheduler_daemon.domain.isolation import Granted, apart
 from scheduler_daemon.domain.retry import attempt_timeout
 from scheduler_daemon.runners.process import Box, LaunchRequest, Limits
 from scheduler_daemon.services.runs import Start
+from scheduler_daemon.services.secrets import Given
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOXED_HOME = "/job"
@@ -33,12 +34,14 @@ def forget_accounts() -> None:
     _home.cache_clear()
 
 
-def request_for(start: Start, now: datetime, granted: Granted | None = None) -> LaunchRequest:
+def request_for(
+    start: Start, now: datetime, granted: Granted | None = None, given: Given | None = None
+) -> LaunchRequest:
     """Return what the launcher is told now.
 
-    The environment is cron's, then the job's own. LOGNAME cannot be set, nor CHRONOS_FIRE_AT, which tells a run the
-    instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it. `granted` is None for
-    what runs as its account would at a shell.
+    The environment is cron's, then the job's own, then its secrets. LOGNAME cannot be set, nor CHRONOS_FIRE_AT, which
+    tells a run the instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it. `granted`
+    is None for what runs as its account would at a shell.
     """
     spec = start.spec
     name, home = _home(spec["user"])
@@ -47,6 +50,8 @@ def request_for(start: Start, now: datetime, granted: Granted | None = None) -> 
         home = BOXED_HOME
     shell = spec["shell"]
     env = _environment(name, home, shell, spec["env"])
+    if given is not None:
+        env |= given.env
     if start.fire_at is not None:
         env["CHRONOS_FIRE_AT"] = f"{start.fire_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     timeout = attempt_timeout(spec["timeout_ms"], spec.get("run_timeout_ms"), start.run_ends_at, now)

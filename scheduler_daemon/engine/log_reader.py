@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler_daemon.domain.job_lines import NOTHING, Line, Said, hear, marked
 from scheduler_daemon.domain.lines import NO_LINE, OpenLine, Piece, Text, number, texts
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine.spool_file import SpoolFile
 from scheduler_daemon.storage import logs
 
@@ -58,6 +59,8 @@ class Run:
 
     execution_id: int
     limit_bytes: int
+    mask: Mask | None = None
+    """What of its output is covered before it goes anywhere."""
     streams: tuple[Stream, ...] = tuple(Stream(name) for name in logs.STREAMS)
     next_seq: int = 0
     next_line: int = 1
@@ -80,9 +83,10 @@ class Run:
 
     def kept_behind(self, stream: Stream) -> int:
         """Return the offset before which the file's bytes are needed no more."""
-        if stream.stored < self.head:
-            return stream.stored
-        return max(stream.stored, min(stream.seen, stream.size - (self.limit_bytes - self.head)))
+        kept = stream.stored
+        if kept >= self.head:
+            kept = max(kept, min(stream.seen, stream.size - (self.limit_bytes - self.head)))
+        return kept if self.mask is None else max(0, kept - self.mask.reach)
 
 
 @dataclass(slots=True)
@@ -116,7 +120,7 @@ class Draft:
         return sum(chunk["size"] for chunk in self.chunks)
 
 
-def from_storage(execution_id: int, limit_bytes: int, stored: logs.StoredLog) -> Run:
+def from_storage(execution_id: int, limit_bytes: int, stored: logs.StoredLog, mask: Mask | None) -> Run:
     """Return the state that goes on where the database's copy ends."""
     streams = []
     for name in logs.STREAMS:
@@ -125,6 +129,7 @@ def from_storage(execution_id: int, limit_bytes: int, stored: logs.StoredLog) ->
     return Run(
         execution_id,
         limit_bytes,
+        mask,
         tuple(streams),
         stored.next_seq,
         stored.lines + 1,
@@ -185,15 +190,19 @@ def _read_on(draft: Draft, index: int, file: SpoolFile, now: datetime) -> None:
     if not keep and file.size - stream.seen > SKIP_BYTES:
         stream = replace(stream, seen=file.size - READ_BYTES, open_line=NO_LINE, before=b"")
     room = run.head - stream.seen if keep else READ_BYTES
-    data = file.read(stream.seen, min(READ_BYTES, room))
+    window = _look(run.mask, file, stream.seen, min(READ_BYTES, room))
+    data = window.data
     at_end = stream.seen + len(data) >= file.size
     ends = data.rfind(b"\n") + 1
-    if len(data) > ends and not ending and at_end and len(data) - ends <= HOLD_BYTES and len(data) < room:
-        stream, data = _hold(stream, data, ends, now)
+    unended = len(data) > ends and at_end and len(data) - ends <= HOLD_BYTES and len(data) < room
+    waits = min(ends if unended else len(data), window.begun(run.mask))
+    if waits < len(data) and not ending:
+        stream, data = _hold(stream, data, waits, now)
     else:
         if not at_end and ends:
             data = data[:ends]
         stream = replace(stream, held_at=-1, held_since=None)
+    data = window.covered(run.mask, len(data))
     pieces, open_line, next_line = number(data, stream.open_line, run.next_line)
     if keep:
         stream = _keep(draft, stream, pieces, now)
@@ -211,6 +220,36 @@ def _read_on(draft: Draft, index: int, file: SpoolFile, now: datetime) -> None:
     _put(draft, index, stream, next_line=next_line)
 
 
+class _Window(NamedTuple):
+    """Bytes of a file, with as many around them as it takes to find a secret that begins or ends outside."""
+
+    known: bytes
+    begin: int
+    end: int
+
+    @property
+    def data(self) -> bytes:
+        return self.known[self.begin : self.end]
+
+    def begun(self, mask: Mask | None) -> int:
+        """Return after how many bytes something begins that may become a secret."""
+        return self.end - self.begin if mask is None else max(0, mask.begun(self.known) - self.begin)
+
+    def covered(self, mask: Mask | None, size: int) -> bytes:
+        """Return the first `size` bytes as they may be kept and shown."""
+        end = self.begin + size
+        return self.known[self.begin : end] if mask is None else mask.covered(self.known, self.begin, end)
+
+
+def _look(mask: Mask | None, file: SpoolFile, start: int, size: int) -> _Window:
+    if mask is None:
+        known = file.read(start, size)
+        return _Window(known, 0, len(known))
+    before = min(mask.reach, start)
+    known = file.read(start - before, before + size + mask.reach)
+    return _Window(known, before, min(before + size, len(known)))
+
+
 def _hear(draft: Draft, index: int, lines: Iterable[Line]) -> None:
     """Take in what the job says of itself."""
     said = draft.run.said
@@ -221,7 +260,7 @@ def _hear(draft: Draft, index: int, lines: Iterable[Line]) -> None:
 
 
 def _hold(stream: Stream, data: bytes, ends: int, now: datetime) -> tuple[Stream, bytes]:
-    """Let an unended line wait, or take it where it has waited long enough."""
+    """Let wait what is not whole from `ends` on, or take it where it has waited long enough."""
     at = stream.seen + ends
     since = stream.held_since if stream.held_at == at and stream.held_since else now
     if timedelta(0) <= now - since < HOLD:  # a clock that was set back ends the wait too
@@ -307,7 +346,8 @@ def _parts(file: SpoolFile, start: int, end: int) -> Iterator[bytes]:
 
 def _store_tail(draft: Draft, index: int, file: SpoolFile, now: datetime) -> None:
     stream = draft.run.streams[index]
-    data = file.read(stream.stored, min(READ_BYTES, stream.size - stream.stored))
+    window = _look(draft.run.mask, file, stream.stored, min(READ_BYTES, stream.size - stream.stored))
+    data = window.covered(draft.run.mask, len(window.data))
     pieces, open_line, next_line = number(data, stream.open_line, draft.run.next_line)
     stream = replace(_keep(draft, stream, pieces, now), open_line=open_line)
     draft.more |= bool(data) and stream.stored < stream.size

@@ -23,6 +23,7 @@ from scheduler_daemon.contract.jobs import DEFAULT_OUTPUT_LIMIT_BYTES
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.job_lines import NOTHING
 from scheduler_daemon.domain.lines import Text
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine import log_reader
 from scheduler_daemon.engine.ending import end
 from scheduler_daemon.engine.file_watch import FileWatch
@@ -72,9 +73,12 @@ class LogSink:
         publish: Publish,
         now: Callable[[], datetime],
         heard: Callable[[Collection[int]], None] = lambda _: None,
+        masks: Callable[[int], Awaitable[Mask | None]] | None = None,
     ) -> None:
-        """`heard` is told which runs have said something of themselves, once it is kept."""
+        """`heard` is told which runs have said something of themselves, once it is kept. `masks` tells what must not
+        be shown of a run that began under an earlier daemon."""
         self._heard = heard
+        self._masks = masks
         self._database = database
         self._spool = spool
         self._publish = publish
@@ -95,9 +99,9 @@ class LogSink:
         self._to_show = asyncio.Event()
         self._show_task: asyncio.Task[None] | None = None
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Take note of a run that is about to start; it costs nothing until it has begun."""
-        self._runs[execution_id] = Run(execution_id, limit_bytes)
+        self._runs[execution_id] = Run(execution_id, limit_bytes, mask)
 
     def begin(self, ids: Iterable[int]) -> None:
         """Follow expected runs: they have begun, and are not known to have ended."""
@@ -105,15 +109,16 @@ class LogSink:
             if execution_id in self._runs:
                 self._wake(execution_id)
 
-    def follow(self, execution_id: int, *, limit_bytes: int) -> None:
+    def follow(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Follow a run that has no stored output yet. The files may come later."""
-        self.expect(execution_id, limit_bytes=limit_bytes)
+        self.expect(execution_id, limit_bytes=limit_bytes, mask=mask)
         self.begin([execution_id])
 
     async def resume(self, execution_id: int, *, limit_bytes: int) -> None:
         """Follow a run from where SQL's copy ends. Raises Unavailable."""
         stored = await self._database.read(lambda db: logs.stored(db, execution_id))
-        self._runs[execution_id] = log_reader.from_storage(execution_id, limit_bytes, stored)
+        mask = None if self._masks is None else await self._masks(execution_id)
+        self._runs[execution_id] = log_reader.from_storage(execution_id, limit_bytes, stored, mask)
         self._wake(execution_id)
 
     async def finish(self, execution_id: int) -> LogTotals:
@@ -301,7 +306,7 @@ class LogSink:
         stored = await self._database.read(lambda db: logs.stored(db, execution_id))
         if stored.next_seq <= draft.run.next_seq - len(draft.chunks):
             return False
-        self._runs[execution_id] = log_reader.from_storage(execution_id, draft.run.limit_bytes, stored)
+        self._runs[execution_id] = log_reader.from_storage(execution_id, draft.run.limit_bytes, stored, draft.run.mask)
         self._due[execution_id] = None
         return True
 

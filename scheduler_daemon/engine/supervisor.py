@@ -318,6 +318,7 @@ def _report(end: Ended) -> Report:
         cancel_reason=end.reason or "",
         spawn_error=end.spawn_error,
         blocked=end.blocked,
+        secretless=end.secretless,
         unknown=end.unknown,
         unmet=end.unmet,
         untold=end.untold,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -49,7 +49,8 @@ class LaunchRequest:
 
     execution_id: int
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
+    """Secrets are in it: it is told to the launcher and nobody else."""
     cwd: str
     umask: int = 0o022
     user: str | None = None
@@ -107,6 +108,8 @@ class Ended:
     note: str | None = None
     blocked: str | None = None
     """It was kept from starting, for its policy requires what is not in force."""
+    secretless: str | None = None
+    """It was kept from starting, for a secret it names cannot be had."""
 
 
 def moment(ns: int | None) -> datetime | None:
@@ -146,6 +149,7 @@ def ended(record: Mapping[str, Any]) -> Ended:
         write_bytes=get("write_bytes"),
         note=get("note"),
         blocked=get("blocked"),
+        secretless=get("secretless"),
     )
 
 
@@ -160,7 +164,7 @@ def refused(execution_id: int, why: str, now: datetime) -> Ended:
 
 
 def withheld(execution_id: int, now: datetime, **why: str) -> Ended:
-    """Return the end of a run that is not to be launched, and why: unmet, untold, blocked, or cancelled, the wish."""
+    """Return the end of a run not to be launched, and why: unmet, untold, blocked, secretless; cancelled: the wish."""
     record: dict[str, Any] = {"id": execution_id, "ended_ns": int(now.timestamp() * 1e9), **why}
     if "cancelled" in why:
         record |= {"killed_by": "cancel", "reason": why["cancelled"]}

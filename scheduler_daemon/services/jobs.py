@@ -17,7 +17,7 @@ from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.isolation import policy_named, resolve
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, conditions, dependencies, fires, pools, record, retries, views
+from scheduler_daemon.services import calendars, conditions, dependencies, fires, pools, record, retries, secrets, views
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -54,6 +54,7 @@ def create_many(
         resolve(policy_named(request.spec.policy), request.spec)
     _refuse_taken_names(db, [request.spec.name for request in requests])
     pools.require(db, (request.spec.pool for request in requests))
+    secrets.require(db, actor.id, actor.role, [request.spec.secrets for request in requests])
     ready = calendars.known(db, [request.spec.schedule for request in requests], hold=True)
     ids: list[str] = []
     rows, states, versions = [], [], []
@@ -111,6 +112,7 @@ def _save(
     access.require_account(actor, spec.user)
     resolve(policy_named(spec.policy), spec)
     pools.require(db, [spec.pool])
+    secrets.require_for(db, row.owner_id, spec.secrets)
     spec = conditions.resolved(db, actor, dependencies.resolved(db, actor, spec))
     kept = spec.model_dump(mode="json")
     if kept == row.spec:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from scheduler_daemon.contract.people import Role
 from scheduler_daemon.storage.bulk import ForEach
 from scheduler_daemon.storage.tables import metadata
 
@@ -18,6 +19,11 @@ def by_uid(db: Connection, uid: int, *, disabled: bool = False) -> Record | None
     """Return the account that signs in with a Unix uid; with `disabled` also one that may not any more."""
     query = select(USERS).where(USERS.c.uid == uid)
     return db.execute(query if disabled else query.where(USERS.c.disabled.is_(False))).one_or_none()
+
+
+def role_of(db: Connection, user_id: int) -> Role:
+    """Return the role of an account that exists."""
+    return Role(db.execute(select(USERS.c.role).where(USERS.c.id == user_id)).scalar_one())
 
 
 def all_users(db: Connection) -> list[Record]:

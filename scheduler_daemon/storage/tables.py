@@ -213,6 +213,28 @@ class PoolRow(Row, table=True):
     updated_at: datetime = Field(sa_type=UTCDateTime)
 
 
+_KEPT = text("replaced_at IS NULL")
+
+
+class SecretRow(Row, table=True):
+    """A value of a secret, sealed. Jobs name the secret in their specs."""
+
+    __tablename__ = "secrets"
+    __table_args__ = (Index("uq_secrets_name_living", "name", unique=True, sqlite_where=_KEPT, postgresql_where=_KEPT),)
+    id: str = Field(primary_key=True, max_length=36)
+    """The sealed value is bound to it."""
+    name: str = Field(max_length=64)
+    version: int
+    owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
+    key_id: str = Field(max_length=16)
+    """The master key that opens it."""
+    sealed: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    replaced_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """Since when it is given to no run; kept to mask what earlier runs print."""
+
+
 class CalendarRow(Row, table=True):
     """What a calendar now says. Jobs name it in their specs."""
 

@@ -22,8 +22,9 @@ from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.system import Health
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.services import people
-from scheduler_daemon.settings import ApiSettings, Settings
+from scheduler_daemon.settings import ApiSettings, SecretSettings, Settings
 from scheduler_daemon.storage.session import Database
+from scheduler_daemon.storage.vault import Vault
 from tests.support.world import HOLDER, new_id
 
 
@@ -109,11 +110,14 @@ async def served(database: Database, app: FastAPI) -> AsyncIterator[Served]:
     await database.write(lambda db: people.ensure_admin(db, os.getuid(), datetime.now(UTC)))
     engine = Engine(database)
     with tempfile.TemporaryDirectory(prefix="cs-api-", dir="/tmp") as folder:
-        settings = Settings(state=Path(folder), api=ApiSettings(tcp="127.0.0.1:0"))
+        key_file = Path(folder, "keys", "master.key")
+        settings = Settings(
+            state=Path(folder), api=ApiSettings(tcp="127.0.0.1:0"), secrets=SecretSettings(key_file=key_file)
+        )
         where = wiring.prepare(settings)
         context = Context(
             database=database, engine=engine, picture=NoPicture(), holder=HOLDER, state_dir=folder,
-            token=wiring._token(settings), now=lambda: datetime.now(UTC), new_id=new_id,
+            token=wiring._token(settings), vault=Vault(key_file, {}), now=lambda: datetime.now(UTC), new_id=new_id,
         )  # fmt: skip
         sockets = wiring.listen(settings, where)
         app.state.context = context

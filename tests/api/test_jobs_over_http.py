@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from scheduler_daemon.domain.errors import Invalid
-from scheduler_daemon.settings import ApiSettings, Settings
+from scheduler_daemon.settings import ApiSettings, SecretSettings, Settings
 from scheduler_daemon.wiring import listen, prepare
 from tests.support.world import rows
 
@@ -205,7 +205,8 @@ async def test_tcp_wants_the_token_and_gives_the_first_admin(served) -> None:
     "address", ["0.0.0.0:8000", "192.168.1.1:80", "[::]:80", "example.org:80", "8000", "127.0.0.1:x"]
 )
 def test_tcp_listens_on_loopback_alone(tmp_path, address: str) -> None:
-    settings = Settings(state=tmp_path / "s", api=ApiSettings(tcp=address))
+    secrets = SecretSettings(key_file=tmp_path / "key")
+    settings = Settings(state=tmp_path / "s", api=ApiSettings(tcp=address), secrets=secrets)
 
     with pytest.raises(Invalid, match=r"127\.0\.0\.1:PORT"):
         listen(settings, prepare(settings))

@@ -11,6 +11,7 @@ import pytest
 
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.pools import PoolPut
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine import dispatcher as dispatchers
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
@@ -20,7 +21,7 @@ from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Launches, Rig
-from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, recount, rows, states
+from tests.support.world import HOLDER, MINUTE, NO_KEY, NOON, SECOND, add_job, end, fire, recount, rows, states
 
 GRACE = timedelta(milliseconds=700)
 
@@ -28,7 +29,7 @@ GRACE = timedelta(milliseconds=700)
 class Ear:
     """A sink nobody asks for output."""
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Take note."""
 
     def begin(self, ids: Iterable[int]) -> None:
@@ -170,7 +171,7 @@ async def test_a_pool_and_the_room_for_all_are_both_kept_while_much_comes_and_en
 def supervisor(database: Database, runner: Any, holder: Holder, state: Path) -> Supervisor:
     common: dict[str, Any] = {"holder": holder, "recorded": lambda: None, "now": lambda: NOON + 2 * MINUTE}
     sink: Any = Ear()
-    dispatcher = Dispatcher(database, runner, sink, max_active=10, **common)
+    dispatcher = Dispatcher(database, runner, sink, max_active=10, vault=NO_KEY, **common)
     return Supervisor(database, runner, sink, dispatcher, spool=state / "spool", **common)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine import conditions as gate_module
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import jobs, runs
 from scheduler_daemon.storage.session import Database
-from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, end, fire, recount, rows
+from tests.support.world import HOLDER, MINUTE, NO_KEY, NOON, SECOND, add_job, end, fire, recount, rows
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class Sink:
     """Output is nobody's business here."""
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Take note."""
 
     def begin(self, ids: Iterable[int]) -> None:
@@ -48,7 +49,7 @@ class Engine:
     def __init__(self, database: Database, runner: ProcessRunner, state: Path) -> None:
         common: dict[str, Any] = {"holder": HOLDER, "recorded": lambda: None, "now": lambda: datetime.now(UTC)}
         self.database = database
-        self.dispatcher = Dispatcher(database, runner, Sink(), max_active=10, **common)
+        self.dispatcher = Dispatcher(database, runner, Sink(), max_active=10, vault=NO_KEY, **common)
         self.supervisor = Supervisor(database, runner, Sink(), self.dispatcher, spool=state / "spool", **common)
 
     async def begin(self, job: Any, instant: datetime = NOON + MINUTE) -> None:

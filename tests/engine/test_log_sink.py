@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,66 +18,14 @@ from scheduler_daemon.contract.executions import LogLine
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.lines import MAX_LINE_BYTES
 from scheduler_daemon.engine.log_sink import LogSink, LogTotals
-from scheduler_daemon.storage import events, executions, logs
+from scheduler_daemon.storage import events, logs
 from scheduler_daemon.storage.session import Database, Work, open_database
 from scheduler_daemon.storage.tables import metadata
 from tests.support.databases import Databases
 from tests.support.rows import NOON, add_execution, add_executions
+from tests.support.sink import MIB, Bench, bench, lite
 
-MIB = 1024 * 1024
-
-
-class Bench:
-    """A sink over a spool, a clock that moves when told, and what was shown."""
-
-    def __init__(self, database: Database, spool: Path) -> None:
-        self.database, self.spool, self.now = database, spool, NOON
-        self.shown: dict[int, list[LogLine]] = {}
-        self.heard: list[int] = []
-        self.sink = self.new_sink()
-
-    def new_sink(self) -> LogSink:
-        return LogSink(self.database, self.spool, self.publish, lambda: self.now, self.heard.extend)
-
-    async def publish(self, news: Mapping[int, Sequence[LogLine]]) -> None:
-        for execution_id, lines in news.items():
-            self.shown.setdefault(execution_id, []).extend(lines)
-
-    async def start(self, limit_bytes: int = 64 * MIB) -> int:
-        execution_id = await self.database.write(add_execution)
-        (self.spool / str(execution_id)).mkdir(parents=True)
-        self.write(execution_id, b"")
-        self.write(execution_id, b"", "stderr")
-        self.sink.follow(execution_id, limit_bytes=limit_bytes)
-        return execution_id
-
-    def write(self, execution_id: int, data: bytes, stream: str = "stdout") -> None:
-        with (self.spool / str(execution_id) / stream).open("ab") as file:
-            file.write(data)
-
-    async def restart(self, execution_id: int, limit_bytes: int = 64 * MIB) -> None:
-        self.sink.close()
-        self.sink = self.new_sink()
-        await self.sink.resume(execution_id, limit_bytes=limit_bytes)
-
-    async def steps(self, seconds: float = 0) -> None:
-        self.now += timedelta(seconds=seconds)
-        while await self.sink.step():
-            pass
-
-    async def raw(self, execution_id: int, stream: str = "stdout") -> bytes:
-        return await self.database.read(lambda db: b"".join(logs.raw(db, execution_id, stream)))
-
-    async def said(self, execution_id: int) -> Any:
-        row = await self.database.read(lambda db: executions.find(db, execution_id))
-        assert row is not None
-        return row.said
-
-    async def lines(self, execution_id: int, **options: Any) -> list[LogLine]:
-        return list((await self.database.read(lambda db: logs.read_lines(db, execution_id, **options))).lines)
-
-    async def texts(self, execution_id: int, **options: Any) -> list[tuple[int, str]]:
-        return [(line.number, line.text) for line in await self.lines(execution_id, **options)]
+__all__ = ["bench", "lite"]
 
 
 class Forgetful:
@@ -94,23 +42,6 @@ class Forgetful:
             self.forget = False
             raise Unavailable("the connection broke")
         return answer
-
-
-@pytest.fixture
-async def bench(database: Database, tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(database, tmp_path / "spool")
-    yield made
-    made.sink.close()
-
-
-@pytest.fixture
-async def lite(databases: Databases, tmp_path: Path) -> AsyncIterator[Bench]:
-    """A bench on SQLite, for what has nothing to do with the kind of database."""
-    database = open_database(databases.sqlite(tmp_path / "lite.db"))
-    made = Bench(database, tmp_path / "spool")
-    yield made
-    made.sink.close()
-    await database.close()
 
 
 async def test_lines_are_kept_numbered_and_shown(bench: Bench) -> None:

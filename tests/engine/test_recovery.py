@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.runners.process import Ended, ProcessRunner
 from scheduler_daemon.services import runs
 from scheduler_daemon.storage.session import Database
-from tests.support.world import HOLDER, NOON, SECOND, add_job, fire
+from tests.support.world import HOLDER, NO_KEY, NOON, SECOND, add_job, fire
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class Ear:
     """A sink nobody asks for output."""
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Take note."""
 
     def begin(self, ids: Iterable[int]) -> None:
@@ -31,7 +32,7 @@ class Ear:
 def supervisor(database: Database, runner: ProcessRunner, state: Path) -> Supervisor:
     common: dict[str, Any] = {"holder": HOLDER, "recorded": lambda: None, "now": lambda: NOON}
     sink: Any = Ear()
-    dispatcher = Dispatcher(database, runner, sink, max_active=10, **common)
+    dispatcher = Dispatcher(database, runner, sink, max_active=10, vault=NO_KEY, **common)
     return Supervisor(database, runner, sink, dispatcher, spool=state / "spool", **common)
 
 

@@ -14,7 +14,7 @@ from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Launches
-from tests.support.world import HOLDER, NOON, SECOND, add_job, fire, states
+from tests.support.world import HOLDER, NO_KEY, NOON, SECOND, add_job, fire, states
 
 
 class Launcher(Launches):
@@ -29,7 +29,7 @@ class Launcher(Launches):
 
 def supervisor(database: Database, holder: Holder, launcher: Any, spool: Path) -> Supervisor:
     common: dict[str, Any] = {"holder": holder, "recorded": lambda: None, "now": lambda: NOON}
-    dispatcher = Dispatcher(database, launcher, launcher, max_active=10, **common)
+    dispatcher = Dispatcher(database, launcher, launcher, max_active=10, vault=NO_KEY, **common)
     return Supervisor(database, launcher, launcher, dispatcher, spool=spool, **common)
 
 

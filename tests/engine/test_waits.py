@@ -19,7 +19,7 @@ from scheduler_daemon.services.runs import Ended
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig
-from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, fire, states
+from tests.support.world import HOLDER, MINUTE, NO_KEY, NOON, SECOND, add_job, fire, states
 
 FAILED_AT = NOON + MINUTE
 WAIT = 20 * SECOND
@@ -172,6 +172,7 @@ async def test_of_two_daemons_one_starts_each_attempt(database: Database, admin:
         database,
         rig.launches,
         rig.launches,
+        vault=NO_KEY,
         holder=Holder(host="there", fence="second"),
         max_active=100,
         recorded=lambda: None,

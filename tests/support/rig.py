@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from scheduler_daemon.domain.masks import Mask
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.ticker import Ticker
 from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage.session import Database
-from tests.support.world import HOLDER, NOON
+from tests.support.world import HOLDER, NO_KEY, NOON
 
 
 async def eventually(done: Callable[[], object], seconds: float = 20) -> None:
@@ -77,7 +78,7 @@ class Launches:
         self.tried_anew += again
         return self.lacking
 
-    def expect(self, execution_id: int, *, limit_bytes: int) -> None:
+    def expect(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """The output is nobody's business here."""
 
 
@@ -95,6 +96,7 @@ class Rig:
             database,
             self.launches,
             self.launches,
+            vault=NO_KEY,
             holder=holder,
             max_active=max_active,
             recorded=lambda: None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -19,9 +20,11 @@ from scheduler_daemon.services.fires import Due, Holder
 from scheduler_daemon.services.runs import Ended, Fired
 from scheduler_daemon.storage import executions, people
 from scheduler_daemon.storage.tables import metadata
+from scheduler_daemon.storage.vault import Vault
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOLDER = Holder(host="here", fence="first")
+NO_KEY = Vault(Path("/nowhere/master.key"), {})
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
