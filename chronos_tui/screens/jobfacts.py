@@ -13,6 +13,7 @@ from chronos_tui.screens.rows import is_snoozed, job_state
 from chronos_tui.widgets.braille import Value
 
 if TYPE_CHECKING:
+    from scheduler_daemon.contract.handlers import Handler
     from scheduler_daemon.contract.jobs import JobVersion, JobView, PassedOver, SchedulePreview
     from scheduler_daemon.contract.schedule import Schedule
     from scheduler_daemon.contract.system import SeriesPoint
@@ -82,6 +83,7 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("timeout", fmt.duration(spec.timeout_ms) if spec.timeout_ms else "none"),
         Fact("run timeout", f"{fmt.duration(spec.run_timeout_ms)} for all attempts" if spec.run_timeout_ms else ""),
         Fact("retries", fmt.retries(spec.retry.model_dump(mode="json")) if spec.retry else ""),
+        *(Fact(kind.replace("_", " "), _handler(getattr(spec, kind))) for kind in HANDLERS),
         Fact("grace", f"{fmt.duration(spec.grace_ms)} from TERM to KILL"),
         Fact("concurrency", f"{spec.concurrency.replace('_', ' ')} while another run is active"),
         Fact("at once", str(spec.concurrency_limit or "")),
@@ -98,6 +100,13 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("version", f"{job.version}, {job.source or 'made here'}", "muted"),
     ]
     return [fact for fact in facts if fact.value]
+
+
+HANDLERS = ("on_failure", "on_success", "on_cancel")
+
+
+def _handler(handler: Handler | None) -> str:
+    return "" if handler is None else f"{_short(handler.command)}, within {fmt.duration(handler.timeout_ms)}"
 
 
 _MOVES = {"skip": "days off are skipped", "next": "on the next business day", "previous": "on the business day before"}

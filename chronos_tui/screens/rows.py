@@ -71,7 +71,8 @@ class JobRow(NamedTuple):
 
 def past_of(runs: Sequence[ExecutionView]) -> Past:
     """Return the past from runs in any order."""
-    ordered = sorted(runs, key=lambda run: run.id)[-STRIP:]
+    own = (run for run in runs if run.parent_id is None)
+    ordered = sorted(own, key=lambda run: run.id)[-STRIP:]
     return Past(
         tuple(str(run.state) for run in ordered),
         tuple(run.duration_ms for run in ordered if run.state.final and run.duration_ms is not None),

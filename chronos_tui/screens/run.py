@@ -141,8 +141,17 @@ class RunScreen(RowVerbs):
                 self.query_one(LogView).append(shown_lines(batch.lines))
 
     def changed(self, dirty: Dirty) -> None:
-        if self._run in dirty.runs:
+        if self._run in dirty.runs or self._follow_it(dirty.runs):
             self._show()
+
+    def _follow_it(self, numbers: set[int]) -> bool:
+        """Tell whether some of these runs follow this one; what is not known yet of it is read."""
+        runs = self.desk.board.runs
+        found = [number for number in numbers if number in runs and runs[number].parent_id == self._run]
+        known = {each.id for each in self._beside.handlers} if self._beside else set()
+        if not known.issuperset(found):
+            self.attempt(self._read_beside, group="beside")
+        return bool(found)
 
     def second(self) -> None:
         self._show()
@@ -171,6 +180,7 @@ class RunScreen(RowVerbs):
             Fact("due", f"{fmt.stamp(run.fire_at, zone)}  ({fmt.relative(run.fire_at, now)})"),
             Fact("asked by", f"{run.actor}, {str(run.trigger).replace('_', ' ')}"),
             Fact("attempt", _attempt(run)),
+            Fact("follows", f"run {run.parent_id}, as its {run.handler}" if run.parent_id else ""),
         ]
         if run.started_at is not None:
             late = max((run.started_at - run.fire_at).total_seconds() * 1000, 0)
@@ -188,11 +198,18 @@ class RunScreen(RowVerbs):
         used = run.usage.model_dump()
         facts.append(Fact("used", ", ".join(fmt.usage(used))))
         facts.append(Fact("counted", fmt.counted_by(used), "muted"))
+        facts.append(Fact("then", self._followed()))
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
         facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
         if self._beside is not None and self._beside.host_facts is not None:
             facts += [Fact(name, text, "muted") for name, text in fmt.host_facts(self._beside.host_facts.model_dump())]
         return [fact for fact in facts if fact.value]
+
+    def _followed(self) -> str:
+        """Say what followed the run, a line each."""
+        board, found = self.desk.board, self._beside.handlers if self._beside else ()
+        newest = [board.newest_run(each) for each in found]
+        return "\n".join(f"{each.handler}: run {each.id}, {fmt.state(str(each.state)).word}" for each in newest)
 
     def action_choose(self) -> None:
         if (run := self.run_meant()) is not None:

@@ -11,7 +11,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import conditions, isolation, output, retry, secrets, spec
+from chronos_tui.verbs import conditions, handlers, isolation, output, retry, secrets, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -132,6 +132,10 @@ def add(
     retry_until: retry.Until = None,
     retry_smart: retry.Smart = None,
     run_timeout: retry.RunTimeout = None,
+    on_failure: handlers.OnFailure = None,
+    on_success: handlers.OnSuccess = None,
+    on_cancel: handlers.OnCancel = None,
+    handler_timeout: handlers.Timeout = None,
     description: spec.Description = None,
     paused: Annotated[bool, typer.Option("--paused", help="Do not run it until it is resumed.")] = False,
     key: Annotated[str | None, typer.Option(help="Sent twice with one key, the job is made once.")] = None,
@@ -158,12 +162,17 @@ def add(
     given |= conditions.fields(conditions=only_if, not_before=not_before)
     if secret:
         given["secrets"] = secrets.over({}, secrets.named(secret))
+    given |= handlers.over({}, _handlers(on_failure, on_success, on_cancel, handler_timeout))
     if "schedule" in given or conditions.need_zone(given):
         given.setdefault("schedule", {}).setdefault("zone", spec.local_zone(os.environ))
     request = {"spec": {"name": name, **given}, "paused": paused}
     client = connect(context)
     made = client.json(calls.create_job(request, key=key or token_hex(16)))
     _print(made, as_json=as_json, client=client)
+
+
+def _handlers(failure: str | None, success: str | None, cancel: str | None, timeout: str | None) -> dict[str, Any]:
+    return handlers.fields(on_failure=failure, on_success=success, on_cancel=cancel, timeout=timeout)
 
 
 @app.command()
@@ -221,6 +230,10 @@ def edit(
     retry_until: retry.Until = None,
     retry_smart: retry.Smart = None,
     run_timeout: retry.RunTimeout = None,
+    on_failure: handlers.OnFailure = None,
+    on_success: handlers.OnSuccess = None,
+    on_cancel: handlers.OnCancel = None,
+    handler_timeout: handlers.Timeout = None,
     description: spec.Description = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE|-", help="Take fields from a JSON object of the spec.")
@@ -248,6 +261,7 @@ def edit(
         not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
+    following = _handlers(on_failure, on_success, on_cancel, handler_timeout)
     changes = _from_file(source) if source else {}
     if tag and not any(tag):
         given["tags"] = []
@@ -255,13 +269,14 @@ def edit(
         given["name"] = name
     if secret:
         given["secrets"] = secrets.named(secret)
-    if not (changes or given or unset_env):
+    if not (changes or given or unset_env or following):
         raise wrong_use("nothing to change; name a field, such as --schedule or --timeout, or give --from FILE")
     client = connect(context)
     seen = client.json(calls.job(job))
     kept = seen["spec"]
     if "schedule" in given:
         given["schedule"] = _moved(kept["schedule"], given["schedule"])
+    given |= handlers.over(kept, following)
     if "limits" in given:
         given["limits"] = isolation.over(kept.get("limits"), given["limits"])
     if "retry" in given:
@@ -491,6 +506,7 @@ def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) 
             ("at once", str(fields["concurrency_limit"] or "")),
             ("pool", f"{fields['pool']}, priority {fields['priority']}" if fields["pool"] else ""),
             ("policy", fields["policy"]),
+            *handlers.shown(fields),
             ("owner", job["owner"]),
             ("source", job["source"] or ""),
             ("version", str(job["version"])),

@@ -114,6 +114,8 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("attempt", _attempt(execution)),
             ("others", ", ".join(_other(each) for each in tried if each["id"] != execution["id"])),
             ("not before", output.when(execution.get("start_after")) if execution["state"] == "queued" else ""),
+            ("follows", _follows(execution)),
+            *(("then", _then(each)) for each in facts["handlers"]),
             ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
             ("progress", "" if execution.get("progress") is None else f"{execution['progress']}%"),
             *(("figure", fmt.kpi(each["name"], float(each["value"]), each["unit"])) for each in execution["kpis"]),
@@ -131,6 +133,16 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
 def _machine(facts: dict[str, Any] | None) -> list[tuple[str, str]]:
     """Say how the machine was when a run failed."""
     return [] if facts is None else [("machine", f"when it failed, {output.when(facts['at'])}"), *fmt.host_facts(facts)]
+
+
+def _follows(execution: dict[str, Any]) -> str:
+    """Say which run this one is the handler of; "" for none."""
+    return f"run {execution['parent_id']}, as its {execution['handler']}" if execution.get("parent_id") else ""
+
+
+def _then(handler: dict[str, Any]) -> str:
+    state = output.state(handler["state"], _ending(handler)).text
+    return f"{handler['handler']}: run {handler['id']}, {state}"
 
 
 def _so_far(execution: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from scheduler_daemon.contract.handlers import HandlerKind
 from scheduler_daemon.contract.host import HostFacts
 from scheduler_daemon.contract.job_lines import Kpi
 
@@ -77,6 +78,8 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     DEPENDENCY = "dependency"
     BACKFILL = "backfill"
+    HANDLER = "handler"
+    """The end of another run of the job, whose handler it is."""
 
 
 class PolicyInForce(BaseModel, frozen=True):
@@ -137,6 +140,9 @@ class ExecutionView(BaseModel, frozen=True):
     host: str
     policy: PolicyInForce
     usage: Usage
+    parent_id: int | None = None
+    """The run that it follows as a handler."""
+    handler: HandlerKind | None = None
     progress: int | None = None
     """Per cent, as the job last said it."""
     kpis: tuple[Kpi, ...] = ()
@@ -152,6 +158,8 @@ class RunFacts(BaseModel, frozen=True):
 
     host_facts: HostFacts | None = None
     """How the machine was when it failed."""
+    handlers: tuple[ExecutionView, ...] = ()
+    """What followed it."""
 
 
 def _storable(text: str) -> str:

@@ -9,16 +9,15 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from scheduler_daemon.contract.conditions import Conditions, WallTime
 from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
+from scheduler_daemon.contract.handlers import Handler
 from scheduler_daemon.contract.instants import Instant
 from scheduler_daemon.contract.policies import Limits, Network, PolicyName
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
 from scheduler_daemon.contract.schedule import ClockEffect, Dialect, Misfire, Schedule
 from scheduler_daemon.contract.secrets import SecretName
-from scheduler_daemon.contract.texts import AbsolutePath, encodable, plain, speakable
+from scheduler_daemon.contract.texts import AbsolutePath, Command, encodable, plain, speakable
 
-# One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
-MAX_COMMAND_BYTES = 131_071
 MAX_STDIN_BYTES = 1_048_576
 MAX_ENV_BYTES = 131_072
 DEFAULT_GRACE_MS = 10_000
@@ -29,19 +28,6 @@ DEFAULT_PRIORITY = 5
 
 _OURS = frozenset({"LOGNAME", "CHRONOS_FIRE_AT", "CHRONOS_RUN"})
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-
-
-def _command(text: str) -> str:
-    speakable(text)
-    if not text.strip():
-        raise ValueError("is empty; give the command to run")
-    size = len(text.encode())
-    if size > MAX_COMMAND_BYTES:
-        raise ValueError(
-            f"is {size:,} bytes long, and the kernel takes at most {MAX_COMMAND_BYTES:,}; "
-            "put it into a script file and run that"
-        )
-    return text
 
 
 def _stdin(text: str) -> str:
@@ -97,7 +83,7 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """What the user means. Travels, validates, is kept as an immutable version; holds no state."""
 
     name: Name
-    command: Annotated[str, AfterValidator(_command)]
+    command: Command
     schedule: Schedule = Schedule()
     description: Annotated[str, Field(max_length=4000), AfterValidator(speakable)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=20)] = ()
@@ -139,6 +125,10 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """For the whole run, from the start of its first attempt to the end of its last, waits included."""
     retry: Retry | None = None
     """None begins no run again."""
+    on_failure: Handler | None = None
+    """Runs when a run has failed for good, as a run of its own."""
+    on_success: Handler | None = None
+    on_cancel: Handler | None = None
     grace_ms: Annotated[int, Field(ge=0, le=600_000)] = DEFAULT_GRACE_MS
     """From TERM to KILL when a run is cancelled or timed out."""
     concurrency: Concurrency = Concurrency.FORBID

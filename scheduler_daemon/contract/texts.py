@@ -8,6 +8,10 @@ from pydantic import AfterValidator, Field
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
+# One argument of execve(2) may hold 131,072 bytes with its final NUL, and the shell gets the command as one argument.
+MAX_COMMAND_BYTES = 131_071
+
+
 def plain(text: str) -> str:
     """Return a text of one line that shows what it is. Raises ValueError."""
     bad = _UNPRINTABLE.search(text)
@@ -26,6 +30,19 @@ def speakable(text: str) -> str:
     return text
 
 
+def _command(text: str) -> str:
+    speakable(text)
+    if not text.strip():
+        raise ValueError("is empty; give the command to run")
+    size = len(text.encode())
+    if size > MAX_COMMAND_BYTES:
+        raise ValueError(
+            f"is {size:,} bytes long, and the kernel takes at most {MAX_COMMAND_BYTES:,}; "
+            "put it into a script file and run that"
+        )
+    return text
+
+
 def encodable(text: str) -> str:
     """Return a text that is whole characters. Raises ValueError."""
     try:
@@ -41,4 +58,5 @@ def _absolute(path: str) -> str:
     return path
 
 
+Command = Annotated[str, AfterValidator(_command)]
 AbsolutePath = Annotated[str, Field(max_length=4096), AfterValidator(_absolute)]

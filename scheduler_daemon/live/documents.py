@@ -84,9 +84,12 @@ def job_times(doc: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def samples(doc: Mapping[str, Any]) -> tuple[int, dict[str, int | float]] | None:
-    """Return when a run ended (ms), and what was measured of it or said by it; None if it did not run or goes on."""
+    """Return when a run ended (ms), and what was measured of it or said by it.
+
+    None if it did not run, goes on, or is the handler of another.
+    """
     ended, started, due = (instant_ms(doc.get(name)) for name in ("ended_at", "started_at", "fire_at"))
-    if ended is None or started is None:
+    if ended is None or started is None or doc.get("parent_id") is not None:
         return None
     usage = _mapping(doc.get("usage"))
     measured = {

@@ -20,7 +20,7 @@ from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Report, verdict
-from scheduler_daemon.services import calendars, dependencies, record, retries, views
+from scheduler_daemon.services import calendars, dependencies, handlers, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.services.dependencies import Settled
@@ -276,10 +276,11 @@ def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list
 
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
-    starts = ((row, specs[row.job_id, row.job_version]) for row in rows)
+    pinned = handlers.pinned(db, rows, specs)
+    starts = ((row, *pinned[row.id]) for row in rows)
     return [
-        Start(row.id, row.job_id, spec, _held_until(db, row, spec), row.run_ends_at, row.fire_at)
-        for row, spec in starts
+        Start(row.id, row.job_id, spec, _held_until(db, row, spec), row.run_ends_at, fire_at)
+        for row, spec, fire_at in starts
     ]
 
 
@@ -335,10 +336,13 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
     following = retries.follow(db, changed, now)
     _transition(db, changed, now)
     _announce(db, following, now)
-    over = retries.over(changed, following)
+    over = [row for row in retries.over(changed, following) if row.parent_id is None]
     retries.record_over(db, over)
+    handling = handlers.follow(db, over, now)
+    _announce(db, handling, now)
     settled, _ = _settle(db, over, now)  # whom to stop stands in the database too
-    return [*(row.start_after for row in following), *settled.later, *([now] * settled.waits)]
+    waits = settled.waits or bool(handling)
+    return [*(row.start_after for row in following), *settled.later, *([now] * waits)]
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -58,6 +58,8 @@ def execution_document(row: Any, job: str, instant: Callable[[datetime | None], 
         "actor": row.actor,
         "host": row.host,
         "policy": row.policy,
+        "parent_id": row.parent_id,
+        "handler": row.handler,
         "usage": {
             "cpu_ms": row.cpu_ms,
             "max_rss_bytes": row.max_rss_bytes,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text, update
 
 from scheduler_daemon.storage.bulk import among
-from scheduler_daemon.storage.executions import EXECUTIONS, VIEW, Record
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN, VIEW, Record
 
 _BACKFILLED = EXECUTIONS.c.trigger == "backfill"
 # In the words of the partial index.
@@ -20,7 +20,7 @@ def seen(db: Connection, job_id: str, start: datetime, end: datetime) -> list[Ro
     """Return the runs of a job with start <= fire < end, oldest first, as `domain.backfill.Seen`."""
     columns = (EXECUTIONS.c[name] for name in ("id", "fire_at", "state", "outcome", "trigger", "started_at"))
     wanted = select(*columns).where(
-        EXECUTIONS.c.job_id == job_id, EXECUTIONS.c.fire_at >= start, EXECUTIONS.c.fire_at < end
+        OWN, EXECUTIONS.c.job_id == job_id, EXECUTIONS.c.fire_at >= start, EXECUTIONS.c.fire_at < end
     )
     return list(db.execute(wanted.order_by(EXECUTIONS.c.fire_at, EXECUTIONS.c.attempt)))
 

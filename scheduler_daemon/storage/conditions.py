@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from scheduler_daemon.storage.bulk import among
-from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN
 from scheduler_daemon.storage.jobs import JOBS, STATES
 
 _FIGURES = ("started_at", "ended_at", "exit_code", "cpu_ms", "max_rss_bytes", "output_bytes")
@@ -23,6 +23,6 @@ def last_runs(db: Connection, job_ids: Collection[str]) -> list[Row[*tuple[Any, 
 def failed_since(db: Connection, job_ids: Collection[str], since: datetime) -> dict[str, int]:
     """Return how many attempts of these jobs have failed since an instant; none for a job without any."""
     query = select(EXECUTIONS.c.job_id, func.count()).where(
-        EXECUTIONS.c.ended_at >= since, EXECUTIONS.c.state == "failed", among(db, EXECUTIONS.c.job_id, job_ids)
+        OWN, EXECUTIONS.c.ended_at >= since, EXECUTIONS.c.state == "failed", among(db, EXECUTIONS.c.job_id, job_ids)
     )
     return {row[0]: row[1] for row in db.execute(query.group_by(EXECUTIONS.c.job_id))}

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from scheduler_daemon.storage.bulk import ForEach, among
-from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN
 from scheduler_daemon.storage.jobs import JOBS, STATES, slices
 from scheduler_daemon.storage.tables import metadata
 
@@ -69,7 +69,7 @@ def standing(
 
 def latest_instant(db: Connection, job_ids: Collection[str]) -> datetime | None:
     """Return the instant of the latest run of any of these jobs."""
-    query = select(EXECUTIONS.c.fire_at).where(among(db, EXECUTIONS.c.job_id, job_ids))
+    query = select(EXECUTIONS.c.fire_at).where(OWN, among(db, EXECUTIONS.c.job_id, job_ids))
     found: datetime | None = db.execute(query.order_by(EXECUTIONS.c.fire_at.desc()).limit(1)).scalar()
     return found
 

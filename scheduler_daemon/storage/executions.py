@@ -59,7 +59,7 @@ NEW = (
 NOTHING_YET: dict[str, Any] = dict.fromkeys(
     (
         *("started_at", "exit_code", "signal", "cpu_ms", "max_rss_bytes", "output_bytes"),
-        *("first_id", "start_after", "run_ends_at", "used", "said", "snapshot_id"),
+        *("first_id", "start_after", "run_ends_at", "used", "said", "snapshot_id", "parent_id", "handler"),
     )
 )
 """The other columns of a run that has just come up."""
@@ -138,6 +138,8 @@ _IN_TURN = text("executions.state = 'queued'")
 """In the words of the index that knows the turns: said more, SQLite sorts all that wait."""
 _WAITS = text("executions.ended_at IS NULL AND executions.state = 'queued'")
 _BEGUN = text("executions.ended_at IS NULL AND executions.state IN ('starting', 'running')")
+OWN = EXECUTIONS.c.parent_id.is_(None)
+"""It is a run of its job's own, and no handler."""
 
 
 def queued(
@@ -188,7 +190,7 @@ def ahead_in_pool(db: Connection, row: Any) -> int:
 
 def running() -> Select[Any]:
     """Ask how many runs of each job have begun and not ended, as `begun`."""
-    return select(EXECUTIONS.c.job_id, func.count().label("begun")).where(_BEGUN).group_by(EXECUTIONS.c.job_id)
+    return select(EXECUTIONS.c.job_id, func.count().label("begun")).where(_BEGUN, OWN).group_by(EXECUTIONS.c.job_id)
 
 
 def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:
@@ -198,7 +200,7 @@ def standing(db: Connection, job_ids: Collection[str]) -> list[Record]:
     """
     query = select(EXECUTIONS.c.id, EXECUTIONS.c.job_id, EXECUTIONS.c.state)
     active = or_(_BEGUN, and_(_WAITS, EXECUTIONS.c.trigger != "backfill")).self_group()
-    return list(db.execute(query.where(active, _one_of(db, job_ids)).order_by(EXECUTIONS.c.id)))
+    return list(db.execute(query.where(active, OWN, _one_of(db, job_ids)).order_by(EXECUTIONS.c.id)))
 
 
 def last_ahead(db: Connection, job_ids: Collection[str], now: datetime) -> datetime | None:
@@ -252,7 +254,7 @@ def keep_said(db: Connection, said: Mapping[int, Mapping[str, Any]]) -> None:
 
 def latest_said(db: Connection, job_id: str, limit: int) -> list[Record]:
     """Return id and what was said of the latest runs of a job that said something, newest first."""
-    query = select(EXECUTIONS.c.id, EXECUTIONS.c.said).where(EXECUTIONS.c.job_id == job_id)
+    query = select(EXECUTIONS.c.id, EXECUTIONS.c.said).where(EXECUTIONS.c.job_id == job_id, OWN)
     return list(db.execute(query.where(EXECUTIONS.c.said.is_not(None)).order_by(EXECUTIONS.c.id.desc()).limit(limit)))
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
-from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN
 
 _E = EXECUTIONS.c
 _TOOK = (
     select(_E.started_at, _E.ended_at)
-    .where(_E.job_id == bindparam("job_id"), _E.started_at.is_not(None), _E.ended_at.is_not(None))
+    .where(OWN, _E.job_id == bindparam("job_id"), _E.started_at.is_not(None), _E.ended_at.is_not(None))
     .order_by(_E.id.desc())
     .limit(bindparam("count"))
 )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, delete, false, fun
 
 from scheduler_daemon.contract.executions import State
 from scheduler_daemon.storage.bulk import among
-from scheduler_daemon.storage.executions import EXECUTIONS, LOG_STATES
+from scheduler_daemon.storage.executions import EXECUTIONS, LOG_STATES, OWN
 from scheduler_daemon.storage.tables import metadata
 
 _CHUNKS = metadata.tables["log_chunks"]
@@ -31,7 +31,7 @@ class Kept(NamedTuple):
 def excess(db: Connection, kept: Kept, now: datetime, limit: int) -> list[int]:
     """Return up to `limit` ended runs whose output is more than is kept, oldest first."""
     newest_first = EXECUTIONS.c.id.desc()
-    failed = case((EXECUTIONS.c.state == State.FAILED, EXECUTIONS.c.id))
+    failed = case((and_(EXECUTIONS.c.state == State.FAILED, OWN), EXECUTIONS.c.id))
     having_output = (
         select(
             EXECUTIONS.c.id,

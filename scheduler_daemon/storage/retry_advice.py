@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from scheduler_daemon.storage.bulk import among
-from scheduler_daemon.storage.executions import EXECUTIONS, Record
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN, Record
 from scheduler_daemon.storage.tables import metadata
 
 ADVICE = metadata.tables["retry_advice"]
@@ -32,7 +32,7 @@ def run_before(db: Connection, job_id: str, fire_at: datetime) -> Record | None:
     e = EXECUTIONS.c
     query = (
         select(e.state, e.outcome, e.exit_code, e.signal)
-        .where(e.job_id == job_id, e.fire_at < fire_at, e.started_at.is_not(None), e.ended_at.is_not(None))
+        .where(OWN, e.job_id == job_id, e.fire_at < fire_at, e.started_at.is_not(None), e.ended_at.is_not(None))
         .order_by(e.fire_at.desc(), e.attempt.desc())
         .limit(1)
     )

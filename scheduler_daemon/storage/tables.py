@@ -23,6 +23,7 @@ _ACTIVE = text("ended_at IS NULL")
 _QUEUED = text("state = 'queued'")
 _PENDING = text("pending")
 _TIMED = text("start_after IS NOT NULL AND ended_at IS NULL")
+_FOLLOWS = text("parent_id IS NOT NULL")
 _LIVING = text("deleted_at IS NULL")
 
 
@@ -123,6 +124,7 @@ class ExecutionRow(Row, table=True):
         Index("ix_executions_ended_at_state", "ended_at", "state"),
         Index("ix_executions_start_after", "start_after", sqlite_where=_TIMED, postgresql_where=_TIMED),
         Index("ix_executions_turn_id", "turn", "id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("uq_executions_parent_id", "parent_id", unique=True, sqlite_where=_FOLLOWS, postgresql_where=_FOLLOWS),
         CheckConstraint("attempt >= 0", "attempt"),
         {"sqlite_autoincrement": True},
     )
@@ -161,6 +163,10 @@ class ExecutionRow(Row, table=True):
     output_bytes: int | None = Field(default=None, sa_type=BigId)
     used: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
     """The rest of what it used, and who counted: the other fields of `contract.executions.Usage`."""
+    parent_id: int | None = Field(default=None, sa_type=BigId)
+    """The run whose end brought it up. It counts for nothing that decides on runs of the job."""
+    handler: str | None = Field(default=None, max_length=16)
+    """Which of the job's handlers it is."""
     snapshot_id: int | None = Field(default=None, sa_type=BigId)
     """How the machine was when it failed, in host_snapshots, as long as that is kept."""
     said: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)

@@ -100,7 +100,7 @@ def recount(db: Connection) -> list[str]:
     found = metadata.tables["executions"]
     wrong = []
     for row in rows(db, "job_states"):
-        query = select(func.count()).where(found.c.job_id == row.job_id)
+        query = select(func.count()).where(found.c.job_id == row.job_id, found.c.parent_id.is_(None))
         active = db.execute(query.where(found.c.state.in_([str(state) for state in ACTIVE]))).scalar_one()
         if row.active != active:
             wrong.append(f"{row.job_id} counts {row.active} active runs and has {active}")

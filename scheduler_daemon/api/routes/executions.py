@@ -19,8 +19,8 @@ from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel, Series
 from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.services import handlers, listing, retries, runs, snapshots, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.services import listing, retries, runs, snapshots, views
 from scheduler_daemon.storage import executions, log_search, logs
 from scheduler_daemon.storage.log_search import Place, Wanted
 
@@ -113,10 +113,13 @@ async def list_attempts(ask: Asked, execution_id: RunId) -> Page[ExecutionView]:
 
 @router.get("/executions/{execution_id}/facts")
 async def facts_of_execution(ask: Asked, execution_id: RunId) -> RunFacts:
-    """Show what is known of a run beside its document: how the machine was when it failed."""
-    return await ask.read(
-        lambda db, actor: RunFacts(host_facts=snapshots.of_run(db, runs.get(db, actor, execution_id)))
-    )
+    """Show what is known of a run beside its document: how the machine was when it failed, and what followed it."""
+
+    def work(db: Any, actor: Any) -> RunFacts:
+        row = runs.get(db, actor, execution_id)
+        return RunFacts(host_facts=snapshots.of_run(db, row), handlers=tuple(handlers.of_run(db, row)))
+
+    return await ask.read(work)
 
 
 @router.get("/executions/{execution_id}/usage")
