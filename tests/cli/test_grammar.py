@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler_daemon.contract.executions import RunFacts
 from scheduler_daemon.contract.jobs import JobSpec, SchedulePreview
 from scheduler_daemon.contract.pages import Page
 from tests.cli.conftest import NOON, Chronos, execution, job_view
@@ -15,6 +16,7 @@ EMPTY = Page[int](items=[])
 
 def test_run_show_shows_a_run(chronos: Chronos, canned: Canned) -> None:
     canned.answer("GET", "/v1/executions/12", execution())
+    canned.answer("GET", "/v1/executions/12/facts", RunFacts())
 
     done = chronos("run", "show", "12", "--json")
 

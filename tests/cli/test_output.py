@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chronos_tui.format import cells
-from scheduler_daemon.contract.executions import FoundLine, LogLine, LogPage
+from scheduler_daemon.contract.executions import FoundLine, LogLine, LogPage, RunFacts
 from scheduler_daemon.contract.imports import Action, ImportLine, ImportReport
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.pages import Page
@@ -143,6 +143,7 @@ def test_times_are_shown_where_the_reader_is(chronos: Chronos, canned: Canned, m
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     canned.answer("GET", "/v1/executions/12", execution())
+    canned.answer("GET", "/v1/executions/12/facts", RunFacts())
 
     done = chronos("run", "show", "12")
     monkeypatch.undo()
@@ -156,6 +157,7 @@ def test_colour_is_for_terminals_only(canned: Canned) -> None:
         "GET", "/v1/executions/12", execution(state="failed", outcome="exit_code", exit_code=3, ended_at=NOON)
     )
 
+    canned.answer("GET", "/v1/executions/12/facts", RunFacts())
     piped = _program(canned, "run", "show", "12").stdout
     shown = _on_terminal(canned, "run", "show", "12")
     refused = _on_terminal(canned, "run", "show", "12", NO_COLOR="1")
