@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from scheduler_daemon.storage.bulk import among
 from scheduler_daemon.storage.events import EVENTS
-from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.executions import EXECUTIONS, OWN
 from scheduler_daemon.storage.jobs import JOBS
 
 Record = Row[*tuple[Any, ...]]
@@ -39,7 +39,7 @@ _RUN = (
         _E.said,
     )
     .select_from(EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id))
-    .where(JOBS.c.deleted_at.is_(None))
+    .where(JOBS.c.deleted_at.is_(None), OWN)
 )
 
 
