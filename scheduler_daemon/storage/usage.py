@@ -42,7 +42,9 @@ def by_job(db: Connection, start: datetime, end: datetime, owner: str | None) ->
 
 def said(db: Connection, start: datetime, end: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (job id, what it said of itself) of the runs that ended in start <= instant < end and said anything."""
-    for row in db.execute(select(_E.job_id, _E.said).where(_in(start, end), _E.said.is_not(None))):
+    for row in db.execute(
+        select(_E.job_id, _E.said).where(_in(start, end), _E.parent_id.is_(None), _E.said.is_not(None))
+    ):
         yield row.job_id, row.said
 
 
