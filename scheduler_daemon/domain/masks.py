@@ -35,6 +35,7 @@ class Mask:
         plain = {spelling for secret in secrets for spelling in _whole(secret)}
         mixed = {spelling for secret in secrets for spelling in _base64_cores(secret)} - plain
         spellings = sorted(plain) + sorted(mixed)
+        self.spellings = tuple(spellings)
         self._sorted = sorted(spellings)
         self._first_mixed = len(plain)
         self._starts = {spelling[:MIN_BYTES] for spelling in spellings}
