@@ -7,6 +7,7 @@ import hashlib
 import statistics
 import sys
 import time
+from pathlib import Path
 
 from chronos_tui.client import calls
 from chronos_tui.client.live import LiveClient
@@ -65,6 +66,38 @@ def test_endless_output_keeps_head_and_tail(common_daemon: DaemonHandle, common_
     assert numbers == sorted(set(numbers))
     assert page["lines"][-1]["text"] == "the very end"
     assert "the very end" in common_daemon.chronos("log", str(run), "--tail", "3").stdout
+
+
+def test_output_without_end_takes_neither_disk_nor_memory(common_daemon: DaemonHandle, common_api: Api) -> None:
+    assert common_daemon.process is not None
+    status = Path(f"/proc/{common_daemon.process.pid}/status")
+    run = common_api.run("yes 'a line of output without end'", output_limit_bytes=1 << 20, grace_ms=100)
+    common_api.until_running([run])
+    file = common_daemon.state / "spool" / str(run) / "stdout"
+    before, on_disk, in_memory = _resident(status), [], []
+
+    def wrote_a_gibibyte() -> bool:
+        found = file.stat()
+        on_disk.append(found.st_blocks * 512)
+        in_memory.append(_resident(status) - before)
+        return found.st_size > 1 << 30
+
+    wait_until(wrote_a_gibibyte, seconds=90, every=0.1)
+    common_api.ask(calls.cancel(run))
+    end = common_api.until_final(run)
+    page = common_api.finished_log(run)
+
+    assert max(on_disk) < 512 << 20
+    assert max(in_memory) < 64 << 20
+    assert page["dropped_bytes"] == end["usage"]["output_bytes"] - (1 << 20)
+    assert page["lines"][0]["number"] == 1
+    assert page["lines"][-1]["number"] > (1 << 30) // 31
+
+
+def _resident(status: Path) -> int:
+    """Return the bytes of memory a process has."""
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
 
 
 def test_much_output_under_the_cap_is_equal_byte_for_byte(common_api: Api) -> None:
