@@ -144,7 +144,9 @@ class ChronosApp(App[None]):
     def _open_log(self, event: messages.OpenLog) -> None:
         from chronos_tui.screens.log import LogScreen
 
-        self._show_one(LogScreen(self.desk, event.run, event.job))
+        self._show_one(LogScreen(self.desk, event.run, event.job, event.line))
+        if event.line is not None and isinstance(self.screen, LogScreen):
+            self.screen.go_to(event.line)
 
     def _show_one(self, wanted: Frame) -> None:
         """Show a screen; where one of the same thing is open below, go back to that one."""
@@ -164,7 +166,7 @@ class ChronosApp(App[None]):
     def action_go(self, name: str) -> None:
         """Go to a screen that has a number."""
         job, run = self.desk.job, self.desk.run
-        if name in {"overview", "jobs", "executions"}:
+        if name in {"overview", "jobs", "executions", "insights"}:
             self._go_to_list(name)
         elif name == "job" and job is not None:
             self.post_message(messages.OpenJob(job.id))

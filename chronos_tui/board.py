@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the contract takes a third of a second to import; the first frame does not wait for it
     from scheduler_daemon.contract.events import Event
     from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.insights import Insight
     from scheduler_daemon.contract.jobs import JobView
 
 RUNS_KEPT = 5000
 """Older runs are forgotten; a screen that shows one asks the API."""
+INSIGHTS_KEPT = 2000
 
 
 @dataclass
@@ -25,13 +27,14 @@ class Dirty:
 
     jobs: set[str] = field(default_factory=set)
     runs: set[int] = field(default_factory=set)
+    insights: set[str] = field(default_factory=set)
     new_jobs: bool = False
     """A job was heard of for the first time, or deleted: lists of jobs may have other members."""
     new_runs: bool = False
     """A run was heard of for the first time."""
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.runs)
+        return bool(self.jobs or self.runs or self.insights)
 
 
 class Board:
@@ -40,6 +43,7 @@ class Board:
     def __init__(self) -> None:
         self.jobs: dict[str, JobView] = {}
         self.runs: dict[int, ExecutionView] = {}
+        self.insights: dict[str, Insight] = {}
         self._gone: dict[str, int] = {}
         self._dirty = Dirty()
 
@@ -63,6 +67,10 @@ class Board:
             from scheduler_daemon.contract.executions import ExecutionView
 
             return self.learn_run(ExecutionView.model_validate(event.doc))
+        if event.kind == "insight":
+            from scheduler_daemon.contract.insights import Insight
+
+            return self.learn_insight(Insight.model_validate(event.doc))
         return False
 
     def learn_job(self, job: JobView) -> bool:
@@ -98,6 +106,24 @@ class Board:
         """Take many."""
         for run in runs:
             self.learn_run(run)
+
+    def learn_insight(self, insight: Insight) -> bool:
+        """Take an insight as the API or the feed gave it; False if it is not newer than what is known."""
+        known = self.insights.get(insight.id)
+        if known is not None and insight.version <= known.version:
+            return False
+        self.insights.pop(insight.id, None)
+        self.insights[insight.id] = insight
+        self._dirty.insights.add(insight.id)
+        while len(self.insights) > INSIGHTS_KEPT:
+            del self.insights[next(iter(self.insights))]
+        return True
+
+    def open_insights(self, job_id: str) -> list[Insight]:
+        """Return what is known to be open of a job, the worst first."""
+        rank = ("critical", "warning", "info")
+        found = [each for each in self.insights.values() if each.job_id == job_id and each.state == "open"]
+        return sorted(found, key=lambda each: (rank.index(each.severity), -each.confidence))
 
     def newest(self, job: JobView) -> JobView:
         """Return what is known of a job, which may be newer than `job`."""

@@ -47,7 +47,8 @@ GLOBAL = frozenset({"app", "screen"})
 EVERYWHERE = ("screen.*", "app.*")
 """What the app binds, and the help lists for every place."""
 
-PLACES = dict.fromkeys(("row", "list", "move", "mark", "sort", "tabs"), "table") | dict.fromkeys(GLOBAL, "everywhere")
+PLACES = dict.fromkeys(("row", "list", "move", "mark", "sort", "tabs", "insight"), "table")
+PLACES |= dict.fromkeys(GLOBAL, "everywhere")
 """Scopes that are bound together; another scope is a place of its own."""
 
 SCREENS = {
@@ -57,6 +58,7 @@ SCREENS = {
     "executions": "all runs",
     "run": "the run last looked at",
     "log": "the log of that run",
+    "insights": "what was found in how jobs run",
 }
 
 ACTIONS: dict[str, Action] = {
@@ -101,6 +103,12 @@ ACTIONS: dict[str, Action] = {
         Action("row.copy", "y", "copy", "copy", "copy its name"),
         Action("row.copy_all", "Y", "copy all", "copy_all", "copy the whole row"),
         Action("row.why", "w", "why", "why", "why it will run, waits or failed"),
+        Action("insight.panel", "i", "insights", "insights", "show or hide what was found of the job under the cursor"),
+        Action("insight.apply", "A", "apply", "apply", "make the change that it proposes"),
+        Action("insight.dismiss", "X", "dismiss", "reject", "dismiss it, with a reason"),
+        Action("insight.accept", "v", "accept", "accept", "it is true; nothing is changed by that"),
+        Action("insight.snooze", "s", "snooze", "snooze", "not before tomorrow"),
+        Action("insight.undo", "u", "undo", "undo", "take back what was applied"),
         Action("log.down", "j,down", "down", "line_down"),
         Action("log.up", "k,up", "up", "line_up"),
         Action("log.left", "left", "left", "line_left"),

@@ -37,6 +37,8 @@ class OpenLog(Message):
 
     run: int
     job: str = ""
+    line: int | None = None
+    """The line to go to; None follows the end."""
 
 
 @dataclass

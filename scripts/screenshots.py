@@ -46,6 +46,7 @@ JOBS = (
         "test $(( $(date +%s) % 3 )) -ne 0 || { echo 'shop.example: expires in 6 days' >&2; exit 2; }",
     ),
     ("rotate-logs", "*/9 * * * * *", "system", "echo rotated; sleep 0.05"),
+    ("refresh-search", "*/6 * * * * *", "shop", "test $(( $(date +%s) - __NOW__ )) -lt 45 || exit 1"),
     ("train-forecast", "30 2 * * *", "science", "make -C models forecast"),
 )  # fmt: skip
 STREAM = """\
@@ -80,6 +81,7 @@ SHOTS = (
         (120, 30),
         ("2", "@nightly-backup", "/", "=nightly", "@jobs 1 ", "enter", "e", "@means", "end", "= | 30 2 * * 1-5"),
     ),
+    Shot("insights", (120, 24), ("7", "@in a row")),
     Shot("narrow", (60, 18), ("2", "@nightly-backup")),
     Shot("light", (120, 34), ("@nightly-backup",), theme="chronos-light"),
 )  # fmt: skip
@@ -123,7 +125,8 @@ def prepare(state: str) -> None:
     _chronos(state, "import", "crontab", "examples/crontab")
     for name, schedule, tags, command in JOBS:
         flags = [word for tag in tags.split(",") for word in ("--tag", tag)]
-        _chronos(state, "job", "add", name, "--schedule", schedule, *flags, "--", command)
+        text = command.replace("__NOW__", str(int(time.time())))
+        _chronos(state, "job", "add", name, "--schedule", schedule, *flags, "--", text)
     _chronos(state, "job", "add", "import-orders", "--tag", "shop", "--", STREAM)
     _chronos(state, "job", "pause", "rotate-logs")
     _chronos(state, "run", "import-orders")

@@ -5,7 +5,7 @@ what to do after a lost connection is for the caller.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -20,6 +20,7 @@ from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.executions import ExecutionView, LogPage, RunFacts
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.imports import ImportReport
+from scheduler_daemon.contract.insights import Insight
 from scheduler_daemon.contract.jobs import (
     JobCreate,
     JobPatch,
@@ -221,6 +222,28 @@ class LiveClient:
     async def follow_log(self, run: Ref, session: str) -> LogChannel:
         """Let `session` hear the run's log channel; read history up to `last` through `log`."""
         return await self._one(calls.follow_log(run, session), LogChannel)
+
+    # Insights
+    async def insights(
+        self,
+        *,
+        state: Iterable[str] = (),
+        job: Ref | None = None,
+        kind: str | None = None,
+        severity: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Insight]:
+        call = calls.insights(state=state, job=job, kind=kind, severity=severity, limit=limit, cursor=cursor)
+        return await self._page(call, Insight)
+
+    async def decide_insight(
+        self, insight: str, verb: str, *, reason: str | None = None, for_s: int | None = None
+    ) -> Insight:
+        """`verb` is accept, dismiss, apply or undo, which may have a reason, or snooze, which has a length."""
+        said = {"reason": reason, "for_s": for_s}
+        request = {key: value for key, value in said.items() if value is not None}
+        return await self._one(calls.decide_insight(insight, verb, request), Insight)
 
     # Moving in and out
     async def import_crontab(

@@ -35,6 +35,7 @@ COMMANDS = (
     Command(
         ("runs", "executions", "ex"), "List runs, with a filter if one follows", "go('executions')", takes="[FILTER]"
     ),
+    Command(("insights",), "List what was found in runs, with a filter", "go('insights')", takes="[FILTER]"),
     Command(("job",), "Open a job by name", takes="NAME"),
     Command(("run",), "Open a run by number", takes="NUMBER"),
     Command(("log",), "Open the log of a run by number", takes="NUMBER"),
@@ -51,6 +52,8 @@ MOST_DIGITS = 15
 ROW_ACTIONS = {
     "run now": "run_job", "cancel": "cancel", "pause or resume": "pause", "edit": "edit", "clone": "clone",
     "delete": "delete", "open the log": "log", "why": "why", "copy the name": "copy", "filter": "filter",
+    "insights": "insights", "apply": "apply", "dismiss": "reject", "accept": "accept", "snooze": "snooze",
+    "undo": "undo",
 }  # fmt: skip
 """In the palette where the screen knows them."""
 
@@ -84,8 +87,8 @@ def _with_argument(app: App[Any], desk: Desk, name: str, rest: str) -> None:
             app.notify(f"{rest!r} is no number of a run", severity="warning", timeout=4, markup=False)
             return
         screen.post_message(OpenRun(int(rest)) if name == "run" else OpenLog(int(rest)))
-    elif name in {"jobs", "runs"}:
-        screen.post_message(OpenList("jobs" if name == "jobs" else "executions", rest))
+    elif name in {"jobs", "runs", "insights"}:
+        screen.post_message(OpenList({"runs": "executions"}.get(name, name), rest))
     elif name == "job" and isinstance(screen, Frame) and desk.ready:
         screen.attempt(partial(_open_job, screen, rest))
     elif name == "theme":

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual import on
 from textual.app import ComposeResult
+from textual.containers import Container
 
 from chronos_tui.board import Dirty
 from chronos_tui.messages import OpenJob
 from chronos_tui.screens.desk import Desk, beside
 from chronos_tui.screens.frame import bound
+from chronos_tui.screens.insightpanel import InsightPanel
+from chronos_tui.screens.insightverbs import INSIGHT_VERBS, InsightVerbs
 from chronos_tui.screens.listing import RESORT_S, Listing
 from chronos_tui.screens.rows import JOB_COLUMNS, STRIP, JobRow, Past, job_painter, past_of
 from chronos_tui.screens.verbs import VERBS
@@ -22,19 +25,37 @@ from chronos_tui.widgets.line_table import LineTable
 from chronos_tui.widgets.rows import WINDOW, Row
 
 if TYPE_CHECKING:
+    from scheduler_daemon.contract.insights import Insight
     from scheduler_daemon.contract.jobs import JobView
 
+INSIGHTS_S = 20.0
+"""Open insights are asked for at most so often; those that come are heard."""
+INSIGHTS = 1000
 
-class JobsScreen(Listing):
-    """The jobs table."""
+
+class JobsScreen(InsightVerbs, Listing):
+    """The jobs table, and beside it, where one asks for it, what was found of the job under the cursor."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
+    DEFAULT_CSS = """
+    JobsScreen #beside { layout: vertical; height: 1fr; }
+    JobsScreen.-wide #beside { layout: horizontal; }
+    JobsScreen InsightPanel { display: none; height: 1fr; border-top: solid $accent; }
+    JobsScreen.-wide InsightPanel { width: 48; height: 1fr; border-top: none; border-left: solid $accent; }
+    JobsScreen #beside.-open InsightPanel { display: block; }
+    JobsScreen #jobs { height: 2fr; }
+    JobsScreen.-wide #jobs { width: 1fr; height: 1fr; }
+    """
 
     name_in_crumbs = "jobs"
-    help_ids = ("move.*", "table.open", "mark.*", "sort.*", "list.filter", *VERBS)
+    help_ids = ("move.*", "table.open", "mark.*", "sort.*", "list.filter", *VERBS, "insight.panel", *INSIGHT_VERBS)
     BINDINGS = bound(
         "list.filter",
         *VERBS,
+        "insight.panel",
+        *INSIGHT_VERBS,
         "app.back",
-        show=("list.filter", "row.run", "row.cancel", "row.pause", "row.edit", "row.log"),
+        show=("list.filter", "row.run", "row.cancel", "row.pause", "row.edit", "row.log", "insight.panel"),
     )
 
     def __init__(self, desk: Desk, **kwargs: Any) -> None:
@@ -44,12 +65,26 @@ class JobsScreen(Listing):
         """By job: the past, and the run that was its last when it was read."""
         self._progress: dict[str, int] = {}
         """By job: per cent that its active run says it has done."""
+        self._risks: dict[str, Insight] = {}
+        """By job: the worst of what is open of it."""
+        self._insights_at: float | None = None
         self._moved_at = 0.0
         self._asked_at = 0.0
 
     def body(self) -> ComposeResult:
         paint = job_painter(self.desk.now, self.desk.zone, lambda: ascii_only(self))
-        yield LineTable(JOB_COLUMNS, cast("Any", paint), marks=True)
+        with Container(id="beside"):
+            yield LineTable(JOB_COLUMNS, cast("Any", paint), marks=True, id="jobs")
+            yield InsightPanel(self.desk, "Nothing was found of this job.")
+
+    @property
+    def table(self) -> LineTable:
+        return self.query_one("#jobs", LineTable)
+
+    @property
+    def panel(self) -> InsightPanel:
+        """What was found of the job under the cursor."""
+        return self.query_one(InsightPanel)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -72,6 +107,7 @@ class JobsScreen(Listing):
         if asked == self._asked:
             self.table.set_rows([self._row(job) for job in page.items], first=first, total=page.total)
             self._want_pasts()
+            self._want_insights()
             if any(job.active for job in page.items):
                 self.attempt(self._read_active, group="active")
 
@@ -93,7 +129,7 @@ class JobsScreen(Listing):
         return Row(job.id, self._job_row(job, known[1] if known else None))
 
     def _job_row(self, job: JobView, past: Past | None) -> JobRow:
-        return JobRow(self.desk.board.newest(job), past, self._progress.get(job.id))
+        return JobRow(self.desk.board.newest(job), past, self._progress.get(job.id), self._risks.get(job.id))
 
     @on(LineTable.WindowWanted)
     def _load_window(self, event: LineTable.WindowWanted) -> None:
@@ -108,7 +144,7 @@ class JobsScreen(Listing):
 
     def changed(self, dirty: Dirty) -> None:
         jobs = self.desk.board.jobs
-        touched = dirty.jobs | self._moved_on(dirty.runs)
+        touched = dirty.jobs | self._moved_on(dirty.runs) | self._found(dirty.insights)
         self.table.update_rows({job_id: self._row(jobs[job_id]).data for job_id in touched if job_id in jobs})
         if gone := [job_id for job_id in dirty.jobs if self.desk.board.is_gone(job_id)]:
             self.table.remove_rows(gone)
@@ -132,6 +168,48 @@ class JobsScreen(Listing):
                 if progress is not None:
                     self._progress[run.job_id] = progress
         return touched
+
+    # What was found
+
+    def _want_insights(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._insights_at is None or now - self._insights_at > INSIGHTS_S:
+            self._insights_at = now
+            self.attempt(self._read_insights, group="insights")
+
+    async def _read_insights(self) -> None:
+        page = await self.desk.client.insights(state=("open",), limit=INSIGHTS)
+        for insight in page.items:
+            self.desk.board.learn_insight(insight)
+
+    def _found(self, ids: set[str]) -> set[str]:
+        """Take in what was found or judged; return the jobs whose rows show it."""
+        board = self.desk.board
+        touched = {job for key in ids if key in board.insights and (job := board.insights[key].job_id)}
+        for job_id in touched:
+            self._risks.pop(job_id, None)
+            if found := board.open_insights(job_id):
+                self._risks[job_id] = found[0]
+        if touched:
+            self._show_panel()
+        return touched
+
+    def _show_panel(self) -> None:
+        if self.panel.display and (job := self.job_meant()) is not None:
+            self.panel.show(self.desk.board.open_insights(job.id) or self._judged(job.id))
+
+    def _judged(self, job_id: str) -> list[Insight]:
+        """Return what was applied lately: it can be taken back from here."""
+        return [each for each in self.desk.board.insights.values() if each.job_id == job_id and each.state == "applied"]
+
+    def action_insights(self) -> None:
+        self.query_one("#beside").toggle_class("-open")
+        if not self.query_one("#beside").has_class("-open") and self.panel.has_focus:
+            self.table.focus()
+        self.call_after_refresh(self._show_panel)
+
+    def insight_meant(self) -> Insight | None:
+        return self.panel.insight if self.panel.display else None
 
     @property
     def busy(self) -> bool:
@@ -174,11 +252,17 @@ class JobsScreen(Listing):
 
     @on(LineTable.Chosen)
     def _open(self, event: LineTable.Chosen) -> None:
-        self.post_message(OpenJob(str(event.key)))
+        if event.table is self.panel:
+            self.follow(self.panel.target(event.key))
+        else:
+            self.post_message(OpenJob(str(event.key)))
 
     @on(LineTable.Highlighted)
     def _moved(self, event: LineTable.Highlighted) -> None:
+        if event.table is self.panel:
+            return
         self._moved_at = asyncio.get_running_loop().time()
+        self._show_panel()
         self.desk.job = self.desk.board.jobs.get(str(event.key), self.desk.job)
         self._want_pasts()
 

@@ -44,9 +44,11 @@ class LogScreen(RowVerbs):
     help_ids = ("log.*", "row.cancel", "row.copy")
     BINDINGS = bound("row.cancel", "row.copy", show=("row.cancel",))
 
-    def __init__(self, desk: Desk, run: int, job: str = "", **kwargs: Any) -> None:
+    def __init__(self, desk: Desk, run: int, job: str = "", line: int | None = None, **kwargs: Any) -> None:
+        """`line` is gone to once it is there; None follows the end."""
         super().__init__(desk, **kwargs)
         self._run = run
+        self._line = line
         self._known: ExecutionView | None = None
         """As it was heard of last; the board forgets old runs."""
         self._job = job
@@ -112,6 +114,8 @@ class LogScreen(RowVerbs):
         async for batch in follower.batches():
             if batch.lines:
                 self.view.append(shown_lines(batch.lines))
+                if self._line is not None:
+                    self.attempt(self._go_to_line, group="line")
             self._dropped = max(self._dropped, batch.dropped_bytes)
             self._removed_at = batch.removed_at or self._removed_at
             self._ended = batch.ended
@@ -158,6 +162,25 @@ class LogScreen(RowVerbs):
         after = max(before - 1 - EARLIER, 0)
         page = await self.desk.client.log(self._run, after=after, limit=before - 1 - after)
         self.view.prepend(shown_lines(line for line in page.lines if line.number < before))
+
+    def go_to(self, line: int) -> None:
+        """Show a line, reading what comes before as far as there is room."""
+        self._line = line
+        if self.composed and self.view.held:
+            self.attempt(self._go_to_line, group="line")
+
+    async def _go_to_line(self) -> None:
+        line, first = self._line, None
+        if line is None:
+            return
+        while not self.view.go_to_line(line) and line < self.view.first_held != first and not self.view.full:
+            first = self.view.first_held
+            await self._read_earlier(first)
+        if self.view.go_to_line(line):
+            self._line = None
+        elif line < self.view.first_held:
+            self._line = None
+            self.tell(f"Line {line} lies before those held here; chronos log {self._run} prints all")
 
     # Searching
 

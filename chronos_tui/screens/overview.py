@@ -53,6 +53,7 @@ TILES = {
     "failed": ("Failed, 24 h", "executions", "status:failed,unknown since:1d"),
     "ok": ("Succeeded, 24 h", "executions", "status:succeeded since:1d"),
     "missed": ("Missed, 24 h", "executions", "status:missed since:1d"),
+    "insights": ("Insights", "insights", ""),
     "p95": ("p95 of latest", "executions", ""),
 }
 """What each tile counts, and the list it opens."""
@@ -78,7 +79,7 @@ class OverviewScreen(RowVerbs):
     OverviewScreen.-narrow #failing-box, OverviewScreen.-middle #lists { margin: 0; }
     OverviewScreen.-narrow #p95, OverviewScreen.-narrow #missed, OverviewScreen.-narrow #ok { display: none; }
     OverviewScreen.-narrow #fires-box { display: none; }
-    OverviewScreen.-normal #missed { display: none; }
+    OverviewScreen.-normal #missed, OverviewScreen.-normal #p95 { display: none; }
     OverviewScreen.-middle #tiles { margin: 0; }
     OverviewScreen.-low #tiles, OverviewScreen.-low #lists { display: none; }
     OverviewScreen.-low #counts { display: block; }
@@ -161,6 +162,9 @@ class OverviewScreen(RowVerbs):
         show["failed"](fmt.count(counts.failed_24h), tone=bad, values=_counts(parts, "failed"))
         show["ok"](fmt.count(counts.succeeded_24h), tone="ok", values=_counts(parts, "succeeded"))
         show["missed"](fmt.count(counts.missed_24h), tone="late" if counts.missed_24h else "text")
+        critical = f"{counts.insights_critical} critical" if counts.insights_critical else ""
+        tone = "failed" if critical else "late" if counts.insights else "text"
+        show["insights"](fmt.count(counts.insights), tone=tone, note=critical)
         show["p95"](
             "–" if p95 is None else fmt.duration(p95), note=f"{len(runs)} runs", values=[_p95(part) for part in parts]
         )

@@ -1,4 +1,4 @@
-"""Read a filter of runs into what the API asks for: `status:failed,missed job:backup since:2d words`. Pure."""
+"""Read a filter of runs or insights into what the API asks for: `status:failed,missed job:backup words`. Pure."""
 
 from __future__ import annotations
 
@@ -43,3 +43,37 @@ def parse_run_filter(text: str) -> RunFilter:
         else:
             words.append(part)
     return found._replace(words=" ".join(words) or None)
+
+
+_INSIGHT_CLAUSE = re.compile(r"(status|state|job|kind|severity):(\S+)\Z", re.IGNORECASE)
+
+
+class InsightFilter(NamedTuple):
+    """What is asked of `/v1/insights`; words are looked for in what it gives."""
+
+    states: tuple[str, ...] = ("open",)
+    """None of them asks for all."""
+    job: str | None = None
+    kind: str | None = None
+    severity: str | None = None
+    words: tuple[str, ...] = ()
+
+
+def parse_insight_filter(text: str) -> InsightFilter:
+    """Read a filter; without a status it is open ones that are meant, `status:all` asks for all."""
+    found = InsightFilter()
+    for part in text.split():
+        matched = _INSIGHT_CLAUSE.match(part)
+        key, value = (matched[1].lower(), matched[2]) if matched else ("", part)
+        if key in {"status", "state"}:
+            states = tuple(name for name in value.lower().split(",") if name)
+            found = found._replace(states=() if "all" in states else states)
+        elif key == "job":
+            found = found._replace(job=value)
+        elif key == "kind":
+            found = found._replace(kind=value)
+        elif key == "severity":
+            found = found._replace(severity=value.lower())
+        else:
+            found = found._replace(words=(*found.words, value.lower()))
+    return found

@@ -7,14 +7,17 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chronos_tui import format as fmt
+from chronos_tui import insights
 from chronos_tui.widgets import braille
 from chronos_tui.widgets.columns import Column
 from chronos_tui.widgets.painter import Cell
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
+    from scheduler_daemon.contract.insights import Insight
     from scheduler_daemon.contract.jobs import JobView
 
+RISKS = {"critical": "high", "warning": "some", "info": "low"}
 STRIP = 24
 """Runs in the strip of outcomes."""
 LATE = timedelta(seconds=10)
@@ -23,6 +26,7 @@ LATE = timedelta(seconds=10)
 JOB_COLUMNS = (
     Column("state", "State", 11),
     Column("name", "Name", 16, flex=2, most=44),
+    Column("risk", "Risk", 6, priority=1, sorts=False),
     Column("words", "Schedule", 16, flex=3, most=48, priority=3, sorts=False),
     Column("last", "Last", 8, priority=2),
     Column("next", "Next", 8, priority=1),
@@ -30,6 +34,15 @@ JOB_COLUMNS = (
     Column("strip", "Last 24 runs", STRIP, priority=5, sorts=False),
     Column("p95", "p95", 7, priority=6, align="right", sorts=False),
     Column("owner", "Owner", 8, priority=7, sorts=False),
+)
+INSIGHT_COLUMNS = (
+    Column("severity", "Severity", 10, sorts=False),
+    Column("job", "Job", 12, flex=2, most=32, priority=1, sorts=False),
+    Column("title", "Insight", 24, flex=4, sorts=False),
+    Column("sure", "Sure", 4, align="right", priority=6, sorts=False),
+    Column("change", "Change", 8, priority=4, sorts=False),
+    Column("state", "State", 9, priority=5, sorts=False),
+    Column("found", "Found", 8, priority=2, sorts=False),
 )
 RUN_COLUMNS = (
     Column("state", "State", 11),
@@ -67,6 +80,8 @@ class JobRow(NamedTuple):
     past: Past | None
     progress: int | None = None
     """Per cent that its active run says it has done."""
+    risk: Insight | None = None
+    """The worst of what is open of it."""
 
 
 def past_of(runs: Sequence[ExecutionView]) -> Past:
@@ -110,7 +125,7 @@ def job_painter(
     here = f", {zone} time"
 
     def paint(row: JobRow) -> list[Cell]:
-        job, past, progress = row
+        job, past, progress, risk = row
         moment, plain = now(), ascii_only()
         last = job.last
         ended = last and (last.ended_at or last.fire_at)
@@ -119,6 +134,7 @@ def job_painter(
         return [
             _job_cell(job, progress, moment, plain=plain),
             Cell(job.name, "title"),
+            risk_cell(risk, ascii_only=plain),
             Cell(job.words.removesuffix(here), "muted"),
             Cell(fmt.relative(ended, moment) if ended else "" if job.active else "never", "muted"),
             _next(job, moment),
@@ -126,6 +142,34 @@ def job_painter(
             strip_cell(past.states if past else (), ascii_only=plain),
             Cell("" if p95 is None else fmt.duration(p95), "muted"),
             Cell(job.owner, "muted"),
+        ]
+
+    return paint
+
+
+def risk_cell(insight: Insight | None, *, ascii_only: bool = False) -> Cell:
+    """Return how much the worst of what was found of a job matters."""
+    if insight is None:
+        return Cell("")
+    look = insights.severity(insight.severity)
+    return Cell(f"{look.ascii if ascii_only else look.glyph} {RISKS[insight.severity]}", look.tone)
+
+
+def insight_painter(
+    now: Callable[[], datetime], zone: tzinfo, ascii_only: Callable[[], bool]
+) -> Callable[[Any], list[Cell]]:
+    """Return what makes the cells of INSIGHT_COLUMNS."""
+
+    def paint(insight: Insight) -> list[Cell]:
+        look = insights.severity(insight.severity)
+        return [
+            Cell(f"{look.ascii if ascii_only() else look.glyph} {look.word}", look.tone),
+            Cell(insight.job or "all jobs", "title"),
+            Cell(insight.title),
+            Cell(f"{insight.confidence:.0%}", "muted"),
+            Cell("proposed" if insight.action else "", "accent"),
+            Cell(str(insight.state), "muted" if insight.state != "applied" else "ok"),
+            Cell(fmt.clock(insight.at, now(), zone), "muted"),
         ]
 
     return paint

@@ -45,6 +45,30 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(answer)
 
 
+class AskReason(ModalScreen[str | None]):
+    """A question that is answered with a reason, which may be empty; None if one thinks better of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "no")]
+    DEFAULT_CSS = Confirm.DEFAULT_CSS.replace("TypedConfirm", "AskReason")
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = printable(question)
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._question, markup=False)
+            yield Static("Why? Enter goes on, also without a reason; Esc leaves.", classes="hint", markup=False)
+            yield Input(compact=True, max_length=400)
+
+    @on(Input.Submitted)
+    def _answered(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_give_up(self) -> None:
+        self.dismiss(None)
+
+
 class TypedConfirm(ModalScreen[bool]):
     """A question that is answered yes only by typing a name exactly."""
 

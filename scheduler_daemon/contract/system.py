@@ -36,6 +36,9 @@ class Counts(BaseModel, frozen=True):
     failed_24h: int
     succeeded_24h: int
     missed_24h: int
+    insights: int = 0
+    """Open ones."""
+    insights_critical: int = 0
 
 
 class Fire(BaseModel, frozen=True):

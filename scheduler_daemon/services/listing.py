@@ -15,7 +15,7 @@ from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.domain.filters import JobFilter
 from scheduler_daemon.services import views
-from scheduler_daemon.storage import events, executions, jobs
+from scheduler_daemon.storage import events, executions, insights, jobs
 
 NEXT_FIRES = 10
 _DAY = timedelta(days=1)
@@ -71,6 +71,7 @@ def overview(db: Connection, actor: Actor, now: datetime) -> tuple[Counts, tuple
     total, paused = jobs.count(db, owner)
     ended = executions.counts_since(db, now - _DAY, owner)
     active = executions.active_counts(db, owner)
+    found = insights.open_counts(db, owner)
     counts = Counts(
         jobs=total,
         paused=paused,
@@ -79,6 +80,8 @@ def overview(db: Connection, actor: Actor, now: datetime) -> tuple[Counts, tuple
         failed_24h=ended.get("failed", 0) + ended.get("unknown", 0),
         succeeded_24h=ended.get("succeeded", 0),
         missed_24h=ended.get("missed", 0),
+        insights=sum(found.values()),
+        insights_critical=found.get("critical", 0),
     )
     coming = jobs.next_fires(db, NEXT_FIRES, owner)
     fires = tuple(Fire(job_id=row.id, job=row.name, at=row.next_fire_at) for row in coming)

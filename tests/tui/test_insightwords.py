@@ -1,0 +1,71 @@
+"""How insights are written: figures in their units, evidence, predictions, and changes as differences."""
+
+from typing import Any
+
+import pytest
+
+from chronos_tui import insights as words
+from chronos_tui.screens.query import InsightFilter, parse_insight_filter
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (90, "s", "1m 30s"),
+        (12 << 20, "bytes", "12 MiB"),
+        (0.5, "ratio", "50%"),
+        (0.012, "ratio", "1.2%"),
+        (1250, "rows", "1,250 rows"),
+        (0.1234, "", "0.123"),
+    ],
+)
+def test_a_figure_is_written_in_its_unit(value: float, unit: str, text: str) -> None:
+    assert words.figure(value, unit) == text
+
+
+def test_evidence_says_what_was_expected_and_which_runs_show_it() -> None:
+    metric: dict[str, Any] = {
+        "kind": "metric", "metric": "duration", "value": 90, "expected": 30, "low": 20, "high": 45, "unit": "s",
+        "run_ids": list(range(1, 11)),
+    }  # fmt: skip
+    log = {"kind": "log", "run_id": 7, "first_line": 3, "last_line": 4, "text": "a\nb"}
+
+    assert words.evidence(metric) == [
+        "duration: 1m 30s, expected 30s (20s to 45s); runs 1, 2, 3, 4, 5, 6, 7, 8 …",
+    ]
+    assert words.evidence(log) == ["run 7, lines 3-4", "  a", "  b"]
+
+
+@pytest.mark.parametrize(
+    ("action", "lines"),
+    [
+        ({"verb": "pause", "value": None, "before": None}, ["pause the job"]),
+        (
+            {"verb": "set_timeout", "value": 90_000, "before": None},
+            ["- timeout: none", "+ timeout: 1m 30s"],
+        ),
+        (
+            {"verb": "set_memory_limit", "value": 64 << 20, "before": 512 << 20},
+            ["- memory limit: 512 MiB", "+ memory limit: 64 MiB"],
+        ),
+        (
+            {
+                "verb": "set_schedule",
+                "value": {"expressions": ["7 3 * * *"], "zone": None},
+                "before": {"expressions": ["0 3 * * *"], "zone": None},
+            },
+            ["- schedule.expressions: 0 3 * * *", "+ schedule.expressions: 7 3 * * *"],
+        ),
+        (None, []),
+    ],
+)
+def test_a_change_is_written_as_a_difference(action: dict[str, Any] | None, lines: list[str]) -> None:
+    assert words.change(action) == lines
+
+
+def test_a_filter_without_a_status_means_open_ones() -> None:
+    assert parse_insight_filter("") == InsightFilter()
+    assert parse_insight_filter("status:all job:x kind:slow severity:Critical Two words") == InsightFilter(
+        states=(), job="x", kind="slow", severity="critical", words=("two", "words")
+    )
+    assert parse_insight_filter("status:applied,open").states == ("applied", "open")
