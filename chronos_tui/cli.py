@@ -39,7 +39,7 @@ VERBS = {
     "backfill": Verb("backfill", "app", "Run the past fires of a job that did not run."),
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
-    "ask": Verb("words", "app", "See what Claude was asked, and what it cost."),
+    "ask": Verb("words", "app", "Turn words into a schedule; ask Claude about jobs; see what it cost."),
     "search": Verb("logs", "search_app", "Find a text in what all runs wrote."),
     "insight": Verb("insights", "app", "What was found in runs: list, show, judge, apply; explain RUN, patterns."),
     "insights": Verb("insights", "list_app", "List what was found in how jobs run."),

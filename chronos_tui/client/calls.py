@@ -339,5 +339,17 @@ def claude_calls(*, limit: int | None = None, cursor: str | None = None) -> Call
     return _get("claude", "calls", limit=limit, cursor=cursor)
 
 
+def ask_schedule(words: str, zone: str) -> Call:
+    return _send("POST", _path("ask", "schedule"), {"words": words, "zone": zone})
+
+
+def ask_fleet(question: str) -> Call:
+    return _send("POST", _path("ask", "fleet"), {"question": question})
+
+
+def ask_job(job: str) -> Call:
+    return _send("POST", _path("ask", "job"), {"job": job})
+
+
 def claude_budget() -> Call:
     return _get("claude", "budget")

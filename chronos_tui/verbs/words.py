@@ -1,5 +1,6 @@
 """`chronos insight explain`, `patterns`, `pattern` and `chronos ask`: words, our own first, then Claude's if any."""
 
+import os
 import time
 from typing import Annotated, Any
 
@@ -7,10 +8,13 @@ import typer
 
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, calls
-from chronos_tui.verbs import output
-from chronos_tui.verbs.common import AsJson, Cursor, Limit, RunId, connect, since_instant
+from chronos_tui.verbs import output, spec
+from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, RunId, connect, since_instant
+from chronos_tui.verbs.failure import FAILED, Failure, wrong_use
 
-app = typer.Typer(help="See what Claude was asked, and what it cost.", rich_markup_mode=None, add_completion=False)
+app = typer.Typer(
+    help="Turn words into a schedule; ask Claude; see what it cost.", rich_markup_mode=None, add_completion=False
+)
 
 PAUSE, LONGEST_WAIT_S = 0.3, 100.0
 OUTCOMES = {
@@ -66,7 +70,7 @@ def _show_answer(call: dict[str, Any] | None) -> None:
     output.line()
     answer = call["answer"]
     if answer is None:
-        how = OUTCOMES.get(call["outcome"] or "", "Claude did not answer ({outcome}); what stands above is ours")
+        how = OUTCOMES.get(call["outcome"] or "", "Claude did not answer ({outcome})")
         output.line(how.format(**call))
         return
     output.line(f"Claude ({call['model']}): {answer['text']}")
@@ -145,6 +149,90 @@ def pattern(
 def _ended(end: dict[str, Any]) -> str:
     how = f"version {end['version']}: {end['change']}" if end["version"] else "with no change of the job"
     return f"in {end['job']} {output.when(end['at'])}, {how}; {end['successes']} successes since"
+
+
+@app.command("schedule")
+def schedule(
+    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Such as: every weekday at 7.")],
+    *,
+    zone: Annotated[str | None, typer.Option(help="Time zone; this machine's if absent.")] = None,
+    job: Annotated[
+        str | None, typer.Option("--set", metavar="JOB", help="Give it to this job, once you agree.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree now.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn words into a schedule, and show when it fires next."""
+    client, key = connect(context), zone or spec.local_zone(os.environ)
+    guess = client.json(calls.ask_schedule(" ".join(words), key))
+    answered = _answer(client, guess["claude"])
+    if answered is not None and answered["answer"]:
+        guess |= {"expression": answered["answer"]["expression"], "note": answered["answer"]["text"]}
+        request = {"schedule": {"expressions": [guess["expression"]], "zone": key}, "count": 5}
+        guess["preview"] = client.json(calls.preview(request))  # our own parser has the last word
+    guess["claude"] = answered
+    if guess["expression"] is None:
+        raise wrong_use(
+            "these words are not understood; write them as `every weekday at 7`, `hourly between 9 and 17`, `last"
+            " friday of the month at 18:30`, or write the expression itself: see `chronos next --help`"
+        )
+    if as_json:
+        output.document(guess)
+    else:
+        _show_guess(guess, key)
+    if job is not None:
+        _set_schedule(client, job, guess["expression"], yes=yes)
+
+
+def _show_guess(guess: dict[str, Any], zone: str) -> None:
+    by = f" (Claude: {guess['note']})" if guess["claude"] else f" ({guess['note']})" if guess["note"] else ""
+    output.line(f"{guess['expression']}{by}")
+    output.line(f"{guess['preview']['words']} ({zone})")
+    for fire in guess["preview"]["fires"]:
+        output.line(f"  {output.when(fire)}")
+    for warning in guess["preview"]["warnings"]:
+        output.line(f"careful: {warning}")
+
+
+def _set_schedule(client: Client, job: str, expression: str, *, yes: bool) -> None:
+    view = client.json(calls.job(job))
+    if not yes and not (output.interactive() and typer.confirm(f"Is this to be the schedule of {view['name']}?")):
+        raise wrong_use("nothing was changed; give --yes to agree where there is no terminal")
+    changes = {"schedule": {**view["spec"]["schedule"], "expressions": [expression]}}
+    saved = client.json(calls.patch_job(view["id"], {"version": view["version"], "changes": changes}))
+    output.line(f"{saved['name']}: version {saved['version']}, {saved['words']}")
+
+
+@app.command("fleet")
+def fleet(
+    context: typer.Context,
+    question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="Such as: what failed most this week?")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Have a question about the jobs answered by Claude, from facts alone."""
+    client = connect(context)
+    _put(client, client.json(calls.ask_fleet(" ".join(question))), as_json=as_json)
+
+
+@app.command("job")
+def review(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> None:
+    """Have a job's settings reviewed by Claude, with what its runs show."""
+    client = connect(context)
+    _put(client, client.json(calls.ask_job(job)), as_json=as_json)
+
+
+def _put(client: Client, call: dict[str, Any] | None, *, as_json: bool) -> None:
+    if call is None:
+        raise Failure("there is no key for Claude; set claude.key_file in the settings of the server")
+    answered = _answer(client, call)
+    if as_json:
+        output.document(answered)
+    else:
+        _show_answer(answered)
+    if answered is None or answered["answer"] is None:
+        raise typer.Exit(FAILED)
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scheduler_daemon.contract.executions import LogLine
+from scheduler_daemon.contract.jobs import SchedulePreview
 
 
 class ClaudeOutcome(StrEnum):
@@ -137,6 +138,18 @@ class PatternDetail(Pattern, frozen=True):
     ended: tuple[PatternEnd, ...]
     going_on: tuple[str, ...]
     """Jobs whose latest run failed so."""
+
+
+class ScheduleGuess(BaseModel, frozen=True):
+    """What a description of a schedule comes to. Nothing is changed by it."""
+
+    expression: str | None
+    """By our own grammar, read by the same parser as any; None where it does not know the words."""
+    note: str
+    """What was read into the words."""
+    preview: SchedulePreview | None
+    claude: ClaudeCall | None
+    """Where our grammar does not know the words and there is a key. Its expression is to be previewed before use."""
 
 
 class Explanation(BaseModel, frozen=True):

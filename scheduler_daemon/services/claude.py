@@ -4,23 +4,33 @@ Nobody waits here: a question is put by `engine.asker`, in a process of its own.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.claude import CallState, ClaudeBudget, ClaudeCall, ClaudeOutcome, Explanation, Purpose
+from scheduler_daemon.contract.claude import (
+    CallState,
+    ClaudeBudget,
+    ClaudeCall,
+    ClaudeOutcome,
+    Explanation,
+    Purpose,
+    ScheduleGuess,
+)
+from scheduler_daemon.contract.jobs import SchedulePreviewRequest
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor, Role
-from scheduler_daemon.domain import access
+from scheduler_daemon.contract.schedule import Schedule
+from scheduler_daemon.domain import access, schedule_phrases
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import NotFound
 from scheduler_daemon.insights import failures as engine
 from scheduler_daemon.insights import prompts
 from scheduler_daemon.insights.prompts import Prompt
-from scheduler_daemon.services import failures
+from scheduler_daemon.services import failures, listing, schedules
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.listing import owner_seen
 from scheduler_daemon.settings import ClaudeSettings
@@ -32,6 +42,8 @@ ANSWERS_KEPT = timedelta(days=30)
 CHARS_A_TOKEN = 2.5
 """Fewer than usual: what is set aside must not be less than what is spent."""
 _JUDGED_RUNS = 30
+_RECENT = timedelta(days=7)
+_PATTERN_FACTS = {"text", "name", "count", "first_seen", "last_seen", "jobs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +103,35 @@ def review(db: Connection, actor: Actor, job: str, desk: Desk, now: datetime) ->
     return ask(db, actor, Purpose.JOB, view.id, prompt, desk, now) if desk.has_key else None
 
 
-def ask_about(
-    db: Connection, actor: Actor, facts: Sequence[Mapping[str, Any]], question: str, desk: Desk, now: datetime
-) -> ClaudeCall | None:
-    """Have a question about the fleet answered from facts. Raises NotAllowed to who may only look."""
+def draft_schedule(db: Connection, actor: Actor, wish: str, zone: str, desk: Desk, now: datetime) -> ScheduleGuess:
+    """Turn words into a schedule: by our own grammar, else by Claude if there is a key. Raises Invalid for the zone."""
+    found = schedule_phrases.understand(wish)
+    if found is not None:
+        schedule = Schedule(expressions=(found.expression,), zone=zone)
+        preview = schedules.preview(db, SchedulePreviewRequest(schedule=schedule, count=5), now)
+        return ScheduleGuess(expression=found.expression, note=found.note, preview=preview, claude=None)
+    asked = None
+    if desk.has_key and actor.role is not Role.VIEWER:
+        prompt = prompts.draft_schedule(wish, secrets.token_hex(16))
+        asked = ask(db, actor, Purpose.SCHEDULE, "", prompt, desk, now)
+    return ScheduleGuess(expression=None, note="", preview=None, claude=asked)
+
+
+def ask_about_fleet(db: Connection, actor: Actor, question: str, desk: Desk, now: datetime) -> ClaudeCall | None:
+    """Have a question about the fleet answered from facts the actor may see. Raises NotAllowed to who may only look."""
+    counts, fires = listing.overview(db, actor, now)
+    owner = owner_seen(actor)
+    troubled = executions.page(
+        db, states=["failed", "missed", "blocked"], since=now - _RECENT, limit=30, owner_id=owner
+    )
+    facts: list[dict[str, Any]] = [
+        {"now": now.isoformat()},
+        {"counts": counts.model_dump(mode="json")},
+        *({"next fire": fire.at.isoformat(), "job": fire.job} for fire in fires),
+        *({"trouble": _run_facts(row), "job": row.job, "at": row.queued_at.isoformat()} for row in troubled),
+    ]
+    seen = failures.patterns(db, actor, since=now - _RECENT, limit=20)
+    facts += [{"error": one.model_dump(mode="json", include=_PATTERN_FACTS)} for one in seen]
     access.require(actor, Verb.EDIT, actor.id)
     prompt = prompts.answer_about_fleet(facts, question, secrets.token_hex(16))
     return ask(db, actor, Purpose.FLEET, "", prompt, desk, now) if desk.has_key else None

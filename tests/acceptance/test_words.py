@@ -95,3 +95,36 @@ def test_without_a_key_the_same_error_is_remembered(tmp_path: Path) -> None:
         assert daemon.chronos("insight", "explain", "999").returncode == 3
     finally:
         daemon.stop()
+
+
+def test_words_become_a_schedule_that_is_shown_before_it_is_set(keyed: tuple[DaemonHandle, Any]) -> None:
+    daemon, stub = keyed
+    daemon.json("job", "add", "backup", "--schedule", "@hourly", "--", "true")
+
+    known = daemon.chronos("ask", "schedule", "every weekday at 7", "--zone", "UTC").stdout
+    stub.behaviour = {"text": "Every third hour, but not at night.", "expression": "0 6-21/3 * * *"}
+    guessed = daemon.json("ask", "schedule", "each third hour but not at night", "--zone", "UTC")
+    refused = daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "backup")
+    daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "backup", "--yes")
+
+    assert known.startswith("0 7 * * 1-5\n")
+    assert known.count("07:00") >= 5
+    assert (guessed["expression"], len(guessed["preview"]["fires"])) == ("0 6-21/3 * * *", 5)
+    assert refused.returncode == 2
+    assert daemon.json("job", "show", "backup")["schedule"] == "0 7 * * 1-5"
+    stub.behaviour = {"text": "Anything.", "expression": "9 9 9 9 9 9 9 9"}
+    assert daemon.chronos("ask", "schedule", "on a whim").returncode == 2
+
+
+def test_claude_reviews_a_job_and_answers_about_the_fleet_without_tools(keyed: tuple[DaemonHandle, Any]) -> None:
+    daemon, stub = keyed
+    daemon.json("job", "add", "backup", "--schedule", "@hourly", "--", "true")
+
+    stub.behaviour = {"text": "Fine.", "points": ["Set a timeout."]}
+    reviewed = daemon.chronos("ask", "job", "backup").stdout
+    stub.behaviour = {"text": "One job.", "facts": [2], "known": True}
+    told = daemon.chronos("ask", "fleet", "how many jobs are there?").stdout
+
+    assert "- Set a timeout." in reviewed
+    assert "One job." in told
+    assert all("tools" not in body for body in stub.bodies)

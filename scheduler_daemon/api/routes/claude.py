@@ -6,7 +6,14 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from scheduler_daemon.api.deps import Asked, Limit, instant
-from scheduler_daemon.contract.claude import ClaudeBudget, ClaudeCall, Explanation, Pattern, PatternDetail
+from scheduler_daemon.contract.claude import (
+    ClaudeBudget,
+    ClaudeCall,
+    Explanation,
+    Pattern,
+    PatternDetail,
+    ScheduleGuess,
+)
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.services import claude, failures
@@ -23,6 +30,19 @@ class Question(BaseModel, frozen=True, extra="forbid"):
     question: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class ScheduleWish(BaseModel, frozen=True, extra="forbid"):
+    """When a job is to run, in words."""
+
+    words: Annotated[str, Field(min_length=1, max_length=300)]
+    zone: Annotated[str, Field(max_length=100)] = "UTC"
+
+
+class JobToReview(BaseModel, frozen=True, extra="forbid"):
+    """A job by name or id."""
+
+    job: Annotated[str, Field(min_length=1, max_length=80)]
+
+
 @router.post("/executions/{execution_id}/explanation")
 async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> Explanation:
     """Say why a run failed. Unless `local`, Claude is asked where there is a key: `claude` says how far that is."""
@@ -30,6 +50,33 @@ async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> Ex
     found = await ask.write(lambda db, actor: claude.explain(db, actor, execution_id, desk, now, local=local))
     ask.context.engine.question_asked()
     return found
+
+
+@router.post("/ask/schedule")
+async def draft_schedule(ask: Asked, request: ScheduleWish) -> ScheduleGuess:
+    """Turn words into a schedule, with its next fires; nothing is changed."""
+    now, desk = ask.context.now(), ask.context.desk
+    found = await ask.write(lambda db, actor: claude.draft_schedule(db, actor, request.words, request.zone, desk, now))
+    ask.context.engine.question_asked()
+    return found
+
+
+@router.post("/ask/fleet")
+async def ask_about_fleet(ask: Asked, request: Question) -> ClaudeCall | None:
+    """Have a question about the jobs one may see answered by Claude; null without a key."""
+    now, desk = ask.context.now(), ask.context.desk
+    call = await ask.write(lambda db, actor: claude.ask_about_fleet(db, actor, request.question, desk, now))
+    ask.context.engine.question_asked()
+    return call
+
+
+@router.post("/ask/job")
+async def review_job(ask: Asked, request: JobToReview) -> ClaudeCall | None:
+    """Have a job reviewed by Claude; null without a key."""
+    now, desk = ask.context.now(), ask.context.desk
+    call = await ask.write(lambda db, actor: claude.review(db, actor, request.job, desk, now))
+    ask.context.engine.question_asked()
+    return call
 
 
 @router.get("/patterns")
