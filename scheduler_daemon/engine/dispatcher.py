@@ -11,8 +11,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection
-
 from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.domain.isolation import apart
 from scheduler_daemon.domain.masks import Mask, mask_of
@@ -25,7 +23,6 @@ from scheduler_daemon.runners.process import Ended, LaunchRequest
 from scheduler_daemon.services import runs
 from scheduler_daemon.services.fires import Due, Holder
 from scheduler_daemon.services.runs import Begun, Start, Stop
-from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
 from scheduler_daemon.storage.vault import Vault
 
@@ -189,11 +186,15 @@ class Dispatcher:
 
     async def begin(self, begun: Begun | None) -> None:
         """Do what follows from a commit: start what was claimed, stop what gives way, see to what waits."""
-        self._recorded()
         if begun is None:
+            self._recorded()
             return
         if begun.waits:
             self._wait_for_room()
+        await self._follow(begun)
+
+    async def _follow(self, begun: Begun) -> None:
+        self._recorded()
         if begun.later and self._later:
             self._later(begun.later)
         await self.hand_over(begun.starts)
@@ -272,19 +273,14 @@ class Dispatcher:
             free = self._free()
             if not free:
                 return
-            starts, self._waiting = await self._database.write(partial(self._start_waiting, free=min(free, BURST)))
-            self._active.update(start.execution_id for start in starts)
-            if len(starts) == BURST:
+            begun = await self._database.write(
+                lambda db: runs.start_waiting(db, now=self._now(), holder=self._holder, free=min(free, BURST))
+            )
+            self._waiting = begun.waits
+            self._active.update(start.execution_id for start in begun.starts)
+            if len(begun.starts) == BURST:
                 self._room.set()
-        if starts:
-            self._recorded()
-            await self.hand_over(starts)
-
-    def _start_waiting(self, db: Connection, free: int) -> tuple[list[Start], bool]:
-        """Claim what may start; tell whether more waits."""
-        now = self._now()
-        starts = runs.start_waiting(db, now=now, holder=self._holder, free=free)
-        return starts, executions.any_queued(db, now)
+        await self._follow(begun)
 
     async def _wait(self) -> None:
         """Wait until there may be room for what waits."""

@@ -23,7 +23,6 @@ from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.services import calendars, dependencies, handlers, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
-from scheduler_daemon.services.dependencies import Settled
 from scheduler_daemon.services.fires import DAEMON, Due, Holder, insert_new, is_held, new_row, not_run, rests, to_run
 from scheduler_daemon.storage import executions, jobs
 
@@ -75,6 +74,26 @@ class Fired(Begun):
     """Jobs the clock must read anew, for they have been saved since."""
     undecided: list[str]
     """Jobs whose instant is still to come and that could not start as things stand: only at the instant it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _After:
+    """What follows when it is committed that runs came up, gave way or ended."""
+
+    later: list[datetime]
+    """When the time comes of what has come up and waits; at once for what waits for room only."""
+    stops: list[Stop]
+
+    def waits(self, now: datetime) -> bool:
+        """Tell whether some wait for room only."""
+        return any(instant <= now for instant in self.later)
+
+    def to_come(self, now: datetime) -> list[datetime]:
+        """Return when the time of the others comes."""
+        return [instant for instant in self.later if instant > now]
+
+    def __add__(self, other: "_After") -> "_After":
+        return _After(self.later + other.later, self.stops + other.stops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +161,15 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         for row in won
         if row.state is State.STARTING
     ]
-    stops = _give_way(db, admissions.replaced(won), now)
-    settled, more_stops = _settle(db, [*over, *won], now)
-    waits = settled.waits or any(row.state is State.QUEUED for row in won)
-    return Fired(starts, stops + more_stops, waits, stale, undecided, later=settled.later)
+    after = _give_way(db, admissions.replaced(won), now) + _settle(db, [*over, *won], now)
+    waits = after.waits(now) or any(row.state is State.QUEUED for row in won)
+    return Fired(starts, after.stops, waits, stale, undecided, later=after.to_come(now))
 
 
-def _settle(db: Connection, news: Sequence[Any], now: datetime) -> tuple[Settled, list[Stop]]:
-    """See to the jobs that run after these runs; tell what came of it, and which runs are to be stopped."""
+def _settle(db: Connection, news: Sequence[Any], now: datetime) -> _After:
+    """See to the jobs that run after these runs."""
     settled = dependencies.settle(db, news, now)
-    return settled, _give_way(db, settled.replaced, now)
+    return _After([*settled.later, *([now] * settled.waits)], []) + _give_way(db, settled.replaced, now)
 
 
 def _fired_anew(dues: Sequence[Due], facts: Mapping[str, Any]) -> list[str]:
@@ -202,19 +220,19 @@ def asked_for(job: Any, trigger: Trigger, actor: str, now: datetime, holder: Hol
     }
 
 
-def _give_way(db: Connection, replaced: Sequence[tuple[int, list[int], list[int]]], now: datetime) -> list[Stop]:
-    """Note which runs give way to which; end those that wait, and return those that are to be stopped."""
+def _give_way(db: Connection, replaced: Sequence[tuple[int, list[int], list[int]]], now: datetime) -> _After:
+    """Note which runs give way to which, and end those that wait."""
     told: list[int] = []
     over: list[Ended] = []
     for new, begun, waiting in replaced:
         told += executions.replace(db, [*begun, *waiting], new, DAEMON)
         over += [Ended(number, Report(killed_by="cancel"), None, now, None, None, None) for number in waiting]
-    if over:
-        ended(db, over, now)
+    after = _end(db, over, now) if over else _After([], [])
     rows = [row for row in executions.by_ids(db, told) if row.ended_at is None] if told else []
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows}) if rows else {}
     graces = (timedelta(milliseconds=specs[row.job_id, row.job_version]["grace_ms"]) for row in rows)
-    return [Stop(row.id, row.cancel_reason or "", grace) for row, grace in zip(rows, graces, strict=True)]
+    stops = [Stop(row.id, row.cancel_reason or "", grace) for row, grace in zip(rows, graces, strict=True)]
+    return _After(after.later, after.stops + stops)
 
 
 def request(
@@ -236,14 +254,13 @@ def request(
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
     starts = [Start(view.id, job.id, job.spec, fire_at=view.fire_at)] if view.state is State.STARTING else []
-    stops = _give_way(db, admissions.replaced(won), now)
-    settled, more_stops = _settle(db, won, now)
-    return view, Begun(starts, stops + more_stops, settled.waits or not starts, later=settled.later)
+    after = _give_way(db, admissions.replaced(won), now) + _settle(db, won, now)
+    return view, Begun(starts, after.stops, after.waits(now) or not starts, later=after.to_come(now))
 
 
-def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> list[Start]:
+def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> Begun:
     """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
-    _settle(db, retries.give_up(db, now), now)
+    after = _settle(db, retries.give_up(db, now), now)
     starts: list[Start] = []
     while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
         taken = _open(waiting)
@@ -256,7 +273,7 @@ def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -
             executions.claim(db, ids, host=holder.host, fence=holder.fence, reason=reason)
         _announce(db, taken, now)
         starts += _starts(db, waiting)
-    return starts
+    return Begun(starts, after.stops, executions.any_queued(db, now), later=after.to_come(now))
 
 
 def claimed(db: Connection, holder: Holder, known: Collection[int]) -> list[Start]:
@@ -316,8 +333,12 @@ _NOT_RUNNING = frozenset({State.QUEUED, State.STARTING})
 def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime]:
     """Note how runs ended, and return when what follows begins: attempts that try again, and the jobs behind.
 
-    One that has ended before stays.
+    One that has ended before stays. Whom to stop stands in the database.
     """
+    return _end(db, ends, now).later
+
+
+def _end(db: Connection, ends: Sequence[Ended], now: datetime) -> _After:
     found = executions.by_ids(db, [end.execution_id for end in ends], lock=True)
     rows = {row.id: row for row in _open(found)}
     changed = []
@@ -340,9 +361,8 @@ def ended(db: Connection, ends: Sequence[Ended], now: datetime) -> list[datetime
     retries.record_over(db, over)
     handling = handlers.follow(db, over, now)
     _announce(db, handling, now)
-    settled, _ = _settle(db, over, now)  # whom to stop stands in the database too
-    waits = settled.waits or bool(handling)
-    return [*(row.start_after for row in following), *settled.later, *([now] * waits)]
+    later = [*(row.start_after for row in following), *([now] * bool(handling))]
+    return _After(later, []) + _settle(db, over, now)
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -143,7 +143,7 @@ async def test_jitter_is_kept_by_a_start_that_waited_or_was_taken_over(rigged, d
     await rig.until(NOON + MINUTE)
     expected = NOON + MINUTE + jitter(made.id, NOON + MINUTE, timedelta(hours=1), NOON + 2 * MINUTE)
 
-    (waited,) = await database.write(lambda db: runs.start_waiting(db, now=rig.clock.now, holder=HOLDER, free=1))
+    (waited,) = await database.write(lambda db: runs.start_waiting(db, now=rig.clock.now, holder=HOLDER, free=1).starts)
     (taken,) = await database.read(lambda db: runs.take_over(db, [waited.execution_id], node=None))
 
     assert waited.not_before == taken.not_before == expected

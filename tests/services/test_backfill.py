@@ -36,7 +36,7 @@ async def begun(database, actor, job, request, now=LATER):
 
 
 async def served(database, now=LATER, free=100) -> list[Any]:
-    return await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free))
+    return await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free).starts)
 
 
 async def table(database) -> list[Any]:

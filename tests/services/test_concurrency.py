@@ -33,7 +33,7 @@ async def fired(database: Database, job, *numbers: int, free: int = 100):
 
 
 async def served(database: Database, free: int = 100, now=FIRST) -> list[int]:
-    starts = await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free))
+    starts = await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free).starts)
     return [start.execution_id for start in starts]
 
 

@@ -212,7 +212,7 @@ async def test_a_run_that_comes_up_before_its_time_of_the_day_waits_for_it(datab
         ended = runs.Ended(1, runs.Report(exit_code=0), None, NOON + 2 * MINUTE, 1, 1, 1)
         instants = runs.ended(db, [ended], NOON + 2 * MINUTE)
         told = explain.explain(db, admin, "load", None, NOON + 3 * MINUTE).verdict
-        early = runs.start_waiting(db, now=NOON + 30 * MINUTE - SECOND, holder=HOLDER, free=10)
+        early = runs.start_waiting(db, now=NOON + 30 * MINUTE - SECOND, holder=HOLDER, free=10).starts
         run = rows(db, "executions")[1]
         upcoming = attempts.next_start(db, NOON + 2 * MINUTE)
         return (
@@ -221,7 +221,7 @@ async def test_a_run_that_comes_up_before_its_time_of_the_day_waits_for_it(datab
             early,
             run,
             upcoming,
-            runs.start_waiting(db, now=NOON + 30 * MINUTE, holder=HOLDER, free=10),
+            runs.start_waiting(db, now=NOON + 30 * MINUTE, holder=HOLDER, free=10).starts,
         )
 
     instants, told, early, run, upcoming, starts = await database.write(work)
@@ -242,7 +242,7 @@ async def test_a_run_that_comes_up_after_its_time_of_the_day_waits_for_nothing(
     def work(db: Connection) -> Any:
         gated(db, admin, "14:01")
         end(db, 1, at=NOON + 2 * MINUTE)
-        return runs.start_waiting(db, now=NOON + 2 * MINUTE, holder=HOLDER, free=10)
+        return runs.start_waiting(db, now=NOON + 2 * MINUTE, holder=HOLDER, free=10).starts
 
     starts = await database.write(work)
 

@@ -85,7 +85,7 @@ class World(RuleBasedStateMachine):
 
     @rule(free=st.integers(1, 3))
     def start_waiting(self, free: int) -> None:
-        self.attempt(lambda db: runs.start_waiting(db, now=self.now, holder=HOLDER, free=free))
+        self.attempt(lambda db: runs.start_waiting(db, now=self.now, holder=HOLDER, free=free).starts)
 
     @rule(picks=st.lists(st.integers(1, 30), max_size=5))
     def started(self, picks: list[int]) -> None:

@@ -111,7 +111,7 @@ async def test_a_retrying_upstream_is_not_done(database: Database, admin: Actor)
         fire(db, root, FIRE)
         finish(db, "a", code=1)
         retrying = told(db)
-        (start,) = runs.start_waiting(db, now=LATER + MINUTE, holder=HOLDER, free=9)
+        (start,) = runs.start_waiting(db, now=LATER + MINUTE, holder=HOLDER, free=9).starts
         end(db, start.execution_id, at=LATER + MINUTE, exit_code=0)
         return [retrying, told(db)]
 
@@ -221,7 +221,7 @@ async def test_what_comes_up_is_started_by_those_who_start_what_waits(database: 
         diamond(db, admin)
         ended = runs.Ended(number(db, "a"), Report(exit_code=0), None, LATER, None, None, None)
         again = runs.ended(db, [ended], LATER)
-        return again, runs.start_waiting(db, now=LATER, holder=HOLDER, free=9)
+        return again, runs.start_waiting(db, now=LATER, holder=HOLDER, free=9).starts
 
     again, starts = await database.write(work)
 
@@ -409,8 +409,43 @@ async def test_what_starts_with_an_upstream_prepared_ahead_is_held_until_the_ins
         after(db, admin, "b", "a", trigger_rule="always")
         due = fires.Due(job.id, 1, job.spec.concurrency, (FIRE,), (), Trigger.SCHEDULE, FIRE, None, ahead=True)
         runs.fire(db, [due], now=early, holder=HOLDER, free=9)
-        return runs.start_waiting(db, now=early, holder=HOLDER, free=9)
+        return runs.start_waiting(db, now=early, holder=HOLDER, free=9).starts
 
     (start,) = await database.write(work)
 
     assert (start.spec["name"], start.not_before) == ("b", FIRE)
+
+
+async def test_a_run_that_gives_way_while_it_waits_tells_when_those_behind_it_start(
+    database: Database, admin: Actor
+) -> None:
+    def work(db: Connection) -> runs.Fired:
+        root = add_job(db, admin, "a", concurrency="replace")
+        after(db, admin, "b", "a", trigger_rule="all_done", not_before="12:30")
+        fire(db, root, FIRE)
+        fire(db, root, FIRE + MINUTE)
+        return fire(db, root, FIRE + 2 * MINUTE)
+
+    fired = await database.write(work)
+    waiting = (await database.read(lambda db: rows(db, "executions")))[-1]
+
+    assert waiting.start_after > NOON
+    assert waiting.start_after in fired.later
+
+
+async def test_an_attempt_that_could_not_begin_in_time_tells_what_gives_way_behind_it(
+    database: Database, admin: Actor
+) -> None:
+    retry = {"attempts": 1, "delay_ms": 1000, "until_ms": 30_000}
+
+    def work(db: Connection) -> tuple[runs.Begun, int]:
+        root = add_job(db, admin, "a", schedule="1 * * * *", retry=retry)
+        after(db, admin, "b", "a", trigger_rule="all_done", concurrency="replace")
+        begun = runs.request(db, admin, "b", "", now=FIRE, holder=HOLDER, free=9)[1]
+        fire(db, root, FIRE)
+        end(db, number(db, "a"), at=FIRE + SECOND, exit_code=1)
+        return runs.start_waiting(db, now=LATER + MINUTE, holder=HOLDER, free=9), begun.starts[0].execution_id
+
+    begun, replaced = await database.write(work)
+
+    assert [stop.execution_id for stop in begun.stops] == [replaced]

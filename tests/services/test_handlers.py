@@ -23,7 +23,7 @@ HANDLERS = {
 
 
 def start_waiting(db):
-    return runs.start_waiting(db, now=NOON + 9 * MINUTE, holder=HOLDER, free=10)
+    return runs.start_waiting(db, now=NOON + 9 * MINUTE, holder=HOLDER, free=10).starts
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def fail(database: Database, run: int, at: datetime, **report: Any) -> lis
 
 
 async def claim(database: Database, now: datetime, free: int = 10) -> list[runs.Start]:
-    return await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free))
+    return await database.write(lambda db: runs.start_waiting(db, now=now, holder=HOLDER, free=free).starts)
 
 
 async def table(database: Database) -> list[Any]:

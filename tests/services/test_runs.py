@@ -107,8 +107,8 @@ async def test_fires_wait_while_everything_is_taken_and_start_oldest_first(datab
         await database.write(lambda db, job=job, number=number: fire(db, job, FIRST + number * SECOND, free=0))
     waiting = await database.read(states)
 
-    two = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=2))
-    rest = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=2))
+    two = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=2).starts)
+    rest = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=2).starts)
 
     assert waiting == [("queued", None)] * 3
     assert [[start.job_id for start in group] for group in (two, rest)] == [
@@ -125,7 +125,7 @@ async def test_a_waiting_run_starts_with_the_version_it_was_made_for(database: D
     change = JobPatch(version=1, changes={"command": "new"})
     await database.write(lambda db: jobs.edit(db, admin, "job", change, FIRST))
 
-    (start,) = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=1))
+    (start,) = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=1).starts)
 
     assert start.spec["command"] == "old"
 
@@ -242,7 +242,7 @@ async def test_a_waiting_run_is_cancelled_at_once(database: Database, admin: Act
 
     cancelled = await database.write(lambda db: runs.cancel(db, admin, view.id, "no need", FIRST))
 
-    left = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=5))
+    left = await database.write(lambda db: runs.start_waiting(db, now=FIRST, holder=HOLDER, free=5).starts)
     acts = await database.read(lambda db: people.acts(db, str(view.id)))
     assert (cancelled.state, cancelled.reason) == (State.CANCELLED, "cancelled by root: no need")
     assert left == []
