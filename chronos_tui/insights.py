@@ -45,6 +45,7 @@ def paragraphs(insight: Document) -> list[tuple[str, list[str]]]:
         ("evidence", [line for each in insight["evidence"] for line in evidence(each)]),
         ("expected", prediction(insight["prediction"])),
         ("proposed change", change(insight["action"])),
+        ("what came of it", measured(insight.get("measured"))),
     ]
     return [(heading, lines) for heading, lines in parts if lines]
 
@@ -80,11 +81,42 @@ def figure(value: float, unit: str) -> str:
     return f"{number} {unit}".rstrip()
 
 
+def _unit(metric: str) -> str:
+    if metric.endswith("_bytes"):
+        return "bytes"
+    if metric.endswith("_s"):
+        return "s"
+    return "ratio" if "probability" in metric or metric.endswith(("_share", "_rate")) else ""
+
+
+_VERDICTS = {"keep": "kept", "revert": "taken back", "wait": "still being tried"}
+
+
+def measured(found: Document | None) -> list[str]:
+    """Write what came of a change that was applied, or of what was foretold."""
+    if found is None:
+        return []
+    unit = _unit(found["metric"])
+    text = f"{found['metric'].replace('_', ' ')}: {figure(found['after'], unit)}"
+    if found["before"] is not None:
+        text += f", before {figure(found['before'], unit)}"
+    if found["gain"] is not None:
+        text += f"; gain {found['gain']:+.0%}"
+        if found["low"] is not None and found["high"] is not None and found["low"] != found["high"]:
+            text += f" ({found['low']:+.0%} to {found['high']:+.0%})"
+    lines = [f"{text}; {found['runs']} run{'s' * (found['runs'] != 1)}"]
+    if found["verdict"]:
+        lines.append(f"{_VERDICTS.get(found['verdict'], found['verdict'])}: {found['why']}")
+    if found["came"] is not None:
+        lines.append(f"what was foretold {'came' if found['came'] else 'did not come'}")
+    return lines
+
+
 def prediction(expected: Document | None) -> list[str]:
     """Write what is expected to come."""
     if expected is None:
         return []
-    unit = "ratio" if "probability" in expected["metric"] else ""
+    unit = _unit(expected["metric"])
     text = f"{expected['metric'].replace('_', ' ')}: {figure(expected['expected'], unit)}"
     if expected["low"] is not None and expected["high"] is not None:
         text += f" ({figure(expected['low'], unit)} to {figure(expected['high'], unit)})"

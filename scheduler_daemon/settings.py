@@ -99,6 +99,13 @@ class ClaudeSettings(BaseModel, frozen=True, extra="forbid"):
         return self.prices[max(fitting, key=len)] if fitting else None
 
 
+class InsightSettings(BaseModel, frozen=True, extra="forbid"):
+    """How jobs are reviewed."""
+
+    review_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=24)
+    """Limits, schedules and retries of all jobs are looked at so often; what ended in between changes little."""
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """The whole tree."""
 
@@ -110,6 +117,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     api: ApiSettings = ApiSettings()
     engine: EngineSettings = EngineSettings()
     logs: LogSettings = LogSettings()
+    insights: InsightSettings = InsightSettings()
     prices: Prices = Prices()
     """What is paid for what runs use; nobody but you knows."""
     claude: ClaudeSettings = ClaudeSettings()
@@ -126,6 +134,7 @@ _ENVIRONMENT = {
     "CHRONOS_REDIS_URL": ("redis", "url"),
     "CHRONOS_API_TCP": ("api", "tcp"),
     "CHRONOS_KEY_FILE": ("secrets", "key_file"),
+    "CHRONOS_REVIEW_EVERY": ("insights", "review_every"),
     "CHRONOS_MAX_ACTIVE": ("engine", "max_active"),
 }
 

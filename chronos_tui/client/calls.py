@@ -285,6 +285,16 @@ def insights(
     return call._replace(target=f"{call.target}{'&' if '?' in call.target else '?'}{states}") if states else call
 
 
+def scorecard() -> Call:
+    """How good each kind of insight is."""
+    return _get("insights", "scorecard")
+
+
+def costs(*, start: str | None, end: str | None, by: str) -> Call:
+    """What runs cost."""
+    return Call("GET", _with(_path("costs"), {"from": start, "to": end, "by": by}))
+
+
 def insight(ref: str) -> Call:
     return _get("insights", ref)
 

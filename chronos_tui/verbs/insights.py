@@ -10,13 +10,13 @@ from chronos_tui.client import calls
 from chronos_tui.format import parse_duration_ms
 from chronos_tui.verbs import output
 from chronos_tui.verbs import words as told
-from chronos_tui.verbs.common import AsJson, Cursor, Limit, connect
+from chronos_tui.verbs.common import AsJson, Cursor, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
 app = typer.Typer(help="See and judge what was found in how jobs run.", rich_markup_mode=None, add_completion=False)
 list_app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-STATES = ("open", "snoozed", "accepted", "dismissed", "applied", "reverted", "expired")
+STATES = ("open", "snoozed", "accepted", "dismissed", "applied", "reverted", "expired", "muted")
 InsightRef = Annotated[str, typer.Argument(metavar="INSIGHT", help="Its id, or the beginning of it.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why.")]
 app.command("explain")(told.explain)
@@ -138,6 +138,75 @@ def apply_insight(context: typer.Context, insight: InsightRef, *, reason: Reason
 def undo(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
     """Take back the change that was made of it."""
     _decide(context, insight, "undo", {"reason": reason}, as_json=as_json)
+
+
+@app.command()
+def scorecard(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """Say how good each kind of insight is, by what people said of it and by what came; a bad one is muted."""
+    page = connect(context).json(calls.scorecard())
+    if as_json:
+        output.page(page["items"], page.get("next"))
+        return
+    rows = [
+        (
+            each["kind"],
+            str(each["told"]),
+            f"{each['right']} of {each['judged']}" if each["judged"] else "",
+            f"{each['brier']:.3f} against {each['base']:.3f}" if each["scored"] else "",
+            f"{each['kept']} of {each['applied']}" if each["applied"] else "",
+            "" if each["gain"] is None else f"{each['gain']:.0%}",
+            "yes" if each["muted"] else "",
+            each["why"],
+        )
+        for each in page["items"]
+    ]
+    heads = ("kind", "told", "right", "Brier, base rate", "kept", "gain", "muted", "why")
+    output.table(heads, rows, right=(1,))
+
+
+@app.command()
+def cost(
+    context: typer.Context,
+    *,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="ISO", help="30 days before the end if absent.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="ISO", help="Now if absent.")] = None,
+    by: Annotated[str, typer.Option(help="job, owner or tag.")] = "job",
+    top: Annotated[int, typer.Option(min=1, help="List so many lines, the dearest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the runs of a period cost, by the prices in the settings: of CPU, of memory, of what runs count."""
+    if by not in {"job", "owner", "tag"}:
+        raise wrong_use(f"--by {by!r} is none of job, owner, tag")
+    since = None if start is None else iso_instant("--from", start)
+    until = None if end is None else iso_instant("--to", end)
+    found = connect(context).json(calls.costs(start=since, end=until, by=by))
+    if as_json:
+        output.document(found)
+        return
+    figures = sorted(found["total"]["figures"])
+    lines = found["lines"][:top]
+    rows = [_cost(each, figures, found["currency"], priced=found["priced"]) for each in [*lines, found["total"]]]
+    heads = (by, "runs", "CPU", "GiB held", *figures, "cost")
+    output.table(heads, rows, right=range(1, len(heads)))
+    if len(found["lines"]) > top:
+        output.line(f"note: {len(found['lines']) - top} more; --top lists them")
+    if not found["priced"]:
+        output.line("note: no price list; set [prices] cpu_hour, memory_gib_hour or figures in chronos.toml")
+    if found["total"]["unmeasured"]:
+        output.line(f"note: {found['total']['unmeasured']} runs were not measured and count as nothing")
+
+
+def _cost(each: dict[str, Any], figures: list[str], currency: str, *, priced: bool) -> tuple[str, ...]:
+    return (
+        each["name"] or "(none)",
+        str(each["runs"]),
+        fmt.duration(int(each["cpu_s"] * 1000)),
+        f"{each['memory_gib_s'] / 3600:.2f} h",
+        *(f"{each['figures'].get(name, 0):,.0f}" for name in figures),
+        f"{each['cost']:,.2f} {currency}" if priced else "",
+    )
 
 
 def _decide(context: typer.Context, ref: str, verb: str, request: dict[str, Any], *, as_json: bool) -> None:

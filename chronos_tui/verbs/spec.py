@@ -58,6 +58,9 @@ ConcurrencyLimit = Annotated[
 ]
 QueueLimit = Annotated[int | None, typer.Option(metavar="N", help="Runs that queue_all lets wait; 100 if absent.")]
 Pool = Annotated[str | None, typer.Option(metavar="NAME", help="Whose slots its runs need; `none` for no pool.")]
+Move = Annotated[
+    str | None, typer.Option(help="never, minutes or hours: how far its start may be proposed to be moved.")
+]
 Priority = Annotated[int | None, typer.Option(metavar="0-9", help="Of runs that wait, 9 is first; 5 if absent.")]
 After = Annotated[
     list[str] | None,
@@ -112,6 +115,7 @@ def fields(
     queue_limit: int | None,
     pool: str | None,
     priority: int | None,
+    move: str | None,
     after: Sequence[str] | None,
     trigger_rule: str | None,
     misfire: str | None,
@@ -132,6 +136,7 @@ def fields(
         "concurrency": concurrency,
         "queue_limit": queue_limit,
         "priority": priority,
+        "move": move,
         "trigger_rule": trigger_rule,
         "misfire": misfire,
         "catchup_on_resume": catch_up_on_resume,

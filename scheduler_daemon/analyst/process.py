@@ -5,10 +5,11 @@ import contextlib
 import logging
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scheduler_daemon.analyst.link import Link
+from scheduler_daemon.analyst.review import Reviewer
 from scheduler_daemon.analyst.worker import Analyst
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.storage.learnt import Learnt
@@ -43,16 +44,23 @@ async def _work(url: str, path: Path) -> None:
     database = open_database(url)
     learnt = Learnt(path)
     try:
-        analyst = Analyst(database, learnt, link, lambda: datetime.now(UTC))
+        analyst = Analyst(database, learnt, link, _now)
+        every = timedelta(seconds=float(os.environ.get("CHRONOS_ANALYST_REVIEW_S", "86400")))
+        reviewer = Reviewer(database, learnt, link, _now, every)
         while not link.closed:
             try:
                 while await analyst.step():
                     if link.closed:
                         return
-                await link.rest(LOOK)
+                if not await reviewer.step():
+                    await link.rest(LOOK)
             except ChronosError as error:
                 log.warning("runs are looked at later: %s", error.message)
                 await link.rest(RETRY)
     finally:
         learnt.close()
         await database.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

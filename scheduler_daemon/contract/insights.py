@@ -32,6 +32,8 @@ class InsightState(StrEnum):
     REVERTED = "reverted"
     """Applied, and undone."""
     EXPIRED = "expired"
+    MUTED = "muted"
+    """Recorded and scored, but not shown: less sure than people made us ask for, or of a kind that is muted."""
 
 
 WAITING = frozenset({InsightState.OPEN, InsightState.SNOOZED, InsightState.ACCEPTED})
@@ -97,6 +99,35 @@ class Prediction(BaseModel, frozen=True):
     by: datetime | None = None
 
 
+class Verdict(StrEnum):
+    """What is to become of an applied change."""
+
+    KEEP = "keep"
+    REVERT = "revert"
+    WAIT = "wait"
+
+
+class Measured(BaseModel, frozen=True, extra="forbid"):
+    """What came of an insight: of the change that was applied, or of what was foretold."""
+
+    verdict: Verdict | None = None
+    """Of an applied change; None where nothing was applied."""
+    metric: str
+    before: float | None = None
+    after: float
+    gain: float | None = None
+    """By what share the figure is better than before; negative for worse."""
+    low: float | None = None
+    high: float | None = None
+    """Where the gain surely lies."""
+    runs: int
+    """That were looked at since."""
+    came: bool | None = None
+    """Whether what was foretold has come; None while nobody knows."""
+    why: str = ""
+    at: Instant
+
+
 class Finding(BaseModel, frozen=True, extra="forbid"):
     """What an engine has found, before it is recorded. The same `key` is the same finding, however often it is told."""
 
@@ -148,6 +179,8 @@ class Insight(BaseModel, frozen=True):
     """The version of the job that applying it made."""
     undo_until: datetime | None
     """Until then what was applied can be undone."""
+    measured: Measured | None = None
+    """What came of it, as far as it is known."""
 
 
 class InsightDecision(BaseModel, frozen=True, extra="forbid"):
@@ -176,8 +209,59 @@ class AnalystLoad(BaseModel, frozen=True):
     memory_bytes: int
 
 
+class Measurement(BaseModel, frozen=True, extra="forbid"):
+    """What came of an insight."""
+
+    insight_id: str
+    measured: Measured
+
+
+class LearntRetry(BaseModel, frozen=True, extra="forbid"):
+    """How attempts after an end of a job went, or of all jobs together."""
+
+    job_id: str
+    """"" for all."""
+    code: Annotated[str, Field(max_length=32)]
+    """How the attempt had ended, such as `exit 75`."""
+    again: bool
+    """The run before had ended so too."""
+    waits_ms: tuple[int, ...]
+    chance: Confidence
+    seen: Annotated[int, Field(ge=0)]
+
+
+class KindCard(BaseModel, frozen=True):
+    """How good a kind of insight is, by what people said and by what came."""
+
+    kind: str
+    told: int
+    """Insights of the last half year."""
+    judged: int
+    right: int
+    """Accepted, or applied and not taken back."""
+    precision: float | None
+    low: float
+    high: float
+    """Nine times in ten the precision lies between."""
+    scored: int
+    """Of which it is known whether what was foretold came."""
+    brier: float | None
+    base: float | None
+    """The Brier score of the base rate, which it must beat."""
+    applied: int
+    """Changes that were measured."""
+    kept: int
+    gain: float | None
+    """Of the kept ones, in the mean."""
+    muted: bool
+    why: str
+
+
 class AnalystReport(BaseModel, frozen=True, extra="forbid"):
     """A line of that process to the daemon, which answers each with a line."""
 
     findings: tuple[Finding, ...] = ()
-    load: AnalystLoad
+    measured: tuple[Measurement, ...] = ()
+    retries: tuple[LearntRetry, ...] | None = None
+    """All that is known of retries, in the place of what was known before; None for nothing new."""
+    load: AnalystLoad | None = None

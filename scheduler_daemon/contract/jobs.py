@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -140,6 +140,9 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """Whose slots its runs need, beside the room that all runs share."""
     priority: Annotated[int, Field(ge=0, le=9)] = DEFAULT_PRIORITY
     """Of runs that wait, those of the highest start first; each minute of waiting counts as one more."""
+    move: Literal["never", "minutes", "hours"] = "minutes"
+    """Where its start may be proposed to be moved to, out of the way of others: to another minute of its hour, or to
+    another hour of its day. Nothing is moved without somebody who applies it."""
     misfire: Misfire = Misfire.RUN_ONCE
     misfire_grace_ms: Annotated[int, Field(ge=0, le=366 * 86_400_000)] = DEFAULT_MISFIRE_GRACE_MS
     """Fires older than this are recorded as missed."""

@@ -10,15 +10,16 @@ import logging
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.services import insights
+from scheduler_daemon.services import insights, retry_advice
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 
@@ -48,12 +49,19 @@ class Adviser:
         learnt: Path,
         holder: str,
         recorded: Callable[[], None],
+        edit: Callable[[Callable[[Connection], Sequence[str]]], Awaitable[None]],
         now: Callable[[], datetime],
+        review_every: timedelta = timedelta(hours=24),
     ) -> None:
-        """`learnt` is the file of the process; `holder` names this daemon among those that share the database."""
+        """`learnt` is the file of the process; `holder` names this daemon among those that share the database.
+
+        `edit` commits a change of the jobs that it returns, and sees to their fires.
+        """
         self._database = database
         self._command = (sys.executable, "-m", "scheduler_daemon.analyst", str(learnt))
         self._environ = {**os.environ, "CHRONOS_ANALYST_DATABASE": url, "OPENBLAS_NUM_THREADS": "1"}
+        self._environ["CHRONOS_ANALYST_REVIEW_S"] = str(review_every.total_seconds())
+        self._edit = edit
         self._holder = holder
         self._recorded = recorded
         self._now = now
@@ -135,17 +143,13 @@ class Adviser:
         while line := await process.stdout.readline():
             report = await asyncio.to_thread(_read, line)
             kept = await self._record(report)
-            self.load = report.load
+            self.load = report.load or self.load
             process.stdin.write(b"kept\n" if kept else b"later\n")
             await process.stdin.drain()
 
     async def _record(self, report: AnalystReport) -> bool:
-        if not report.findings:
-            self.trouble = ""
-            return True
-        now = self._now()
         try:
-            new = await self._database.write(lambda db: insights.keep(db, report.findings, now))
+            new = await self._keep(report)
         except ChronosError as error:
             log.warning("what was found is recorded later: %s", error.message)
             return False
@@ -153,6 +157,18 @@ class Adviser:
         if new:
             self._recorded()
         return True
+
+    async def _keep(self, report: AnalystReport) -> bool:
+        """Record a report; return whether there is anything that others are to be told."""
+        now, new = self._now(), 0
+        if report.findings:
+            new = await self._database.write(lambda db: insights.keep(db, report.findings, now))
+        learnt = report.retries
+        if learnt is not None:
+            await self._database.write(lambda db: retry_advice.keep(db, learnt, now))
+        if report.measured:
+            await self._edit(lambda db: insights.measure(db, report.measured, now))
+        return bool(new or report.measured)
 
 
 def _read(line: bytes) -> AnalystReport:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from scheduler_daemon.contract.insights import AnalystLoad
 from scheduler_daemon.contract.system import Component, Health
@@ -100,6 +100,11 @@ class Daemon:
         self.relay.wake()
         if ids:
             await self.ticker.changed(ids)
+
+    async def edit(self, work: Callable[[Connection], Sequence[str]]) -> None:
+        """Commit a change of the jobs whose ids it returns, and take them up."""
+        async with self.editing():
+            await self.jobs_changed(await self.database.write(work))
 
     def editing(self) -> AbstractAsyncContextManager[None]:
         """Let jobs be changed within: what was prepared of their fires beforehand has begun."""

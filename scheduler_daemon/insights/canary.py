@@ -4,12 +4,12 @@ Runs are compared by chance: how often would a mean so much better come up if th
 that cannot be shown to be better within the runs it was given is taken back, and at once if it does harm.
 """
 
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scheduler_daemon.contract.insights import Verdict
 from scheduler_daemon.insights.hours import wilson
 
 Floats = NDArray[np.float64]
@@ -22,15 +22,7 @@ _CERTAIN: Final = 0.97
 _SEED: Final = 1
 
 
-class Verdict(StrEnum):
-    """What is to become of a change."""
-
-    KEEP = "keep"
-    REVERT = "revert"
-    WAIT = "wait"
-
-
-class Measured(NamedTuple):
+class Judged(NamedTuple):
     """What a change did."""
 
     verdict: Verdict
@@ -45,24 +37,24 @@ class Measured(NamedTuple):
     why: str
 
 
-def judge(before: ArrayLike, after: ArrayLike, *, lower_is_better: bool = True, least: float = 0.0) -> Measured:
+def judge(before: ArrayLike, after: ArrayLike, *, lower_is_better: bool = True, least: float = 0.0) -> Judged:
     """Compare a figure of runs before and after a change, a value a run, as it came.
 
     To be kept, the gain must surely be more than `least`, a share of what was before.
     """
     old, new = np.asarray(before, np.float64), np.asarray(after, np.float64)
     if len(old) < LOOKS[0] or len(new) < LOOKS[0]:
-        return Measured(Verdict.WAIT, _mean(old), _mean(new), 0.0, -1.0, 1.0, len(new), "too few runs yet")
+        return Judged(Verdict.WAIT, _mean(old), _mean(new), 0.0, -1.0, 1.0, len(new), "too few runs yet")
     gains = _gains(old, new, lower_is_better=lower_is_better)
     gain = float(_gain(_mean(old), _mean(new), lower_is_better=lower_is_better))
     low, high = (float(bound) for bound in np.quantile(gains, (1 - _CERTAIN, _CERTAIN)))
     verdict, why = _verdict(low, high, least, len(new))
-    return Measured(verdict, _mean(old), _mean(new), gain, low, high, len(new), why)
+    return Judged(verdict, _mean(old), _mean(new), gain, low, high, len(new), why)
 
 
 def harmed(before: tuple[int, int], after: tuple[int, int]) -> bool:
-    """Tell whether runs surely fail more than before; each of both is (failed, of)."""
-    return after[1] > 0 and wilson(*after)[0] > wilson(*before)[1]
+    """Tell whether runs surely fail more than before; each of both is (failed, of). One failure is chance."""
+    return after[0] > 1 and wilson(*after)[0] > wilson(*before)[1]
 
 
 def _verdict(low: float, high: float, least: float, runs: int) -> tuple[Verdict, str]:

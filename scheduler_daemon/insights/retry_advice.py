@@ -138,9 +138,14 @@ class RetryModel:
         after = [WAITS_S[place] for place in plan]
         waits = tuple(late - early for early, late in zip([0, *after], after, strict=False))
         chance = healed[plan[-1]] if plan else max(healed, default=0.0)
-        seen = self.seen(job, end) or self.seen("", end)
+        seen = self._seen_by(job, end, plan[-1] if plan else len(healed) - 1)
         low, high = _interval(chance, seen + _LEAN)
         return Advice(waits, chance, low, high, seen)
+
+    def _seen_by(self, job: str, end: End, place: int) -> float:
+        """Return of how many failures it is known whether they had passed by one of WAITS_S: the job's, or all."""
+        found = [self._counts.get((whose, *end)) for whose in (job, "")]
+        return max((counts.tried[place] for counts in found if counts and place >= 0), default=0.0)
 
     def _tried(self, job: str, end: End) -> list[float]:
         found = (self._counts.get(key) for key in ((job, *end), ("", *end)))

@@ -6,7 +6,6 @@ most. A job that was changed is learnt anew: what it failed of may be mended.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import inf
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +13,7 @@ from scheduler_daemon.insights.retry_advice import Advice, End, RetryModel
 
 ENOUGH: Final = 5
 """Failures that must be known for an advice to be given."""
+_HOUR_S: Final = 3600.0
 _MOST_OPEN: Final = 50_000
 _LONGEST_S: Final = 2 * 86_400
 """A next fire later than this tells nothing about a retry."""
@@ -94,13 +94,15 @@ class RetryRecord:
     def advice(self, between_s: Mapping[str, float] = MappingProxyType({})) -> dict[tuple[str, str, bool], Advice]:
         """Return what is known well enough, by job ("" for all), code, and whether it was so the time before.
 
-        `between_s` are the seconds from one fire to the next, of jobs whose retries end by the next fire.
+        `between_s` are the seconds from one fire to the next, of jobs whose retries end by the next fire; of jobs of
+        which nothing is known, and of all together, an hour.
         """
         known = (key for key in self.model.known(ENOUGH) if not key[1].template)
-        return {
-            (job, end.code, end.again): self.model.advise(job, end, within_s=between_s.get(job, inf))
+        found = {
+            (job, end.code, end.again): self.model.advise(job, end, within_s=between_s.get(job, _HOUR_S))
             for job, end in known
         }
+        return {key: advice for key, advice in found.items() if advice.seen >= ENOUGH}
 
     def dump(self) -> dict[str, Any]:
         """Return everything as JSON."""

@@ -20,21 +20,26 @@ from scheduler_daemon.contract.insights import (
     InsightDecision,
     InsightSnooze,
     InsightState,
+    Measured,
+    Measurement,
     Severity,
+    Verdict,
 )
 from scheduler_daemon.contract.jobs import JobPatch, JobSpec, JobView
 from scheduler_daemon.contract.pages import Page
-from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotFound
-from scheduler_daemon.services import jobs, record
+from scheduler_daemon.services import jobs, record, scorecard
 from scheduler_daemon.services.listing import owner_seen
 from scheduler_daemon.storage import events, insights
 from scheduler_daemon.storage import jobs as stored_jobs
 
 UNDO = timedelta(days=30)
 """How long what was applied can be undone."""
+_OURSELVES = Actor(id=0, name="canary", role=Role.ADMIN)
+"""Takes back what somebody applied and what turned out no better."""
 NOBODY = 0
 """Owner of what is about the whole fleet: administrators alone see it."""
 
@@ -51,7 +56,8 @@ _JUDGED = WAITING | {InsightState.DISMISSED}
 def keep(db: Connection, found: Sequence[Finding], now: datetime) -> int:
     """Record findings, each once; return how many are new. Those of jobs that are no more are dropped."""
     living = {row.id for row in stored_jobs.by_ids(db, {one.job_id for one in found if one.job_id})}
-    rows = [_row(one) for one in found if one.job_id is None or one.job_id in living]
+    known = [one for one in found if one.job_id is None or one.job_id in living]
+    rows = [_row(one, shown) for one, shown in zip(known, scorecard.shown(db, known, now), strict=True)]
     new = insights.insert(db, rows) if rows else []
     if new:
         _announce(db, insights.by_ids(db, new), now)
@@ -147,6 +153,40 @@ def undo(db: Connection, actor: Actor, insight_id: str, decision: InsightDecisio
     job = jobs.get(db, actor, row.job_id, lock=True)
     _change(db, actor, job, inverse(_action(row)), now, f"undo of insight {row.id[:8]}: {row.title}"[:400])
     return _save(db, actor, row, {"state": InsightState.REVERTED, "reason": decision.reason, "undo_until": None}, now)
+
+
+def measure(db: Connection, found: Sequence[Measurement], now: datetime) -> list[str]:
+    """Note what came of insights, and take back what was applied and is not better; return the jobs that were changed.
+
+    What cannot be taken back any more, as the job was changed since, stays, and the insight says so.
+    """
+    changed = []
+    for one in found:
+        row = insights.find(db, one.insight_id, lock=True)
+        if row is None or row.measured == (kept := one.measured.model_dump(mode="json")):
+            continue
+        insights.save(db, row.id, row.version, {"measured": kept})
+        if one.measured.verdict is Verdict.REVERT and row.state == InsightState.APPLIED:
+            changed += _take_back(db, insights.find(db, row.id), one.measured, now)
+        _announce(db, insights.by_ids(db, [row.id]), now)
+    return changed
+
+
+def _take_back(db: Connection, row: Any, measured: Measured, now: datetime) -> list[str]:
+    why = f"not better: {measured.why}"[:400]
+    values: dict[str, Any] = {"state": InsightState.REVERTED, "reason": why, "undo_until": None}
+    try:
+        job = jobs.get(db, _OURSELVES, row.job_id, lock=True)
+        _change(db, _OURSELVES, job, inverse(_action(row)), now, f"{why} (insight {row.id[:8]} taken back)")
+    except (Conflict, NotFound, Invalid) as error:
+        values = {"reason": f"{why}; it could not be taken back: {error}"[:400]}
+    values |= {"decided_by": _OURSELVES.name, "decided_at": now}
+    insights.save(db, row.id, row.version, values)
+    detail = {"insight": row.id, "kind": row.kind, "title": row.title, "reason": values["reason"]}
+    record.act(
+        db, _OURSELVES, "insight.reverted" if "state" in values else "insight.stays", [(row.job_id, detail)], now
+    )
+    return [row.job_id] if "state" in values else []
 
 
 def inverse(action: Action) -> Action:
@@ -247,7 +287,7 @@ def _announce(db: Connection, rows: Sequence[Any], now: datetime) -> None:
     )
 
 
-def _row(found: Finding) -> dict[str, Any]:
+def _row(found: Finding, shown: bool) -> dict[str, Any]:  # noqa: FBT001
     kept = found.model_dump(mode="json", exclude={"key", "at", "expires"})
     return {
         **kept,
@@ -255,9 +295,9 @@ def _row(found: Finding) -> dict[str, Any]:
         "version": 1,
         "at": found.at,
         "expires": found.expires,
-        "state": InsightState.OPEN,
+        "state": InsightState.OPEN if shown else InsightState.MUTED,
         "reason": "",
-        **dict.fromkeys(("snoozed_until", "decided_by", "decided_at", "applied_version", "undo_until")),
+        **dict.fromkeys(("snoozed_until", "decided_by", "decided_at", "applied_version", "undo_until", "measured")),
     }
 
 

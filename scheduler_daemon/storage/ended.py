@@ -32,6 +32,7 @@ _RUN = (
         _E.state,
         _E.outcome,
         _E.exit_code,
+        _E.signal,
         _E.host,
         _E.cpu_ms,
         _E.max_rss_bytes,

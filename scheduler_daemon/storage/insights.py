@@ -92,3 +92,27 @@ def open_counts(db: Connection, owner_id: int | None = None) -> dict[str, int]:
     if owner_id is not None:
         query = query.where(JOBS.c.owner_id == owner_id)
     return {row[0]: row[1] for row in db.execute(query.group_by(INSIGHTS.c.severity))}
+
+
+def said(db: Connection, kinds: Collection[str], job_ids: Collection[str | None], since: datetime) -> list[Record]:
+    """Return (job_id, kind, state, decided_at) of what people made of insights of these kinds and jobs, in order."""
+    i = INSIGHTS.c
+    jobs = or_(i.job_id.in_(sorted(job for job in job_ids if job)), i.job_id.is_(None))
+    query = select(i.job_id, i.kind, i.state, i.decided_at).where(i.kind.in_(sorted(kinds)), i.at >= since, jobs)
+    return list(db.execute(query.where(i.decided_at.is_not(None)).order_by(i.decided_at)))
+
+
+def outcomes(db: Connection, since: datetime, kinds: Collection[str] | None = None) -> list[Record]:
+    """Return (kind, state, confidence, decided_by, measured) of the insights since an instant, of some kinds or all."""
+    i = INSIGHTS.c
+    query = select(i.kind, i.state, i.confidence, i.decided_by, i.measured).where(i.at >= since)
+    return list(db.execute(query if kinds is None else query.where(i.kind.in_(sorted(kinds)))))
+
+
+def to_measure(db: Connection, since: datetime, limit: int) -> list[Record]:
+    """Return insights that foretell something, oldest first: applied since, or found since and not measured yet."""
+    i = INSIGHTS.c
+    applied = and_(i.state == "applied", i.decided_at >= since)
+    foretold = and_(i.at >= since, i.action.is_(None), i.measured.is_(None))
+    query = _VIEW.where(i.prediction.is_not(None), i.job_id.is_not(None), or_(applied, foretold))
+    return list(db.execute(query.order_by(i.at, i.id).limit(limit)))

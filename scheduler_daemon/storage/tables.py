@@ -328,6 +328,7 @@ class InsightRow(Row, table=True):
         Index("ix_insights_at_id", "at", "id"),
         Index("ix_insights_job_id_at", "job_id", "at"),
         Index("ix_insights_state_expires", "state", "expires"),
+        Index("ix_insights_kind_at", "kind", "at"),
     )
     id: str = Field(primary_key=True, max_length=36)
     """Made of the finding's key: a finding that is told twice is one insight."""
@@ -353,6 +354,7 @@ class InsightRow(Row, table=True):
     reason: str
     applied_version: int | None = None
     undo_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    measured: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)
 
 
 class FailureRow(Row, table=True):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scheduler_daemon.insights.canary import LOOKS, Verdict, harmed, judge
+from scheduler_daemon.contract.insights import Verdict
+from scheduler_daemon.insights.canary import LOOKS, harmed, judge
 
 
 def took(mean: float, count: int, seed: int = 1, noise: float = 0.2) -> np.ndarray:

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Path, Query
 from sqlalchemy import Connection
 
 from scheduler_daemon.api.deps import Ask, Asked, Limit
-from scheduler_daemon.contract.insights import Insight, InsightDecision, InsightSnooze, InsightState, Severity
+from scheduler_daemon.contract.insights import Insight, InsightDecision, InsightSnooze, InsightState, KindCard, Severity
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.services import insights
+from scheduler_daemon.services import insights, scorecard
 
 router = APIRouter(prefix="/v1/insights", tags=["insights"])
 
@@ -35,6 +35,13 @@ async def list_insights(
             db, actor, states=state, job=job, kind=kind, severity=severity, limit=limit, cursor=cursor
         )
     )
+
+
+@router.get("/scorecard")
+async def show_scorecard(ask: Asked) -> Page[KindCard]:
+    """Say how good each kind of insight is: by what people said of it, and by what came of what it foretold."""
+    now = ask.context.now()
+    return Page(items=await ask.read(lambda db, _actor: scorecard.cards(db, now)))
 
 
 @router.get("/{insight_id}")
