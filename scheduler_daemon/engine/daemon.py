@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +21,7 @@ from scheduler_daemon.engine.failures import Failures
 from scheduler_daemon.engine.log_sink import LogSink
 from scheduler_daemon.engine.reaper import Reaper
 from scheduler_daemon.engine.relay import Relay
+from scheduler_daemon.engine.reserve import Reserve
 from scheduler_daemon.engine.sampler import Sampler
 from scheduler_daemon.engine.supervisor import Supervisor
 from scheduler_daemon.engine.teller import Teller
@@ -39,7 +39,6 @@ CHECK_PERIOD = 2.0
 """Seconds between looks at the parts."""
 RECENT = 5.0
 """Seconds that a failed write is shown; whoever needs it tries again each second."""
-LOW_DISK_BYTES = 64 * 1024 * 1024
 RESTART_DELAY = 1.0
 """Seconds until a loop that failed by a fault of ours begins again."""
 STOP_SECONDS = 30.0
@@ -86,7 +85,7 @@ class Daemon:
         self.asker = asker
         self.runner = runner
         self._holder = holder
-        self._state_dir = state_dir
+        self._reserve = Reserve(state_dir)
         self._version = version
         self._now = now
         self._started_at = now()
@@ -217,10 +216,8 @@ class Daemon:
                 self._troubles.pop("database", None)
         except ChronosError as error:
             self._troubles["database"] = error.message
-        room = os.statvfs(self._state_dir)
-        free = room.f_bavail * room.f_frsize
-        if free < LOW_DISK_BYTES:
-            self._troubles["disk"] = f"only {free // 1_048_576} MiB are free in {self._state_dir}"
+        if told := self._reserve.look():
+            self._troubles["disk"] = told
         else:
             self._troubles.pop("disk", None)
 
