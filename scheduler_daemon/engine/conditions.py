@@ -9,6 +9,7 @@ not hold. What is seen means what `domain.conditions` says.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -41,7 +42,9 @@ from scheduler_daemon.storage.session import Database
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 32
-"""Runs whose conditions are looked at; more wait, and no time limit of theirs has begun."""
+"""Files and commands that are looked at; more wait, and no time limit of theirs has begun."""
+SHARE: Final = 16
+"""Of these for one account, so that slow ones hold up no other's."""
 RETRY: Final = 1.0
 """Seconds until the database is asked again that did not answer."""
 LONGEST_SLEEP: Final = 30.0
@@ -88,6 +91,7 @@ class Gate:
         self._stopped: dict[int, str] = {}
         self._closing = False
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._shares: defaultdict[str | None, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(SHARE))
 
     def take(self, held: Sequence[Held]) -> None:
         """Look at the conditions of these, each for itself."""
@@ -162,14 +166,13 @@ class Gate:
 
     async def _look(self, start: Start) -> Ended | None:
         wanted = _read(start.spec["conditions"])
-        async with self._room:
-            for condition in wanted:
-                facts = await self._facts(start, wanted)  # anew: looking at the one before may have taken minutes
-                if facts.stopped is not None:
-                    return withheld(start.execution_id, self._now(), cancelled=facts.stopped)
-                finding = await self._find(condition, start, facts)
-                if not finding.holds:
-                    return self._kept(start, condition, finding, facts)
+        for condition in wanted:
+            facts = await self._facts(start, wanted)  # anew: looking at the one before may have taken minutes
+            if facts.stopped is not None:
+                return withheld(start.execution_id, self._now(), cancelled=facts.stopped)
+            finding = await self._find(condition, start, facts)
+            if not finding.holds:
+                return self._kept(start, condition, finding, facts)
         return None
 
     def _left(self, start: Start) -> float:
@@ -194,17 +197,19 @@ class Gate:
 
     async def _find(self, condition: Condition, start: Start, facts: Facts) -> Finding:
         match condition:
-            case FileCondition():
-                look = await look_at(condition.path, request_for(start, self._now()))
-                return domain.file_finding(condition, look)
-            case CommandCondition():
-                request = request_for(start, self._now())
-                shell = start.spec["shell"]
-                tried = await try_command((shell, "-c", condition.command), request, condition.timeout_ms / 1000)
-                return domain.command_finding(tried)
+            case FileCondition() | CommandCondition():
+                async with self._shares[start.spec["user"]], self._room:
+                    return await self._try(condition, start)
             case WindowCondition():
                 return domain.window_finding(condition, start.spec["schedule"]["zone"], self._now())
             case StateCondition():
                 return domain.state_finding(condition, facts.jobs.get(condition.job))
             case MetricCondition():
                 return domain.metric_finding(condition, facts.jobs.get(condition.job or start.job_id))
+
+    async def _try(self, condition: FileCondition | CommandCondition, start: Start) -> Finding:
+        request = request_for(start, self._now())
+        if isinstance(condition, FileCondition):
+            return domain.file_finding(condition, await look_at(condition.path, request))
+        argv = (start.spec["shell"], "-c", condition.command)
+        return domain.command_finding(await try_command(argv, request, condition.timeout_ms / 1000))

@@ -1,18 +1,22 @@
 """Look at the world as the account of a job sees it: whether there is a file, how a command ends.
 
-A command is a process group of its own, and none of the group is left when it has ended, when its time is over, when
-nobody waits for it any more, or when we are killed. What leaves the group, as by
-setsid, lives on. What it writes is nobody's.
+Nothing that a command has started is left when it has ended, when its time is over, when nobody waits for it any more,
+or when we are killed: see `tether`. What it writes is nobody's.
 What is seen means what `domain.conditions` says.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import pwd
 import signal
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from scheduler_daemon.domain.conditions import Look, Tried
 from scheduler_daemon.engine.launch import PATH
@@ -29,10 +33,9 @@ _THERE: Final = ("/bin/sh", "-c", 'exec stat -L -c "" -- "$1" 2>&1 >/dev/null', 
 _ROOM: Final = ("/bin/sh", "-c", 'exec stat -f -c "%S %b %a %c %d" -- "$1" 2>&1', "sh")
 _BARE: Final = {"PATH": PATH, "LC_ALL": "C"}
 """Ours may hold what is not for other accounts, which may read that of their processes."""
-_HELD: Final = 'exec 3<&0 </dev/null; ({ read -r _ <&3; kill -s KILL -- "-$$"; } &); exec 3<&-; '
-_IN: Final = ("/bin/sh", "-c", _HELD + 'cd -- "$1" 2>/dev/null || exit 126; shift; exec "$@"', "sh")
-"""Goes to the directory as the account, which may not be let in where we are. Beside the command somebody waits for
-the end of what we hold open, which comes when we close it, and when we are killed; then the whole group is killed."""
+_TETHER: Final = (sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("tether.py")))
+_ACCOUNTS_SECONDS: Final = 60
+"""What the system says of an account is believed so long."""
 _ABSENT: Final = (b"No such file or directory", b"Not a directory")
 
 
@@ -40,12 +43,18 @@ class _NoAccount(Exception):  # noqa: N818 - an answer
     """Nothing can be run as the account of the job."""
 
 
+class _Account(NamedTuple):
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
 async def look_at(path: str, request: LaunchRequest) -> Look:
     """Return what there is at a path for the account of a run."""
     try:
-        become = _become(request.user)
         async with asyncio.timeout(FILE_SECONDS):
-            return await _look_as(path, become)  # never in a thread of ours: a dead file system would keep it
+            account = await _account(request.user)
+            return await _look_as(path, _become(account))  # never in a thread of ours: a dead file system would keep it
     except _NoAccount as error:
         return Look(there=False, fault=str(error))
     except TimeoutError:
@@ -95,21 +104,38 @@ async def room_at(path: str) -> tuple[int, int, int, int, int] | str:
 async def try_command(argv: Sequence[str], request: LaunchRequest, seconds: float) -> Tried:
     """Run a command as the process of a run would be, and return how it ended; after so many seconds it is killed."""
     try:
+        account = await _account(request.user)
         process = await asyncio.create_subprocess_exec(
-            *_IN, request.cwd, *argv, cwd="/", env=dict(request.env), umask=request.umask,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True, **_become(request.user),
+            *_TETHER, cwd="/", env=_BARE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except _NoAccount as error:
         return Tried(None, str(error))
     except (OSError, ValueError) as error:
         return Tried(None, f"it could not be started: {getattr(error, 'strerror', None) or error}")
-    async with _ended_after(process):
+    wanted = {"argv": argv, "env": dict(request.env), "cwd": request.cwd, "umask": request.umask, "account": account}
+    async with _let_go_after(process) as held:
+        held.write(json.dumps(wanted).encode("ascii") + b"\n")
         try:
             async with asyncio.timeout(seconds):
                 return Tried(await process.wait())
         except TimeoutError:
             return Tried(None, f"it took longer than {seconds:g} s and was killed")
+
+
+@contextlib.asynccontextmanager
+async def _let_go_after(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.StreamWriter]:
+    """Close the input of a tether, which kills all there is below it, and wait for its end."""
+    held = process.stdin
+    assert held is not None
+    try:
+        yield held
+    finally:
+        held.close()
+        if process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DYING_SECONDS):
+                    await process.wait()
 
 
 @contextlib.asynccontextmanager
@@ -124,20 +150,29 @@ async def _ended_after(process: asyncio.subprocess.Process) -> AsyncIterator[Non
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DYING_SECONDS):
                     await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
 
 
-def _become(user: str | None) -> dict[str, Any]:
-    """Return how a process is made another account's; nothing to stay who we are. Raises _NoAccount."""
+async def _account(user: str | None) -> _Account | None:
+    """Return whom a process is to be made; None to stay who we are. Raises _NoAccount."""
     if user is None:
-        return {}
+        return None
+    account = await asyncio.to_thread(_account_of, user, int(time.monotonic()) // _ACCOUNTS_SECONDS)
+    if account.uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        raise _NoAccount(f"user {user}: only root may look as somebody else")
+    return account
+
+
+@lru_cache(maxsize=256)
+def _account_of(user: str, _when: int) -> _Account:
+    """Ask the system, which may ask a server."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise _NoAccount(f"user {user}: no such account") from None
-    if entry.pw_uid == os.geteuid():
-        return {}
-    if os.geteuid() != 0:
-        raise _NoAccount(f"user {user}: only root may look as somebody else")
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
+    return _Account(entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(user, entry.pw_gid)))
+
+
+def _become(account: _Account | None) -> dict[str, Any]:
+    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": account.groups}

@@ -189,6 +189,48 @@ async def test_a_condition_that_takes_too_long_is_killed_with_what_it_started(
     assert run.reason.endswith("it took longer than 1 s and was killed")
 
 
+@pytest.mark.parametrize("end", ["wait", "exit 0"])
+async def test_what_a_condition_lets_slip_away_is_killed_too(
+    database: Database, admin: Actor, tmp_path: Path, end: str
+) -> None:
+    pid = tmp_path / "pid"
+    escape = f"setsid env -i sh -c 'echo $$ > {pid}; exec sleep 60' & until test -s {pid}; do sleep 0.02; done; {end}"
+    job = await database.write(
+        lambda db: conditioned(db, admin, {"kind": "command", "command": escape, "timeout_ms": 2000})
+    )
+    async with engine(database, tmp_path) as made:
+        await made.begin(job)
+        run = await made.ended()
+        await gone(int(pid.read_text()))
+
+    assert run.state == ("failed" if end == "wait" else "succeeded")
+
+
+async def test_slow_conditions_of_one_account_hold_up_nobody_else(
+    database: Database, admin: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "AT_ONCE", 2)
+    monkeypatch.setattr(gate_module, "SHARE", 1)
+    go = tmp_path / "go"
+    slow = {"kind": "command", "command": f"until test -e '{go}'; do sleep 0.05; done"}
+    other = {"kind": "file", "path": "/"}
+    window = {"kind": "window", "begin": "00:00", "end": "23:59:59"}
+    wanted = {"one": (slow, None), "two": (slow, None), "other": (other, "nobody"), "window": (window, None)}
+    made_jobs = await database.write(
+        lambda db: [conditioned(db, admin, what, name=name, user=user) for name, (what, user) in wanted.items()]
+    )
+    async with engine(database, tmp_path) as made:
+        for job in made_jobs:
+            await made.begin(job)
+        passed = [(await made.ended(number)).state for number in (3, 4)]
+        held = [row.state for row in await database.read(lambda db: rows(db, "executions"))][:2]
+        go.touch()
+        late = [(await made.ended(number)).state for number in (1, 2)]
+
+    assert held == ["starting", "starting"]
+    assert passed == late == ["succeeded", "succeeded"]
+
+
 async def test_nothing_is_left_of_a_condition_that_has_ended(database: Database, admin: Actor, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     leaves = {"kind": "command", "command": f"sleep 60 & echo $! > '{pid}'"}
