@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check bench screenshots lock clean
+.PHONY: run test check bench bench-insights screenshots lock clean
 
 run: $(STAMP)
 	$(BIN)/chronos up --import examples/crontab
@@ -22,6 +22,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+bench-insights: $(STAMP)
+	$(BIN)/python -m benchmarks.insights
 
 screenshots: $(STAMP)
 	scripts/setup.sh picture-tools
