@@ -122,7 +122,7 @@ def test_figures_that_are_no_numbers_change_nothing() -> None:
 
 
 def night_of(seed: int, runs: int, *, knotted: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, failures, and a belief that knows the share alone; knotted failures follow from two features together."""
+    """Features, failures, and a belief that knows the share alone; knotted ones follow from two features together."""
     random = np.random.default_rng(seed)
     features = random.normal(0, 1, (runs, COUNT))
     share = np.where(knotted & (features[:, 1] * features[:, 2] > 1), 0.9, 0.03)
