@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scheduler_daemon.analyst.mind import JobMind
-from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, Finding
+from scheduler_daemon.analyst.said import Reader
+from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, Finding, RunsSaid
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.storage import ended
 from scheduler_daemon.storage.learnt import Learnt
@@ -31,6 +32,7 @@ MINDS = 4000
 KEEP_EVERY = 10.0
 """Seconds between commits of what was learnt."""
 TOLD_AT_ONCE = 20
+NOTHING_SAID = RunsSaid()
 
 
 class Hearer(Protocol):
@@ -62,6 +64,8 @@ class Analyst:
         self._minds: OrderedDict[str, JobMind] = OrderedDict()
         self._dirty: set[str] = set()
         self._untold: list[Finding] = []
+        self._unsaid = NOTHING_SAID
+        self._reader = Reader(database, learnt.fact("templates"))
         self._place = self._kept_place = _Place.load(learnt.fact("place"))
         self._kept = self._reported = time.monotonic()
         self._runs = 0
@@ -70,11 +74,13 @@ class Analyst:
     async def step(self) -> bool:
         """Learn from the next runs; return whether there may be more. Raises Unavailable, and nothing is lost by it."""
         began = time.process_time()
-        if not self._untold:
+        if not self._untold and self._unsaid == NOTHING_SAID:
             place, rows, more = await self._next()
             found = [finding for row in rows for finding in self._take(row)]
+            said, shared = await self._reader.read(rows)
             news = self._now() - NEWS
-            self._untold = [finding for finding in found if finding.at > news]
+            self._untold = [finding for finding in (*found, *shared) if finding.at > news]
+            self._unsaid = said
             self._place = place
             if rows:
                 self._busy += time.process_time() - began
@@ -114,13 +120,15 @@ class Analyst:
 
     async def _tell(self) -> None:
         """Tell what was found, and now and then how we are even if there is nothing."""
-        while self._untold or time.monotonic() - self._reported >= self._keep_every:
+        while self._untold or self._unsaid != NOTHING_SAID or time.monotonic() - self._reported >= self._keep_every:
             part = tuple(self._untold[:TOLD_AT_ONCE])
-            if not await self._hearer.tell(AnalystReport(findings=part, load=self._load())):
+            said, later = _some_of(self._unsaid)
+            if not await self._hearer.tell(AnalystReport(findings=part, said=said, load=self._load())):
                 raise Unavailable("the daemon could not record what was found")
             del self._untold[: len(part)]
+            self._unsaid = later
             self._reported = time.monotonic()
-            if not self._untold:
+            if not self._untold and later == NOTHING_SAID:
                 return
 
     def _keep(self) -> None:
@@ -130,7 +138,10 @@ class Analyst:
             return
         states = {job_id: self._minds[job_id].dump() for job_id in self._dirty}
         if states or self._place != self._kept_place:
-            self._learnt.commit({"place": self._place.dump()}, states)
+            facts = {"place": self._place.dump()}
+            if self._reader.changed:
+                facts["templates"] = self._reader.dump()
+            self._learnt.commit(facts, states)
         self._dirty.clear()
         self._kept_place, self._kept = self._place, time.monotonic()
         while crowded and len(self._minds) > self._most // 2:
@@ -144,6 +155,12 @@ class Analyst:
             jobs=len(self._minds),
             memory_bytes=_resident_bytes(),
         )
+
+
+def _some_of(said: RunsSaid) -> tuple[RunsSaid, RunsSaid]:
+    """Return so much as goes into one report, and the rest."""
+    now, later = said.failures[:TOLD_AT_ONCE], said.failures[TOLD_AT_ONCE:]
+    return said.model_copy(update={"failures": now}), RunsSaid(failures=later)
 
 
 @dataclass(frozen=True, slots=True)

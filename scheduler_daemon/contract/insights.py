@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Base64Bytes, BaseModel, Field
 
 from scheduler_daemon.contract.instants import Instant
 
@@ -257,10 +257,32 @@ class KindCard(BaseModel, frozen=True):
     why: str
 
 
+class FailureSaid(BaseModel, frozen=True, extra="forbid"):
+    """What a failed run said of why, redacted, and the pattern it is of."""
+
+    run_id: int
+    job_id: str
+    at: Instant
+    pattern_id: Annotated[str, Field(max_length=16)]
+    pattern_text: Annotated[str, Field(max_length=1000)]
+    line: int
+    text: Annotated[str, Field(max_length=400)]
+    vector: Base64Bytes
+
+
+class RunsSaid(BaseModel, frozen=True, extra="forbid"):
+    """What runs said that failed; and of how many successful ones that were looked at which patterns stood in some."""
+
+    failures: tuple[FailureSaid, ...] = ()
+    looked_at: int = 0
+    successes_with: dict[str, int] = {}
+
+
 class AnalystReport(BaseModel, frozen=True, extra="forbid"):
     """A line of that process to the daemon, which answers each with a line."""
 
     findings: tuple[Finding, ...] = ()
+    said: RunsSaid = RunsSaid()
     measured: tuple[Measurement, ...] = ()
     retries: tuple[LearntRetry, ...] | None = None
     """All that is known of retries, in the place of what was known before; None for nothing new."""

@@ -17,9 +17,9 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport
+from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, RunsSaid
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.services import insights, retry_advice
+from scheduler_daemon.services import failures, insights, retry_advice
 from scheduler_daemon.storage import meta
 from scheduler_daemon.storage.session import Database
 
@@ -34,6 +34,7 @@ LINE_LIMIT = 4 * 1024 * 1024
 STOP = 5.0
 PASS_TIME = 30.0
 """Seconds between looks for insights whose time is over."""
+NOTHING_SAID = RunsSaid()
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +162,8 @@ class Adviser:
     async def _keep(self, report: AnalystReport) -> bool:
         """Record a report; return whether there is anything that others are to be told."""
         now, new = self._now(), 0
+        if report.said != NOTHING_SAID:
+            await self._database.write(lambda db: failures.record(db, report.said))
         if report.findings:
             new = await self._database.write(lambda db: insights.keep(db, report.findings, now))
         learnt = report.retries

@@ -13,8 +13,10 @@ from scheduler_daemon.domain.redaction import redact_lines
 from scheduler_daemon.insights.templates import masked
 
 DIMENSIONS = 256
-LINES_READ = 400
+LINES_LEARNT = 80
 """Of the end of a run's output; what went wrong is rarely said before."""
+LINES_READ = 400
+"""Where somebody asks why it failed."""
 LINES_SENT = 120
 CHARS_SENT = 24_000
 _LINE = 600

@@ -74,7 +74,9 @@ def explain(
         "what we think": found.text,
         "similar failures": [one.text for one in found.similar],
     }
-    prompt = prompts.explain_failure(facts, engine.excerpt(failures.lines_of(db, run.id)), secrets.token_hex(16))
+    prompt = prompts.explain_failure(
+        facts, engine.excerpt(failures.lines_of(db, run.id, engine.LINES_READ)), secrets.token_hex(16)
+    )
     return found.model_copy(update={"claude": ask(db, actor, Purpose.FAILURE, str(run.id), prompt, desk, now)})
 
 

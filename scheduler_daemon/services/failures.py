@@ -3,6 +3,7 @@
 The scheduler is never held up: a run is looked at when somebody asks, or by the process that learns from runs.
 """
 
+import base64
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,6 +19,7 @@ from scheduler_daemon.contract.claude import (
     SimilarFailure,
 )
 from scheduler_daemon.contract.executions import LogLine, State
+from scheduler_daemon.contract.insights import FailureSaid, RunsSaid
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, NotFound
 from scheduler_daemon.domain.redaction import redact_lines
@@ -39,37 +41,48 @@ _LOOKED_AT = "successes_looked_at"
 EXPLAINED = frozenset({State.FAILED, State.UNKNOWN})
 
 
-def lines_of(db: Connection, execution_id: int) -> list[engine.Line]:
+def lines_of(db: Connection, execution_id: int, most: int = engine.LINES_LEARNT) -> list[engine.Line]:
     """Return the last lines of a run's output."""
-    page = logs.tail_lines(db, execution_id, engine.LINES_READ)
+    page = logs.tail_lines(db, execution_id, most)
     return [engine.Line(line.number, line.stream, line.text) for line in page.lines]
 
 
-def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> tuple[dict[str, Any], str] | None:
-    """Return what is kept of a failed run, and the text of its pattern; None if it said nothing."""
+def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> FailureSaid | None:
+    """Return what is kept of a failed run; None if it said nothing."""
     found = engine.error_line(lines)
     if found is None:
         return None
     (text,) = redact_lines([found.text[: 4 * 400]])  # first: once numbers are masked, a secret is none any more
     template = miner.add(text)
     near = [line.text for line in lines[-40:] if engine.likeness(line) > 0.25]
-    row = {
-        "execution_id": run.id,
-        "job_id": run.job_id,
-        "pattern_id": template.id,
-        "at": run.ended_at or run.queued_at,
-        "line": found.number,
-        "text": text[:400],
-        "vector": engine.vector([text, text, *redact_lines(near)]),
-    }
-    return row, template.text
+    return FailureSaid(
+        run_id=run.id,
+        job_id=run.job_id,
+        at=run.ended_at or run.queued_at,
+        pattern_id=template.id,
+        pattern_text=template.text[:1000],
+        line=found.number,
+        text=text[:400],
+        vector=base64.b64encode(engine.vector([text, text, *redact_lines(near)])),
+    )
+
+
+def record(db: Connection, said: RunsSaid) -> None:
+    """Write down what runs said, each once; those of jobs that are no more are left out."""
+    living = {row.id for row in jobs.by_ids(db, {one.job_id for one in said.failures})} if said.failures else set()
+    kept = [one for one in said.failures if one.job_id in living]
+    rows = [one.model_dump(include={"job_id", "pattern_id", "at", "line", "text"}) for one in kept]
+    rows = [row | {"execution_id": one.run_id, "vector": one.vector} for row, one in zip(rows, kept, strict=True)]
+    failures.keep(db, rows, {one.pattern_id: one.pattern_text for one in kept})
+    if said.looked_at:
+        failures.seen_in_successes(db, said.successes_with)
+        meta.put(db, _LOOKED_AT, str(int(meta.get(db, _LOOKED_AT) or 0) + said.looked_at))
 
 
 def learn(db: Connection, run: Any) -> None:
     """Write down what a failed run said, once."""
     if failures.find(db, run.id) is None and (found := written(run, lines_of(db, run.id), Miner())) is not None:
-        row, text = found
-        failures.keep(db, [row], {row["pattern_id"]: text})
+        record(db, RunsSaid(failures=(found,)))
 
 
 def explain(db: Connection, actor: Actor, execution_id: int) -> Explanation:
