@@ -38,7 +38,7 @@ _RUNS = (
         *(_E.id, _E.job_version, _E.trigger, _E.attempt, _E.fire_at, _E.started_at, _E.ended_at, _E.state, _E.outcome),
         *(_E.exit_code, _E.cpu_ms, _E.max_rss_bytes, _E.output_bytes, _E.said),
     )
-    .where(_E.job_id == bindparam("job_id"), _E.started_at.is_not(None), _E.ended_at.is_not(None))
+    .where(_E.job_id == bindparam("job_id"), _E.started_at.is_not(None), _E.ended_at.is_not(None), OWN)
     .order_by(_E.id.desc())
     .limit(bindparam("count"))
 )
@@ -53,6 +53,6 @@ def last_runs(db: Connection, job_id: str, count: int) -> list[Row[*tuple[Any, .
 def taking_time(db: Connection, start: datetime, end: datetime, limit: int) -> list[Row[*tuple[Any, ...]]]:
     """Return (job_id, started_at, ended_at) of up to `limit` attempts that ended in start <= instant < end."""
     query = select(_E.job_id, _E.started_at, _E.ended_at).where(
-        _E.ended_at >= start, _E.ended_at < end, _E.started_at.is_not(None)
+        _E.ended_at >= start, _E.ended_at < end, _E.started_at.is_not(None), OWN
     )
     return list(db.execute(query.order_by(_E.ended_at, _E.id).limit(limit)))
