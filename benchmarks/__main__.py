@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 from benchmarks.report import Figure, figures_of, show
 
-END_TO_END = ("burst", "sustained", "latency", "register", "tick", "idle", "masks", "flood")
+END_TO_END = ("burst", "sustained", "latency", "register", "tick", "idle", "masks", "flood", "boxed")
 """These return figures; the others print their own tables, with their goals."""
 PARTS = ("next_fire", "table", "cli", "log_sink", "spawn")
 

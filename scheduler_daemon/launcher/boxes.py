@@ -8,6 +8,7 @@ around which job, and its limits, is left to `confinement`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -30,6 +31,8 @@ _SCRATCH_BYTES = 64 << 20
 _MOST_WORDS = 8000
 """Bubblewrap takes at most 9000 arguments."""
 _NOBODY = 65534
+_SYSTEM_KEPT = 10.0
+"""Seconds for which it is remembered what the system has."""
 _PATIENCE = 0.25
 """Seconds we wait for killed processes to be gone."""
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -83,7 +86,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     held = declared.numbered(shown)
     system = {
         path: how
-        for path, how in _system().items()
+        for path, how in _system(int(time.monotonic() / _SYSTEM_KEPT)).items()
         if path in declared.OWN or not any(within(path, one) for one in shown)
     }
     places = system | _private(box, paths)
@@ -109,7 +112,9 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     return told
 
 
-def _system() -> dict[str, list[str]]:
+@functools.lru_cache(maxsize=1)
+def _system(_period: int) -> dict[str, list[str]]:
+    """Return how each place of the system is shown; it is looked at once a period."""
     places = {"/usr": ["--ro-bind", "/usr", "/usr"]}
     for name in _LINKED:
         path = Path("/", name)

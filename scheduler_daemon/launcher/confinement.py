@@ -136,7 +136,7 @@ def _boxed(
     if box["seccomp"]:
         keep.append(_in_memory(_filter()))
         words += ["--seccomp", str(keep[-1])]
-    keep.append(_in_memory(b"".join(os.fsencode(word) + b"\0" for word in words)))
+    keep.append(_in_memory(os.fsencode("\0".join(words) + "\0")))
     return [program, "--args", str(keep[-1]), "--", *request["argv"]], {RUN_MARK: mark}
 
 

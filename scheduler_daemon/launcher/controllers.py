@@ -80,10 +80,12 @@ def _is_given(path: Path) -> bool:
 
 def make(parents: Groups, run: int, limits: Message, extra: int) -> Groups:
     """Make the groups of a run and set its limits; `extra` processes are not the run's own. Raises Unstartable."""
-    groups = {kind: f"{parent}/{run}" for kind, parent in parents.items()}
+    groups = {
+        kind: f"{parent}/{run}" for kind, parent in parents.items() if kind != "cpu" or limits.get("cpus") is not None
+    }
     try:
         for path in groups.values():
-            Path(path).mkdir(parents=True)
+            _make(path)
         for kind, file, value in _settings(groups, limits, extra):
             with open(f"{groups[kind]}/{file}", "w", encoding="ascii") as setting:  # noqa: PTH123
                 setting.write(value)
@@ -91,6 +93,13 @@ def make(parents: Groups, run: int, limits: Message, extra: int) -> Groups:
         remove(groups)
         raise Unstartable(f"limits: control group {error.filename or ''}: {error.strerror}") from None
     return groups
+
+
+def _make(path: str) -> None:
+    try:
+        os.mkdir(path)  # noqa: PTH102 - on the path of every limited start
+    except FileNotFoundError:
+        Path(path).mkdir(parents=True)
 
 
 def _settings(groups: Groups, limits: Message, extra: int) -> list[tuple[str, str, str]]:

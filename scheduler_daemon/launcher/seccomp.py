@@ -7,6 +7,7 @@ refused call fails with EPERM; a program of another architecture is killed, for 
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 from typing import NamedTuple
@@ -72,6 +73,7 @@ _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _EPERM, _ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 
 
+@functools.cache
 def filter_program() -> bytes | None:
     """Return the filter for this machine, None if we know no numbers for it."""
     machine = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(platform.machine())
