@@ -6,7 +6,7 @@ Pure: callers pass `now` and the zone. Colours are named by token; `theme` says 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
@@ -73,6 +73,29 @@ def duration(ms: float) -> str:
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def moment(text: str, now: datetime) -> datetime | None:
+    """Read a time of the past: a time of day, its latest before `now` and in its zone; a date and time; or 10m ago.
+
+    None where it is none of these.
+    """
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        at = datetime.combine(now.date(), clock.replace(tzinfo=clock.tzinfo or now.tzinfo))
+        return at - timedelta(days=1) if at > now else at
+    try:
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
+    except ValueError:
+        pass
+    try:
+        return now - timedelta(milliseconds=parse_duration_ms(text))
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse_duration_ms(text: str) -> int:

@@ -121,6 +121,7 @@ ACTIONS: dict[str, Action] = {
         Action("log.wrap", "w", "wrap", "wrap", "wrap long lines, or cut them"),
         Action("log.times", "t", "times", "times", "show or hide the time of each line"),
         Action("log.search", "/", "search", "search", "search in the log"),
+        Action("log.at", "@", "at a time", "go_to_time", "go to what was written at a time"),
         Action("log.next", "n", "next", "next_match", "next match"),
         Action("log.previous", "N", "previous", "previous_match", "previous match"),
     )

@@ -247,8 +247,11 @@ def log(
     stream: str | None = None,
     search: str | None = None,
     tail: int | None = None,
+    since: str | None = None,
 ) -> Call:
-    return _get("executions", run, "log", after=after, limit=limit, stream=stream, search=search, tail=tail)
+    return _get(
+        "executions", run, "log", after=after, limit=limit, stream=stream, search=search, tail=tail, since=since
+    )
 
 
 def search_output(

@@ -212,8 +212,9 @@ class LiveClient:
         stream: str | None = None,
         search: str | None = None,
         tail: int | None = None,
+        since: str | None = None,
     ) -> LogPage:
-        call = calls.log(run, after=after, limit=limit, stream=stream, search=search, tail=tail)
+        call = calls.log(run, after=after, limit=limit, stream=stream, search=search, tail=tail, since=since)
         return await self._one(call, LogPage)
 
     async def raw_log(self, run: Ref, stream: str) -> bytes:

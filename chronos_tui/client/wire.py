@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,9 @@ from chronos_tui.settings import Address
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
 """A large import is one request; no other takes more than a moment."""
+
+
+_PART_BYTES = 256 * 1024
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -72,6 +76,20 @@ class Client:
         if status >= 400:
             raise refusal(status, body)
         return body
+
+    def stream(self, call: Call) -> Iterator[bytes]:
+        """Send `call` and yield the answer's body part by part, as it comes. Raises as `json` does."""
+        try:
+            self._connection.request(call.method, call.target, call.body, {**self._headers, **call.headers})
+            response = self._connection.getresponse()
+            if response.status >= 400:
+                raise refusal(response.status, response.read())
+            while part := response.read(_PART_BYTES):
+                yield part
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(self.address, _why(error)) from error
+        finally:
+            self.close()
 
     def _exchange(self, call: Call) -> tuple[int, bytes]:
         """Send and receive. A kept connection that the server closed meanwhile is made anew, once, for reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +181,32 @@ class LogScreen(RowVerbs):
         elif line < self.view.first_held:
             self._line = None
             self.tell(f"Line {line} lies before those held here; chronos log {self._run} prints all")
+
+    # Going to a time
+
+    @on(LogView.TimeWanted)
+    def _open_time(self) -> None:
+        self.open_prompt("@")
+
+    @on(Prompt.Submitted)
+    def _time_typed(self, event: Prompt.Submitted) -> None:
+        if event.kind == "@" and event.text:
+            at = fmt.moment(event.text, self.desk.now().astimezone(self.desk.zone))
+            if at is None:
+                self.tell(
+                    f"{fmt.printable(event.text)!r} is no time; write 14:30, 2026-05-01T08:00, or 10m for so long ago"
+                )
+            else:
+                self.attempt(partial(self._go_to, at), group="earlier")
+
+    async def _go_to(self, at: datetime) -> None:
+        """Show the first line of that time or later."""
+        page = await self.desk.client.log(self._run, since=at.astimezone(UTC).isoformat(), limit=1)
+        if not page.lines:
+            self.tell(f"Nothing was written at {at:%Y-%m-%d %H:%M:%S} or later")
+            return
+        self._line = page.lines[0].number
+        await self._go_to_line()
 
     # Searching
 

@@ -1,12 +1,16 @@
 """`chronos log`: the lines of a run and nothing else. `chronos search`: those of all runs that hold a text."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from datetime import UTC
+from itertools import chain, islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from chronos_tui import format as fmt
 from chronos_tui.client import Client, calls
 from chronos_tui.format import printable
 from chronos_tui.verbs import output
@@ -29,26 +33,65 @@ def log(
     search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only lines that hold this text.")] = None,
     stream: Annotated[str | None, typer.Option(help="Only stdout or stderr.")] = None,
     tail: Annotated[int | None, typer.Option(min=1, max=1000, help="Only the last so many lines.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="14:30|10m|ISO", help="Begin with what it wrote at a time, or so long ago."),
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="One stream's bytes exactly as the job wrote them.")] = False,
+    to: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="These bytes into a file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what a run wrote, both streams in the order they were read."""
     if stream not in {None, "stdout", "stderr"}:
         raise wrong_use(f"--stream {stream!r} is no stream; write stdout or stderr")
-    if raw and (follow or as_json or search or tail):
+    raw = raw or bool(to)
+    if raw and (follow or as_json or search or tail or at):
         raise wrong_use("--raw gives stored bytes and goes with --stream only; leave the other flags out")
-    if tail and (search or stream):
-        raise wrong_use("--tail counts lines of both streams and goes without --search and --stream; leave them out")
+    if tail and (search or stream or at):
+        raise wrong_use("--tail counts the last lines of both streams; leave --search, --stream and --at out")
     client = connect(context)
     if raw:
-        written = client.raw(calls.raw_log(run, stream or "stdout"))
-        if not written and (removed_at := client.json(calls.log(run, limit=1))["removed_at"]):
-            raise _removed(run, removed_at)
-        output.write_bytes(written)
+        _download(client, run, stream or "stdout", Path(to) if to else None)
         return
     show = output.stream if as_json else _plain()
-    for line in _lines(client, run, follow=follow, search=search, stream=stream, tail=tail):
+    since = _instant(at)
+    for line in _lines(client, run, follow=follow, search=search, stream=stream, tail=tail, since=since):
         show(line)
+
+
+def _instant(text: str | None) -> str | None:
+    if text is None:
+        return None
+    at = fmt.moment(text, output.now().astimezone())
+    if at is None:
+        raise wrong_use(
+            f"--at {text!r} is no time; write a time of day such as 14:30, a time such as 2026-05-01T08:00, "
+            "or a length such as 10m, which is so long ago"
+        )
+    return at.astimezone(UTC).isoformat()
+
+
+def _download(client: Client, run: int, stream: str, to: Path | None) -> None:
+    """Write the bytes to a file, whole or not at all, or to stdout as they come. Raises Failure."""
+    parts = client.stream(calls.raw_log(run, stream))
+    first = next(parts, b"")
+    if not first and (removed_at := client.json(calls.log(run, limit=1))["removed_at"]):
+        raise _removed(run, removed_at)
+    written = chain([first], parts)
+    if to is None:
+        for part in written:
+            output.write_bytes(part)
+        return
+    scratch = to.with_name(f".{to.name}.{os.getpid()}")
+    try:
+        with scratch.open("xb") as file:
+            file.writelines(written)
+        scratch.replace(to)
+    except OSError as error:
+        raise wrong_use(f"--output {to}: {(error.strerror or str(error)).lower()}; name a file you may write") from None
+    finally:
+        scratch.unlink(missing_ok=True)
+    output.line(f"wrote {to}: {fmt.size(to.stat().st_size)} of {stream}")
 
 
 @search_app.command("search")
@@ -88,13 +131,22 @@ def _found(client: Client, text: str, job: str | None, since: str | None, limit:
 
 
 def _lines(
-    client: Client, run: int, *, follow: bool, search: str | None, stream: str | None, tail: int | None
+    client: Client,
+    run: int,
+    *,
+    follow: bool,
+    search: str | None,
+    stream: str | None,
+    tail: int | None,
+    since: str | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines that are there, and with `follow` those to come until the run has ended.
 
     A last line the job has not ended comes with each page until it has, so it is kept back until nothing follows.
     """
-    asking = calls.log(run, tail=tail) if tail else calls.log(run, limit=PAGE_LINES, search=search, stream=stream)
+    asking = calls.log(run, limit=PAGE_LINES, search=search, stream=stream, since=since)
+    if tail:
+        asking = calls.log(run, tail=tail)
     page = client.json(asking)
     if page["removed_at"]:
         raise _removed(run, page["removed_at"])

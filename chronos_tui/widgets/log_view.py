@@ -59,6 +59,12 @@ class LogView(ScrollView, can_focus=True):
         view: "LogView"
 
     @dataclass
+    class TimeWanted(Message):
+        """The user wants to type a time. Answer with `go_to_line`."""
+
+        view: "LogView"
+
+    @dataclass
     class EarlierWanted(Message):
         """The user is at the first line held, `before`, and earlier ones may exist."""
 
@@ -231,6 +237,9 @@ class LogView(ScrollView, can_focus=True):
 
     def action_search(self) -> None:
         self.post_message(self.SearchWanted(self))
+
+    def action_go_to_time(self) -> None:
+        self.post_message(self.TimeWanted(self))
 
     def action_next_match(self) -> None:
         self._go_to_match(self._after_match(1), 1)

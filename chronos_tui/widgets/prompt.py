@@ -1,4 +1,4 @@
-"""The line for a command (`:`) or a filter (`/`), there only while it is open, with what was typed before.
+"""The line for a command (`:`), a filter (`/`) or a time (`@`), shown only while it is open, with what was typed.
 
 The keys that open it are priority bindings, so that what is typed ahead lands in the line and does not act on rows;
 whoever binds them lets `check_action` answer `not typing(app)`, or the characters could not be typed.
@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
-Kind = Literal[":", "/"]
+Kind = Literal[":", "/", "@"]
 REMEMBERED = 50  # lines of each kind
 
 
@@ -77,7 +77,7 @@ class Prompt(Horizontal):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind: Kind = ":"
-        self._history: dict[Kind, list[str]] = {":": [], "/": []}
+        self._history: dict[Kind, list[str]] = {":": [], "/": [], "@": []}
         self._back = 0  # how many lines back in history
         self._draft = ""
         self._before: Widget | None = None

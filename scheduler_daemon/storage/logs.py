@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -129,11 +130,15 @@ def read_lines(
     limit: int = 1000,
     stream: str | None = None,
     search: str | None = None,
+    since: datetime | None = None,
 ) -> LogPage:
     """Return up to `limit` lines with a number above `after`, oldest first; `search` is a plain text, case ignored.
 
+    With `since`, they begin with the first of which a part was read at or after that instant, in UTC.
     `next` is the `after` of the next page. While the log goes on and its last line is open, that line comes again.
     """
+    if since is not None:
+        after = max(after, _number_before(db, execution_id, since))
     found = assemble(chunks_after(db, execution_id, after, stream), search=search)
     wanted = (text for text in found if text.number > after)
     lines = tuple(_line(text) for text in islice(wanted, limit))
@@ -198,6 +203,13 @@ def chunks_after(db: Connection, execution_id: int, after: int, stream: str | No
         cursor = (rows[-1].first_line, rows[-1].seq)
         average = sum(len(row.data) for row in rows) // len(rows) + 1
         at_once = max(8, min(512, _FETCH_BYTES // average))
+
+
+def _number_before(db: Connection, execution_id: int, since: datetime) -> int:
+    """Return the number before the first line that was read at or after an instant; the last one's if none was."""
+    first = select(func.min(_C.first_line)).where(_C.execution_id == execution_id, _C.at >= since)
+    number = db.execute(first).scalar_one()
+    return line_count(db, execution_id) if number is None else int(number) - 1
 
 
 def _number_before_last(db: Connection, execution_id: int, count: int) -> int:

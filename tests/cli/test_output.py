@@ -103,6 +103,41 @@ def test_raw_bytes_of_a_log_are_not_touched(canned: Canned) -> None:
     assert canned.last.query == {"stream": "stderr"}
 
 
+def test_raw_bytes_go_into_a_file_whole_or_not_at_all(chronos: Chronos, canned: Canned, tmp_path: Path) -> None:
+    canned.answer("GET", "/v1/executions/12/log/raw", b"\xff\x00" * 400_000)
+
+    done = chronos("log", "12", "-o", str(tmp_path / "out"))
+    refused = chronos("log", "12", "-o", str(tmp_path / "no" / "out"))
+
+    assert (tmp_path / "out").read_bytes() == b"\xff\x00" * 400_000
+    assert done.out == f"wrote {tmp_path / 'out'}: 781 KiB of stdout\n"
+    assert refused.code == 2
+    assert "no such file or directory; name a file you may write" in refused.err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [("2026-03-02T08:30", "2026-03-02T08:30:00+00:00"), ("2026-03-02T08:30+02:00", "2026-03-02T06:30:00+00:00")],
+)
+def test_a_log_begins_at_a_time(chronos: Chronos, canned: Canned, text: str, asked: str) -> None:
+    canned.answer("GET", "/v1/executions/12/log", LogPage(lines=(line(7, "then"),), next=7, ended=True))
+    canned.answer("GET", "/v1/executions/12/log", LogPage(lines=(), next=7, ended=True))
+
+    done = chronos("log", "12", "--at", text)
+
+    assert done.out == "then\n"
+    assert canned.asked[0].query["since"] == asked
+    assert "since" not in canned.last.query
+
+
+def test_a_time_that_cannot_be_read_is_refused(chronos: Chronos) -> None:
+    done = chronos("log", "12", "--at", "noonish")
+
+    assert done.code == 2
+    assert "--at 'noonish' is no time; write a time of day such as 14:30" in done.err
+
+
 def test_events_are_told_oldest_first_and_listed_newest_first(chronos: Chronos, canned: Canned) -> None:
     events = [EventRecord(id=n, at=NOON, kind="job.edit", subject=f"job {n}", doc={"version": n}) for n in (1, 2, 3)]
     canned.answer("GET", "/v1/events", Page(items=events, next="3"))

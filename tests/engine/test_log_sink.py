@@ -222,6 +222,22 @@ async def test_a_restart_misses_and_doubles_nothing(bench: Bench) -> None:
     assert totals.lines == 3
 
 
+async def test_lines_are_read_from_the_time_they_were_written(bench: Bench) -> None:
+    run = await bench.start()
+    for word in (b"one\n", b"two\nthree\n", b"four\n"):
+        bench.write(run, word)
+        await bench.steps(seconds=60)
+
+    found = [
+        [number for number, _ in await bench.texts(run, since=NOON + timedelta(seconds=after))]
+        for after in (0, 60, 61, 120, 180, 181)
+    ]
+    page = await bench.database.read(lambda db: logs.read_lines(db, run, since=NOON + timedelta(days=1)))
+
+    assert found == [[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4], [2, 3, 4], [4], []]
+    assert (page.lines, page.next) == ((), 4)
+
+
 async def test_finishing_a_run_that_nobody_follows_takes_it_up(bench: Bench) -> None:
     run = await bench.start()
     bench.write(run, b"only in the file\n")

@@ -141,3 +141,28 @@ def test_a_time_that_is_typed_is_one_of_the_zone_unless_it_says_otherwise() -> N
 def test_what_is_no_time_is_refused_with_how_to_write_one(text: str) -> None:
     with pytest.raises(ValueError, match="write it as"):
         f.parse_instant(text, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("14:30", "2026-05-01T14:30:00+02:00"),
+        ("14:30:05", "2026-05-01T14:30:05+02:00"),
+        ("23:00", "2026-04-30T23:00:00+02:00"),
+        ("2026-04-02T08:00", "2026-04-02T08:00:00+02:00"),
+        ("2026-04-02T08:00Z", "2026-04-02T08:00:00+00:00"),
+        ("90m", "2026-05-01T20:30:00+02:00"),
+    ],
+)
+def test_a_moment_of_the_past_is_a_time_of_day_a_time_or_a_length(text: str, expected: str) -> None:
+    now = datetime.fromisoformat("2026-05-01T22:00:00+02:00")
+
+    found = f.moment(text, now)
+
+    assert found is not None
+    assert found.isoformat() == expected
+
+
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "9999999999w", "-1h"])
+def test_what_is_no_moment_is_none(text: str) -> None:
+    assert f.moment(text, datetime.fromisoformat("2026-05-01T22:00:00+02:00")) is None

@@ -159,14 +159,16 @@ async def read_log(
     stream: Stream | None = None,
     search: Annotated[str | None, Query(max_length=400)] = None,
     tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    since: str | None = None,
 ) -> LogPage:
-    """Read lines with a number above `after`, or the last `tail` of them."""
+    """Read lines with a number above `after`, of `since` or later, or the last `tail` of them."""
+    moment = instant(since, "since")
 
     def work(db: Any, actor: Any) -> LogPage:
         runs.get(db, actor, execution_id)
         if tail is not None:
             return logs.tail_lines(db, execution_id, tail)
-        return logs.read_lines(db, execution_id, after=after, limit=limit, stream=stream, search=search)
+        return logs.read_lines(db, execution_id, after=after, limit=limit, stream=stream, search=search, since=moment)
 
     return await ask.read(work)
 
