@@ -40,6 +40,7 @@ VERBS = {
     "cancel": Verb("runs", "cancel_app", "Stop a run."),
     "log": Verb("logs", "app", "Print what a run wrote."),
     "ask": Verb("words", "app", "Turn words into a schedule; ask Claude about jobs; see what it cost."),
+    "artifact": Verb("artifacts", "app", "List and get the files that a run left."),
     "search": Verb("logs", "search_app", "Find a text in what all runs wrote."),
     "insight": Verb("insights", "app", "What was found in runs: list, show, judge, apply; explain RUN, patterns."),
     "insights": Verb("insights", "list_app", "List what was found in how jobs run."),

@@ -1,6 +1,6 @@
 """What the API may ask of the engine. The two sides stand beside each other and do not import one another."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,6 +30,9 @@ class Engine(Protocol):
 
     def question_asked(self) -> None:
         """Put a question to Claude, after the commit that wrote it down."""
+
+    async def artifact(self, execution_id: int, start: int, size: int) -> AsyncIterator[bytes]:
+        """Return the bytes of a file that a run left. Raises NotFound where it lies with another daemon."""
 
     def health(self) -> Health:
         """Say what works and what does not."""

@@ -23,6 +23,7 @@ from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.places import Places, places
 from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
 from scheduler_daemon.engine.adviser import Adviser
+from scheduler_daemon.engine.artifacts import FileKeeper
 from scheduler_daemon.engine.asker import Asker
 from scheduler_daemon.engine.daemon import Daemon
 from scheduler_daemon.engine.dispatcher import Dispatcher
@@ -144,6 +145,8 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         def look() -> None:
             dispatcher.look()
 
+        files = FileKeeper(database, settings.state, utc_now)
+        stack.push_async_callback(files.close)
         waits = Waits(database, look, utc_now)
         dispatcher = Dispatcher(
             database,
@@ -156,6 +159,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             now=utc_now,
             starts=starts,
             later=waits.expect,
+            launched=files.expect,
         )
         stack.push_async_callback(dispatcher.close)
         sampler = Sampler(runner, relay, starts, utc_now)
@@ -174,6 +178,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             again=waits.expect,
             sampler=sampler,
             failed=failures.failed,
+            files=files,
         )
         daemon = Daemon(
             database=database,
@@ -185,9 +190,10 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             teller=teller,
             sampler=sampler,
             failures=failures,
+            files=files,
             relay=relay,
             asker=Asker(database, desk, utc_now),
-            reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs)),
+            reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs), files.sweep),
             adviser=Adviser(
                 database,
                 url=settings.database_url,

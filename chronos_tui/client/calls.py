@@ -231,6 +231,14 @@ def facts(run: Ref) -> Call:
     return _get("executions", run, "facts")
 
 
+def artifacts(run: Ref) -> Call:
+    return _get("executions", run, "artifacts")
+
+
+def artifact(run: Ref, name: str) -> Call:
+    return _get("executions", run, "artifacts", *name.split("/"))
+
+
 def usage(run: Ref, metric: str, *, buckets: int | None = None) -> Call:
     return _get("executions", run, "usage", metric=metric, buckets=buckets)
 

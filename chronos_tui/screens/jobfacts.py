@@ -84,6 +84,7 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("run timeout", f"{fmt.duration(spec.run_timeout_ms)} for all attempts" if spec.run_timeout_ms else ""),
         Fact("retries", fmt.retries(spec.retry.model_dump(mode="json")) if spec.retry else ""),
         *(Fact(kind.replace("_", " "), _handler(getattr(spec, kind))) for kind in HANDLERS),
+        Fact("artifacts", ", ".join(spec.artifacts)),
         Fact("grace", f"{fmt.duration(spec.grace_ms)} from TERM to KILL"),
         Fact("concurrency", f"{spec.concurrency.replace('_', ' ')} while another run is active"),
         Fact("at once", str(spec.concurrency_limit or "")),

@@ -199,11 +199,20 @@ class RunScreen(RowVerbs):
         facts.append(Fact("used", ", ".join(fmt.usage(used))))
         facts.append(Fact("counted", fmt.counted_by(used), "muted"))
         facts.append(Fact("then", self._followed()))
+        facts += self._left()
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
         facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
         if self._beside is not None and self._beside.host_facts is not None:
             facts += [Fact(name, text, "muted") for name, text in fmt.host_facts(self._beside.host_facts.model_dump())]
         return [fact for fact in facts if fact.value]
+
+    def _left(self) -> list[Fact]:
+        """Say which files the run left, and what was left out."""
+        if self._beside is None:
+            return []
+        kept = self._beside.artifacts
+        names = ", ".join(f"{each.name} {fmt.size(each.size)}" for each in kept.items)
+        return [Fact("artifacts", names), Fact("left out", "\n".join(kept.notes), "late")]
 
     def _followed(self) -> str:
         """Say what followed the run, a line each."""

@@ -33,7 +33,7 @@ def fields(
     given: dict[str, Any] = {}
     limits: dict[str, Any] = {}
     if memory is not None:
-        limits["memory_bytes"] = None if memory == "none" else _bytes(memory)
+        limits["memory_bytes"] = None if memory == "none" else size_of("--memory", memory)
     if processes is not None:
         limits["processes"] = None if processes == "none" else _count(processes)
     if limits:
@@ -52,10 +52,11 @@ def over(kept: Mapping[str, Any] | None, said: Mapping[str, Any]) -> dict[str, A
     return dict(kept or {}) | dict(said)
 
 
-def _bytes(text: str) -> int:
+def size_of(flag: str, text: str) -> int:
+    """Read a size such as 512M. Raises Failure."""
     found = _SIZE.match(text.upper())
     if not found:
-        raise wrong_use(f"--memory {text!r} is no size; write one such as 512M or 2G, or none")
+        raise wrong_use(f"{flag} {text!r} is no size; write one such as 512M or 2G")
     return int(found[1]) * _UNITS[found[2]]
 
 

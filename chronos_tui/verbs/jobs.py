@@ -11,7 +11,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import conditions, handlers, isolation, output, retry, secrets, spec
+from chronos_tui.verbs import artifacts, conditions, handlers, isolation, output, retry, secrets, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -137,6 +137,8 @@ def add(
     on_success: handlers.OnSuccess = None,
     on_cancel: handlers.OnCancel = None,
     handler_timeout: handlers.Timeout = None,
+    artifact: artifacts.Patterns = None,
+    artifact_limit: artifacts.Limit = None,
     description: spec.Description = None,
     paused: Annotated[bool, typer.Option("--paused", help="Do not run it until it is resumed.")] = False,
     key: Annotated[str | None, typer.Option(help="Sent twice with one key, the job is made once.")] = None,
@@ -163,6 +165,7 @@ def add(
     given |= conditions.fields(conditions=only_if, not_before=not_before)
     if secret:
         given["secrets"] = secrets.over({}, secrets.named(secret))
+    given |= artifacts.fields(artifact, artifact_limit)
     given |= handlers.over({}, _handlers(on_failure, on_success, on_cancel, handler_timeout))
     if "schedule" in given or conditions.need_zone(given):
         given.setdefault("schedule", {}).setdefault("zone", spec.local_zone(os.environ))
@@ -236,6 +239,8 @@ def edit(
     on_success: handlers.OnSuccess = None,
     on_cancel: handlers.OnCancel = None,
     handler_timeout: handlers.Timeout = None,
+    artifact: artifacts.Patterns = None,
+    artifact_limit: artifacts.Limit = None,
     description: spec.Description = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE|-", help="Take fields from a JSON object of the spec.")
@@ -263,6 +268,7 @@ def edit(
         not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
+    given |= artifacts.fields(artifact, artifact_limit)
     following = _handlers(on_failure, on_success, on_cancel, handler_timeout)
     changes = _from_file(source) if source else {}
     if tag and not any(tag):
@@ -509,6 +515,7 @@ def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) 
             ("pool", f"{fields['pool']}, priority {fields['priority']}" if fields["pool"] else ""),
             ("policy", fields["policy"]),
             *handlers.shown(fields),
+            ("artifacts", ", ".join(fields.get("artifacts") or ())),
             ("owner", job["owner"]),
             ("source", job["source"] or ""),
             ("version", str(job["version"])),

@@ -125,6 +125,8 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("policy", _policy(execution["policy"])),
             ("used", ", ".join(fmt.usage(usage))),
             ("counted", fmt.counted_by(usage)),
+            *(("artifact", f"{each['name']}, {fmt.size(each['size'])}") for each in facts["artifacts"]["items"]),
+            *(("left out", note) for note in facts["artifacts"]["notes"]),
             *_machine(facts["host_facts"]),
         ]
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from scheduler_daemon.contract.artifacts import Artifacts
 from scheduler_daemon.contract.handlers import HandlerKind
 from scheduler_daemon.contract.host import HostFacts
 from scheduler_daemon.contract.job_lines import Kpi
@@ -160,6 +161,8 @@ class RunFacts(BaseModel, frozen=True):
     """How the machine was when it failed."""
     handlers: tuple[ExecutionView, ...] = ()
     """What followed it."""
+    artifacts: Artifacts = Artifacts()
+    """Files that it left."""
 
 
 def _storable(text: str) -> str:

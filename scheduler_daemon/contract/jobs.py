@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from scheduler_daemon.contract.artifacts import DEFAULT_BYTES, MOST_PATTERNS, Pattern
 from scheduler_daemon.contract.conditions import Conditions, WallTime
 from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
 from scheduler_daemon.contract.handlers import Handler
@@ -148,6 +149,10 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """Fires older than this are recorded as missed."""
     catchup_on_resume: bool = False
     """What comes due while the job is paused is left to `misfire` when it is resumed; otherwise it is skipped."""
+    artifacts: Annotated[tuple[Pattern, ...], Field(max_length=MOST_PATTERNS)] = ()
+    """Files below its folder that are kept with each run, such as out/*.csv or **/*.log."""
+    artifact_limit_bytes: Annotated[int, Field(ge=1, le=1 << 40)] = DEFAULT_BYTES
+    """Of all such files of a run together."""
     output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] = DEFAULT_OUTPUT_LIMIT_BYTES
     """Kept of each stream: head and tail, half each."""
 

@@ -33,6 +33,7 @@ def spec_of(spec: Mapping[str, Any], kind: str, parent: Any) -> dict[str, Any]:
         "command": handler["command"],
         "timeout_ms": handler["timeout_ms"],
         "conditions": [],
+        "artifacts": [],
         "env": {**spec["env"], **told(kind, parent)},
     }
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from scheduler_daemon.contract.insights import AnalystLoad
 from scheduler_daemon.contract.system import Component, Health
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine.adviser import Adviser
+from scheduler_daemon.engine.artifacts import FileKeeper
 from scheduler_daemon.engine.asker import Asker
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.failures import Failures
@@ -31,6 +32,7 @@ from scheduler_daemon.runners.process import ProcessRunner
 from scheduler_daemon.services import tzdata
 from scheduler_daemon.services.fires import Holder
 from scheduler_daemon.storage import meta
+from scheduler_daemon.storage.artifacts import Place
 from scheduler_daemon.storage.session import Database
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Daemon:
         teller: Teller,
         sampler: Sampler,
         failures: Failures,
+        files: FileKeeper,
         relay: Relay,
         reaper: Reaper,
         adviser: Adviser,
@@ -79,6 +82,7 @@ class Daemon:
         self.teller = teller
         self.sampler = sampler
         self.failures = failures
+        self.files = files
         self.relay = relay
         self.reaper = reaper
         self.adviser = adviser
@@ -133,6 +137,10 @@ class Daemon:
     def question_asked(self) -> None:
         """Put a question to Claude, after the commit that wrote it down."""
         self.asker.wake()
+
+    async def artifact(self, execution_id: int, start: int, size: int) -> AsyncIterator[bytes]:
+        """Return the bytes of a file that a run left. Raises NotFound where it lies with another daemon."""
+        return await self.files.read(execution_id, Place(start, size))
 
     def health(self) -> Health:
         """Say what works and what does not."""

@@ -89,8 +89,10 @@ class Dispatcher:
         now: Callable[[], datetime],
         starts: Starts | None = None,
         later: Callable[[Sequence[datetime]], None] | None = None,
+        launched: Callable[[Sequence[Start]], None] | None = None,
     ) -> None:
-        """`later` hears when the time of runs comes that have come up and wait for one."""
+        """`later` hears when the time of runs comes that have come up and wait for one, `launched` of each start."""
+        self._launched = launched
         self._database = database
         self._later = later
         self._runner = runner
@@ -241,6 +243,8 @@ class Dispatcher:
 
     async def _start(self, ready: Sequence[Ready]) -> None:
         self._expect_starts([one.start for one in ready])
+        if self._launched is not None:
+            self._launched([one.start for one in ready])
         now = self._now()
         requests = [request_for(one.start, now, one.granted, one.given) for one in ready]
         for one in ready:

@@ -75,7 +75,7 @@ def folder_of(spec: Mapping[str, Any]) -> str:
     """Return where runs of a job work, "" where each has a folder of its own in the daemon's."""
     if spec["cwd"]:
         return str(spec["cwd"])
-    return "" if apart(spec) else _home(spec["user"])[1]
+    return "" if apart(spec) else str(spec["env"].get("HOME") or _home(spec["user"])[1])
 
 
 def _box(granted: Granted | None) -> Box | None:

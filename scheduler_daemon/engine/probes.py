@@ -68,7 +68,7 @@ async def _look_as(path: str, become: dict[str, Any]) -> Look:
         *_THERE, path, cwd="/", env=_BARE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL, start_new_session=True, **become,
     )  # fmt: skip
-    async with _ended_after(process):
+    async with ended_after(process):
         written, _ = await process.communicate()
     if process.returncode == 0:
         return Look(there=True)
@@ -88,7 +88,7 @@ async def room_at(path: str) -> tuple[int, int, int, int, int] | str:
             *_ROOM, path, cwd="/", env=_BARE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        async with _ended_after(process), asyncio.timeout(ROOM_SECONDS):
+        async with ended_after(process), asyncio.timeout(ROOM_SECONDS):
             written, _ = await process.communicate()
     except TimeoutError:
         return f"no answer within {ROOM_SECONDS:g} s"
@@ -139,7 +139,7 @@ async def _let_go_after(process: asyncio.subprocess.Process) -> AsyncIterator[as
 
 
 @contextlib.asynccontextmanager
-async def _ended_after(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+async def ended_after(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
     """Kill the process group when nobody waits for the process any more."""
     try:
         yield

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.storage import events, meta, retention, snapshots
+from scheduler_daemon.storage import artifacts, events, meta, retention, snapshots
 from scheduler_daemon.storage.jobs import slices
 from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database
@@ -28,8 +28,15 @@ class Reaper:
     """Makes a round each hour."""
 
     def __init__(
-        self, database: Database, now: Callable[[], datetime], events_kept: timedelta, output_kept: Kept
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        events_kept: timedelta,
+        output_kept: Kept,
+        sweep: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`sweep` removes the files of runs that the database has let go."""
+        self._sweep = sweep
         self._database = database
         self._now = now
         self._events_kept = events_kept
@@ -45,6 +52,11 @@ class Reaper:
         excess = await self._database.read(lambda db: retention.excess(db, self._output_kept, now, MOST_A_ROUND))
         for part in slices(excess, AT_ONCE):
             await self._database.write(lambda db, part=part: retention.remove(db, part, now))  # type: ignore[misc]  # mypy cannot type the default
+        stale = await self._database.read(lambda db: artifacts.excess(db, self._output_kept, now, MOST_A_ROUND))
+        for part in slices(stale, AT_ONCE):
+            await self._database.write(lambda db, part=part: artifacts.remove(db, part, now))  # type: ignore[misc]  # as above
+        if self._sweep is not None:
+            await self._sweep()
         if excess:
             log.info("the output of %d runs was removed, older or more than is kept", len(excess))
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from scheduler_daemon.contract.executions import State
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.domain.lifecycle import Report, verdict
+from scheduler_daemon.engine.artifacts import FileKeeper
 from scheduler_daemon.engine.dispatcher import Dispatcher
 from scheduler_daemon.engine.sampler import Sampler, figures
 from scheduler_daemon.engine.starts import Starts
@@ -86,11 +87,13 @@ class Supervisor:
         again: Callable[[Sequence[datetime]], None] | None = None,
         sampler: Sampler | None = None,
         failed: Callable[[int, datetime], None] | None = None,
+        files: FileKeeper | None = None,
     ) -> None:
         """`again` hears when runs that have failed are tried again; `sampler` has looked at runs while they lived.
 
-        `failed` hears at once of each run that has failed, and when.
+        `failed` hears at once of each run that has failed, and when. `files` collects some before a folder goes.
         """
+        self._files = files
         self._failed = failed
         self._again = again or _nobody
         self._sampler = sampler
@@ -143,6 +146,9 @@ class Supervisor:
     async def _adopt_logs(self, known: Iterable[int]) -> None:
         """Read on in the output of every run the launcher knows; drop what the database does not know."""
         starts = {start.execution_id: start for start in await self._starts(known)}
+        if self._files is not None:
+            self._files.expect(starts.values())
+            self._files.done = self._to_finish.set
         for execution_id in known:
             if execution_id in starts:
                 limit = starts[execution_id].spec["output_limit_bytes"]
@@ -207,15 +213,18 @@ class Supervisor:
         if ends:
             self._dispatcher.ended([end.execution_id for end in ends])
             sizes = zip(ends, written, strict=True)
+            if self._files is not None:
+                self._files.begin({end.execution_id: None if end.spawn_error else end.started_at for end in ends})
             self._finishing |= {e.execution_id: not w.output_bytes and not e.leftover for e, w in sizes}
             self._to_finish.set()
 
     async def finish_step(self) -> None:
         """Keep the output of ended runs, and let the launcher forget them and clear their spool folders."""
-        kept = [run for run, silent in self._finishing.items() if silent]
+        ready = {run: silent for run, silent in self._finishing.items() if not self._is_needed(run)}
+        kept = [run for run, silent in ready.items() if silent]
         for run in kept:
             self._sink.forget(run)
-        ids = [run for run, silent in self._finishing.items() if not silent]
+        ids = [run for run, silent in ready.items() if not silent]
         outcomes = await asyncio.gather(*map(self._sink.finish, ids), return_exceptions=True)
         kept += [run for run, outcome in zip(ids, outcomes, strict=True) if not isinstance(outcome, BaseException)]
         unknown = set(kept) - self._runner.known()
@@ -227,6 +236,10 @@ class Supervisor:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _is_needed(self, execution_id: int) -> bool:
+        """Tell whether files are still being collected from the folder of a run."""
+        return self._files is not None and self._files.is_open(execution_id)
 
     def _as_recorded(self, end: Ended) -> runs.Ended:
         peak = None if self._sampler is None else self._sampler.peak(end.execution_id)

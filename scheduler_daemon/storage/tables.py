@@ -208,6 +208,29 @@ class HostSnapshotRow(Row, table=True):
     facts: dict[str, Any] = Field(sa_type=Json)
 
 
+class ArtifactPackRow(Row, table=True):
+    """That files of a run were collected, and what was left out."""
+
+    __tablename__ = "artifact_packs"
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    at: datetime = Field(sa_type=UTCDateTime)
+    size: int = Field(sa_type=BigId)
+    notes: list[str] = Field(sa_type=Json)
+    removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """The files were kept until then."""
+
+
+class ArtifactRow(Row, table=True):
+    """A file that a run left, and where in the run's pack it lies."""
+
+    __tablename__ = "artifacts"
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    name: str = Field(primary_key=True, max_length=512)
+    start: int = Field(sa_type=BigId)
+    size: int = Field(sa_type=BigId)
+    sha256: str = Field(max_length=64)
+
+
 class PoolRow(Row, table=True):
     """Slots that runs of several jobs share. Jobs name it in their specs."""
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from scheduler_daemon.api.deps import Asked, Limit, OnlyOnce, instant
+from scheduler_daemon.contract.artifacts import Artifacts
 from scheduler_daemon.contract.executions import (
     CancelRequest,
     ExecutionView,
@@ -18,10 +19,11 @@ from scheduler_daemon.contract.executions import (
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel, Series
-from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.domain.errors import Invalid, NotFound
 from scheduler_daemon.services import handlers, listing, retries, runs, snapshots, views
 from scheduler_daemon.services import jobs as job_services
-from scheduler_daemon.storage import executions, log_search, logs
+from scheduler_daemon.storage import artifacts, executions, log_search, logs
+from scheduler_daemon.storage.artifacts import Place as FilePlace
 from scheduler_daemon.storage.log_search import Place, Wanted
 
 router = APIRouter(prefix="/v1", tags=["runs"])
@@ -117,9 +119,37 @@ async def facts_of_execution(ask: Asked, execution_id: RunId) -> RunFacts:
 
     def work(db: Any, actor: Any) -> RunFacts:
         row = runs.get(db, actor, execution_id)
-        return RunFacts(host_facts=snapshots.of_run(db, row), handlers=tuple(handlers.of_run(db, row)))
+        return RunFacts(
+            host_facts=snapshots.of_run(db, row),
+            handlers=tuple(handlers.of_run(db, row)),
+            artifacts=artifacts.of_run(db, row.id),
+        )
 
     return await ask.read(work)
+
+
+@router.get("/executions/{execution_id}/artifacts")
+async def list_artifacts(ask: Asked, execution_id: RunId) -> Artifacts:
+    """List the files that a run left, and what was left out and why."""
+    return await ask.read(lambda db, actor: artifacts.of_run(db, runs.get(db, actor, execution_id).id))
+
+
+@router.get("/executions/{execution_id}/artifacts/{name:path}")
+async def get_artifact(ask: Asked, execution_id: RunId, name: str) -> Response:
+    """Read a file that a run left, byte for byte."""
+
+    def work(db: Any, actor: Any) -> FilePlace | None:
+        return artifacts.find(db, runs.get(db, actor, execution_id).id, name)
+
+    place = await ask.read(work)
+    if place is None:
+        raise NotFound(f"run {execution_id} has no file {name!r}; `chronos artifact list {execution_id}` shows all")
+    parts = await ask.context.engine.artifact(execution_id, place.start, place.size)
+    headers = {"Content-Length": str(place.size), "Content-Disposition": "attachment", **_AS_IT_IS}
+    return StreamingResponse(parts, media_type="application/octet-stream", headers=headers)
+
+
+_AS_IT_IS = {"X-Content-Type-Options": "nosniff"}
 
 
 @router.get("/executions/{execution_id}/usage")
