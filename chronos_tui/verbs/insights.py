@@ -107,9 +107,16 @@ def accept(context: typer.Context, insight: InsightRef, *, reason: Reason = "", 
 
 
 @app.command()
-def dismiss(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+def dismiss(
+    context: typer.Context,
+    insight: InsightRef,
+    *,
+    reason: Reason = "",
+    expected: Annotated[bool, typer.Option("--expected", help="What was odd is usual from now on.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say that it is not true, or not worth being told."""
-    _decide(context, insight, "dismiss", {"reason": reason}, as_json=as_json)
+    _decide(context, insight, "dismiss", {"reason": reason, "expected": expected}, as_json=as_json)
 
 
 @app.command()

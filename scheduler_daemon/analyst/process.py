@@ -49,14 +49,15 @@ async def _work(url: str, path: Path) -> None:
         reviewer = Reviewer(database, learnt, link, _now, every)
         while not link.closed:
             try:
-                while await analyst.step():
-                    if link.closed:
-                        return
+                while await analyst.step() and not link.closed:
+                    pass
                 if not await reviewer.step():
                     await link.rest(LOOK)
             except ChronosError as error:
-                log.warning("runs are looked at later: %s", error.message)
-                await link.rest(RETRY)
+                if not link.closed:
+                    log.warning("runs are looked at later: %s", error.message)
+                    await link.rest(RETRY)
+        analyst.keep()
     finally:
         learnt.close()
         await database.close()

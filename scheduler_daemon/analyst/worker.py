@@ -6,7 +6,7 @@ What is found is told before that is kept: after a crash it is found and told ag
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from scheduler_daemon.analyst.mind import JobMind
 from scheduler_daemon.analyst.said import Reader
+from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, Finding, RunsSaid
 from scheduler_daemon.domain.errors import Unavailable
-from scheduler_daemon.storage import ended
+from scheduler_daemon.storage import ended, insights
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
 
@@ -29,10 +30,14 @@ AT_ONCE = 1000
 """Events, or runs of the past, that are read at once."""
 MINDS = 4000
 """Jobs of which what was learnt is held in memory."""
-KEEP_EVERY = 10.0
-"""Seconds between commits of what was learnt."""
+KEEP_EVERY = 300.0
+"""Seconds between commits of what was learnt. To write a mind costs more than a run does, and what was not written is
+learnt again."""
+HEED_EVERY = 10.0
+"""Seconds between looks for what people said, and between words of how we are."""
 TOLD_AT_ONCE = 20
 NOTHING_SAID = RunsSaid()
+_VERDICTS = {"accepted": True, "applied": True, "dismissed": False}
 
 
 class Hearer(Protocol):
@@ -54,6 +59,7 @@ class Analyst:
         *,
         minds: int = MINDS,
         keep_every: float = KEEP_EVERY,
+        heed_every: float = HEED_EVERY,
     ) -> None:
         self._database = database
         self._learnt = learnt
@@ -61,12 +67,18 @@ class Analyst:
         self._now = now
         self._most = minds
         self._keep_every = keep_every
+        self._heed_every = heed_every
         self._minds: OrderedDict[str, JobMind] = OrderedDict()
         self._dirty: set[str] = set()
         self._untold: list[Finding] = []
         self._unsaid = NOTHING_SAID
         self._reader = Reader(database, learnt.fact("templates"))
-        self._place = self._kept_place = _Place.load(learnt.fact("place"))
+        self._facts: dict[str, str] = {}
+        self._place = _Place.load(learnt.fact("place"))
+        heeded = learnt.fact("heeded")
+        at, last = json.loads(heeded) if heeded else (now().isoformat(), "")
+        self._heeded = datetime.fromisoformat(at), str(last)
+        """When the last judgement was given that was heeded, and of which insight."""
         self._kept = self._reported = time.monotonic()
         self._runs = 0
         self._busy = 0.0
@@ -76,8 +88,9 @@ class Analyst:
         began = time.process_time()
         if not self._untold and self._unsaid == NOTHING_SAID:
             place, rows, more = await self._next()
-            found = [finding for row in rows for finding in self._take(row)]
             said, shared = await self._reader.read(rows)
+            bereft = await self._bereft(rows)
+            found = [finding for row in rows for finding in self._take(row, bereft)]
             news = self._now() - NEWS
             self._untold = [finding for finding in (*found, *shared) if finding.at > news]
             self._unsaid = said
@@ -88,7 +101,11 @@ class Analyst:
         else:
             more = True
         await self._tell()
-        self._keep()
+        if time.monotonic() - self._reported >= self._heed_every:
+            await self._heed()
+            await self._report()
+        if len(self._minds) > self._most or time.monotonic() - self._kept >= self._keep_every:
+            self.keep()
         return more
 
     async def _next(self) -> tuple["_Place", Sequence[Any], bool]:
@@ -108,42 +125,60 @@ class Analyst:
         rows = await self._database.read(lambda db: ended.runs(db, news.ids)) if news.ids else []
         return _Place(news.last), rows, news.last > event
 
-    def _take(self, row: Any) -> list[Finding]:
-        mind = self._minds.get(row.job_id)
+    async def _bereft(self, rows: Sequence[Any]) -> set[str]:
+        """Return the jobs that ran though a job they run after had failed."""
+        behind = {row.job_id for row in rows if row.trigger == Trigger.DEPENDENCY}
+        return await self._database.read(lambda db: ended.failed_parents(db, behind)) if behind else set()
+
+    def _take(self, row: Any, bereft: Collection[str]) -> list[Finding]:
+        return self._mind(row.job_id).take(row, parent_failed=row.job_id in bereft)
+
+    def _mind(self, job_id: str) -> JobMind:
+        """Return the mind of a job, about to learn something."""
+        mind = self._minds.get(job_id)
         if mind is None:
-            kept = self._learnt.job(row.job_id)
-            mind = self._minds[row.job_id] = JobMind.load(kept) if kept else JobMind()
+            mind = self._minds[job_id] = JobMind.load(job_id, self._learnt.job(job_id))
         else:
-            self._minds.move_to_end(row.job_id)
-        self._dirty.add(row.job_id)
-        return mind.take(row)
+            self._minds.move_to_end(job_id)
+        self._dirty.add(job_id)
+        return mind
+
+    async def _heed(self) -> None:
+        """Take to heart what people said since the last time."""
+        after = self._heeded
+        for row in await self._database.read(lambda db: insights.judged(db, after, AT_ONCE)):
+            self._heeded = row.decided_at, row.id
+            if row.job_id and row.state in _VERDICTS:
+                self._mind(row.job_id).heed(row.kind, useful=_VERDICTS[row.state], expected=row.expected)
 
     async def _tell(self) -> None:
-        """Tell what was found, and now and then how we are even if there is nothing."""
-        while self._untold or self._unsaid != NOTHING_SAID or time.monotonic() - self._reported >= self._keep_every:
-            part = tuple(self._untold[:TOLD_AT_ONCE])
+        """Tell what was found and said."""
+        while self._untold or self._unsaid != NOTHING_SAID:
+            part = self._untold[:TOLD_AT_ONCE]
             said, later = _some_of(self._unsaid)
-            if not await self._hearer.tell(AnalystReport(findings=part, said=said, load=self._load())):
-                raise Unavailable("the daemon could not record what was found")
+            await self._report(part, said)
             del self._untold[: len(part)]
             self._unsaid = later
-            self._reported = time.monotonic()
-            if not self._untold and later == NOTHING_SAID:
-                return
 
-    def _keep(self) -> None:
-        """Commit now and then, and before minds are forgotten."""
-        crowded = len(self._minds) > self._most
-        if not crowded and time.monotonic() - self._kept < self._keep_every:
+    async def _report(self, found: Sequence[Finding] = (), said: RunsSaid = NOTHING_SAID) -> None:
+        if not await self._hearer.tell(AnalystReport(findings=tuple(found), said=said, load=self._load())):
+            raise Unavailable("the daemon could not record what was found")
+        self._reported = time.monotonic()
+
+    def keep(self) -> None:
+        """Commit what was learnt, and forget minds where there are too many; not what was found and not told yet."""
+        if self._untold or self._unsaid != NOTHING_SAID:
             return
+        crowded = len(self._minds) > self._most
         states = {job_id: self._minds[job_id].dump() for job_id in self._dirty}
-        if states or self._place != self._kept_place:
-            facts = {"place": self._place.dump()}
-            if self._reader.changed:
-                facts["templates"] = self._reader.dump()
+        at, last = self._heeded
+        facts = {"place": self._place.dump(), "heeded": json.dumps([at.isoformat(), last])}
+        if self._reader.changed:
+            facts["templates"] = self._reader.dump()
+        if states or facts != self._facts:
             self._learnt.commit(facts, states)
         self._dirty.clear()
-        self._kept_place, self._kept = self._place, time.monotonic()
+        self._facts, self._kept = facts, time.monotonic()
         while crowded and len(self._minds) > self._most // 2:
             self._minds.popitem(last=False)
 

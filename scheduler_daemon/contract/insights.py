@@ -187,6 +187,8 @@ class InsightDecision(BaseModel, frozen=True, extra="forbid"):
     """A judgement: what the judge says of it."""
 
     reason: Annotated[str, Field(max_length=400)] = ""
+    expected: bool = False
+    """What was odd is to be expected from now on; said with a dismissal."""
 
 
 class InsightSnooze(BaseModel, frozen=True, extra="forbid"):

@@ -293,7 +293,7 @@ class JobWatch:
         return {
             "job_id": self.job_id, "n": self.n, "opened": self.opened, "quiet": self.quiet, "missing": self.missing,
             "missed_due": self.missed_due, "joint": self.joint, "joint_peak": self.joint_peak, "bars": dict(self.bars),
-            "series": list(self.series), "packed": base64.b85encode(zlib.compress(packed, 1)).decode(),
+            "series": list(self.series), "packed": base64.b64encode(zlib.compress(packed, 1)).decode(),
         }  # fmt: skip
 
     @classmethod
@@ -303,7 +303,7 @@ class JobWatch:
         for name in ("n", "opened", "quiet", "missing", "missed_due", "joint", "joint_peak"):
             setattr(watch, name, kept[name])
         watch.bars = dict(kept["bars"])
-        packed = zlib.decompress(base64.b85decode(kept["packed"]))
+        packed = zlib.decompress(base64.b64decode(kept["packed"]))
         watch.streaks = Streaks.unpack(packed[:256])
         size = (len(packed) - 256) // max(1, len(kept["series"]))
         for number, name in enumerate(kept["series"]):
@@ -314,7 +314,7 @@ class JobWatch:
 
 def _measure(metric: str, seen: _Seen) -> Measure:
     judged, series = seen.judged, seen.series
-    low, high = (judged.expected + far * judged.error for far in series.usual(_SHARE))
+    low, high = (judged.expected + far * judged.error for far in series.usual(_SHARE, judged.z))
     scale, expected = SCALES.get(metric, KPI), judged.expected
     if scale.shift is not None:
         low, high, expected = (max(0.0, exp(min(x, 40.0)) - scale.shift) for x in (low, high, expected))

@@ -9,7 +9,6 @@ microseconds, and the state is 24 numbers and at most 152 small ones.
 
 import struct
 from array import array
-from collections.abc import Sequence
 from math import exp, log, log10
 from typing import Final, NamedTuple
 
@@ -136,9 +135,13 @@ class Series:
         self._settle(z_steady, steady_error, slow)
         return Judged(rarity, creep, z, expected, error, best)
 
-    def usual(self, share: float) -> tuple[float, float]:
-        """Return between which distances, in usual errors, all but `share` of the values on either side have been."""
-        return -self._reach(self.tails[0], share), self._reach(self.tails[1], share)
+    def usual(self, share: float, last: float) -> tuple[float, float]:
+        """Return between which distances, in usual errors, all but `share` of the values on either side have been.
+
+        `last` is the distance that was judged last: it is compared with these, and is none of them.
+        """
+        low, high = (self._reach(side, share, _bin(abs(last)) if (last > 0) == side else -1) for side in (0, 1))
+        return -low, high
 
     def rebase(self) -> None:
         """Take the last value for the level from now on, and forget what has been cumulated."""
@@ -169,10 +172,10 @@ class Series:
         share = (seen + _PRIOR * general) / (self.counted / self.weight + _PRIOR)
         return -log10(max(share, _RAREST))
 
-    def _reach(self, tail: Sequence[float], share: float) -> float:
-        left = max(share * self.counted, 1e-9)
+    def _reach(self, side: int, share: float, last: int) -> float:
+        left = max(share * (self.counted - self.weight), 1e-9)
         for place in range(BINS - 1, 0, -1):
-            left -= tail[place]
+            left -= self.tails[side][place] - (self.weight if place == last else 0.0)
             if left < 0:
                 return max(_FAR, exp(place / _PER_OCTAVE))
         return _FAR

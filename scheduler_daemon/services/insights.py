@@ -112,7 +112,9 @@ def judge(
     """Accept or dismiss an insight. Raises NotFound, NotAllowed, Conflict."""
     row = _for_change(db, actor, insight_id)
     _must_be(row, _JUDGED, f"be {state}")
-    return _save(db, actor, row, {"state": state, "reason": decision.reason, "snoozed_until": None}, now)
+    expected = decision.expected and state is InsightState.DISMISSED
+    values = {"state": state, "reason": decision.reason, "snoozed_until": None, "expected": expected}
+    return _save(db, actor, row, values, now)
 
 
 def snooze(db: Connection, actor: Actor, insight_id: str, request: InsightSnooze, now: datetime) -> Insight:
@@ -298,6 +300,7 @@ def _row(found: Finding, shown: bool) -> dict[str, Any]:  # noqa: FBT001
         "state": InsightState.OPEN if shown else InsightState.MUTED,
         "reason": "",
         **dict.fromkeys(("snoozed_until", "decided_by", "decided_at", "applied_version", "undo_until", "measured")),
+        "expected": False,
     }
 
 

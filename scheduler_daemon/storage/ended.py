@@ -13,11 +13,13 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 from scheduler_daemon.storage.bulk import among
 from scheduler_daemon.storage.events import EVENTS
 from scheduler_daemon.storage.executions import EXECUTIONS, OWN
-from scheduler_daemon.storage.jobs import JOBS
+from scheduler_daemon.storage.jobs import JOBS, STATES
+from scheduler_daemon.storage.tables import metadata
 
 Record = Row[*tuple[Any, ...]]
 
 _E = EXECUTIONS.c
+_TIES = metadata.tables["dependencies"]
 _RUN = (
     select(
         _E.id,
@@ -73,6 +75,13 @@ def news(db: Connection, after: int, settled: datetime, limit: int) -> News:
 def runs(db: Connection, ids: Collection[int]) -> list[Record]:
     """Return these runs of living jobs, in the order of their starts."""
     return list(db.execute(_in_order(_RUN.where(among(db, _E.id, ids)))))
+
+
+def failed_parents(db: Connection, job_ids: Collection[str]) -> set[str]:
+    """Return those of these jobs that run after one whose last run failed."""
+    query = select(_TIES.c.downstream_id).join(STATES, STATES.c.job_id == _TIES.c.upstream_id)
+    failed = among(db, _TIES.c.downstream_id, job_ids), STATES.c.last_state == "failed"
+    return set(db.execute(query.where(*failed)).scalars())
 
 
 def history(db: Connection, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:

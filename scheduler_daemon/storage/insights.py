@@ -83,6 +83,15 @@ def overdue(db: Connection, now: datetime, limit: int) -> list[Record]:
     return list(db.execute(_VIEW.where(or_(over, awake)).limit(limit)))
 
 
+def judged(db: Connection, after: tuple[datetime, str], limit: int) -> list[Record]:
+    """Return id, job, kind, state, and when and how it was decided, of those decided after (instant, id)."""
+    at, last = after
+    columns = (getattr(INSIGHTS.c, name) for name in ("id", "job_id", "kind", "state", "decided_at", "expected"))
+    decided = INSIGHTS.c.decided_at
+    query = select(*columns).where(or_(decided > at, and_(decided == at, INSIGHTS.c.id > last)))
+    return list(db.execute(query.order_by(decided, INSIGHTS.c.id).limit(limit)))
+
+
 def open_counts(db: Connection, owner_id: int | None = None) -> dict[str, int]:
     """Return how many are open, by severity; of one owner's jobs, where one is named."""
     query = select(INSIGHTS.c.severity, func.count()).select_from(

@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from scheduler_daemon.storage.types import BigId, Json, SqlJson, UTCDateTime
@@ -352,6 +363,7 @@ class InsightRow(Row, table=True):
         Index("ix_insights_job_id_at", "job_id", "at"),
         Index("ix_insights_state_expires", "state", "expires"),
         Index("ix_insights_kind_at", "kind", "at"),
+        Index("ix_insights_decided_at_id", "decided_at", "id"),
     )
     id: str = Field(primary_key=True, max_length=36)
     """Made of the finding's key: a finding that is told twice is one insight."""
@@ -375,6 +387,8 @@ class InsightRow(Row, table=True):
     decided_by: str | None = Field(default=None, max_length=64)
     decided_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     reason: str
+    expected: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
+    """Somebody said that it is to be expected from now on."""
     applied_version: int | None = None
     undo_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
     measured: dict[str, Any] | None = Field(default=None, sa_type=SqlJson)

@@ -7,10 +7,18 @@ from pathlib import Path
 import pytest
 
 from scheduler_daemon.analyst.worker import Analyst
-from scheduler_daemon.contract.insights import AnalystReport, Finding
+from scheduler_daemon.contract.insights import (
+    AnalystReport,
+    Finding,
+    InsightDecision,
+    InsightState,
+    MetricEvidence,
+)
 from scheduler_daemon.contract.jobs import JobView
-from scheduler_daemon.contract.people import Role
+from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.services import insights
+from scheduler_daemon.storage import people
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
 from tests.support.world import MINUTE, NOON, add_actor, add_job, end, fire, rows
@@ -51,7 +59,13 @@ class Desk:
         self.close()
         self._learnt = Learnt(self.path)
         self.analyst = Analyst(
-            self.database, self._learnt, self.hearer, lambda: self.now, minds=self.minds, keep_every=keep_every
+            self.database,
+            self._learnt,
+            self.hearer,
+            lambda: self.now,
+            minds=self.minds,
+            keep_every=keep_every,
+            heed_every=0,
         )
 
     def close(self) -> None:
@@ -64,8 +78,8 @@ class Desk:
         while await self.analyst.step():
             pass
 
-    async def runs(self, job: JobView, outcomes: str) -> None:
-        """Let a job run once a minute: `.` succeeds, `x` fails, `c` is cancelled."""
+    async def runs(self, job: JobView, outcomes: str, took: float = 0) -> None:
+        """Let a job run once a minute, for so many seconds: `.` succeeds, `x` fails, `c` is cancelled."""
         for outcome in outcomes:
             at: datetime = self.now + MINUTE
             (start,) = (await self.database.write(lambda db, at=at: fire(db, job, at))).starts
@@ -73,8 +87,11 @@ class Desk:
             report = {".": {"exit_code": 0}, "x": {"exit_code": 1}, "c": {"signal": 15, "killed_by": "cancel"}}[outcome]
             started = {"state": "running", "started_at": at}
             await self.database.write(lambda db, number=number, started=started: _begin(db, number, started))
-            await self.database.write(lambda db, number=number, at=at, report=report: end(db, number, at=at, **report))
-            self.now = at
+            over = at + timedelta(seconds=took)
+            await self.database.write(
+                lambda db, number=number, over=over, report=report: end(db, number, at=over, **report)
+            )
+            self.now = max(at, over)
         self.now += MINUTE
 
 
@@ -202,3 +219,47 @@ async def test_a_spoilt_file_is_begun_anew_from_the_runs(desk: Desk, job: JobVie
     await desk.work()
 
     assert len(desk.hearer.found) == 1
+
+
+async def test_an_odd_run_is_told_beside_what_is_usual_and_is_usual_once_somebody_says_so(
+    desk: Desk, job: JobView, database: Database
+) -> None:
+    await desk.work()
+    for number in range(40):
+        await desk.runs(job, ".", took=20 + number % 5)
+    await desk.runs(job, ".", took=900)
+    await desk.work()
+
+    (told,) = desk.hearer.found
+    (measure,) = (each for each in told.evidence if isinstance(each, MetricEvidence))
+    assert (told.kind, told.severity, measure.metric, measure.value) == ("duration_high", "warning", "duration", 900)
+    assert told.title == "backup took 15 min, far longer than usual"
+    assert measure.low is not None
+    assert measure.high is not None
+    assert 15 < measure.low < 22 < measure.high < 60
+
+    await database.write(lambda db: insights.keep(db, [told], desk.now))
+    (root,) = await database.read(people.all_users)
+    actor = Actor(id=root.id, name=root.name, role=Role.ADMIN)
+    (kept,) = (await database.read(lambda db: insights.page(db, actor))).items
+    expected = InsightDecision(expected=True)
+    await database.write(
+        lambda db: insights.judge(db, actor, kept.id, InsightState.DISMISSED, expected, desk.now + MINUTE)
+    )
+    for number in range(12):
+        await desk.runs(job, ".", took=880 + number % 5)
+    await desk.work()
+
+    assert desk.hearer.found == [told]
+
+
+async def test_runs_that_were_missed_are_one_event(desk: Desk, job: JobView) -> None:
+    await desk.work()
+    await desk.runs(job, "...")
+    missed = [desk.now + number * MINUTE for number in (1, 2, 3)]
+    await desk.database.write(lambda db: fire(db, job, missed=missed))
+    desk.now += 10 * MINUTE
+    await desk.work()
+
+    assert {told.kind for told in desk.hearer.found} == {"missed_run"}
+    assert len({told.key for told in desk.hearer.found}) == 1
