@@ -17,8 +17,10 @@ from scheduler_daemon.insights.retry_advice import Advice
 from scheduler_daemon.insights.usage import idle, limit
 
 _SHOWN: Final = timedelta(days=30)
-_NEW: Final = 40
+_NEW: Final = 80
 """Runs within which a change is news."""
+_LOOKED_AT: Final = 200
+"""Runs among which a change is looked for."""
 _AHEAD_DAYS: Final = 30
 _WORTH_TELLING: Final = 0.3
 """A change by a lesser share is the business of the statistics screen."""
@@ -90,7 +92,7 @@ def _idle(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
 
 
 def _changed(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
-    good = runs.succeeded
+    good = runs.succeeded.where(np.arange(len(runs.succeeded)) >= len(runs.succeeded) - _LOOKED_AT)
     for metric, values, unit in (("duration_s", good.took, "s"), ("memory_bytes", good.memory, "bytes")):
         known = np.isfinite(values)
         some = good.where(known)

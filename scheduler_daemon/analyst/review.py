@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from scheduler_daemon.storage.session import Database
 
 AT_ONCE: Final = 20
 """Jobs that are reviewed in one step."""
-RUNS: Final = 500
+RUNS: Final = 400
 """Last runs of a job that are looked at."""
 FLEET_RUNS: Final = 200_000
 HISTORY: Final = timedelta(days=90)
@@ -57,7 +57,8 @@ _LOOK: Final = timedelta(minutes=10)
 """So often retries are told and what was applied is measured."""
 _ROWS: Final = 1000
 _TOLD: Final = 20
-_NEVER: Final = -1
+_LONGEST: Final = timedelta(days=14)
+_NEW_RUNS: Final = 60
 _NO_FIRE: Final = 7 * 86_400.0
 
 
@@ -68,11 +69,19 @@ class _Round:
     after: str = ""
     """The id of the last job that was looked at."""
     subjects: list[Subject] = field(default_factory=list)
-    hours: list[list[int]] = field(default_factory=lambda: [[0, 0] for _ in range(24)])
-    """Runs and failures of all jobs by hour, UTC."""
     leaving: list[tuple[Subject, Past]] = field(default_factory=list)
     """Jobs that may leave their hour."""
-    typical_s: dict[str, float] = field(default_factory=dict)
+
+
+class _Known(NamedTuple):
+    """A job as it was when it was reviewed."""
+
+    last: int | None
+    """Its last run."""
+    due: datetime
+    """Before then it is not reviewed again: a few more runs would tell nothing new, and cost as much."""
+    typical_s: float | None
+    """What its runs take, three in four; None where too few are known."""
 
 
 class Reviewer:
@@ -94,8 +103,9 @@ class Reviewer:
         self._read: tuple[datetime, int] = (begun, int(kept.get("last", 0)))
         self._told_retries: tuple[LearntRetry, ...] | None = None
         self._advice: dict[str, dict[tuple[str, bool], Advice]] = {}
-        self._seen: dict[str, int | None] = {}
-        """The last run of each job when it was reviewed."""
+        self._seen: dict[str, _Known] = {}
+        self._hours = [[0, 0] for _ in range(24)]
+        """Runs and failures of all jobs by hour, UTC, that were looked at."""
         self._next = now() + min(every, _SOON)
         self._next_look = now()
 
@@ -136,40 +146,49 @@ class Reviewer:
         rows = await self._database.read(lambda db: jobs.living_after(db, current.after, AT_ONCE))
         if not rows:
             return False
-        ids = [row.id for row in rows]
-        histories_of = await self._database.read(
-            lambda db: {job_id: histories.last_runs(db, job_id, RUNS) for job_id in ids}
+        due = [row for row in rows if self._is_due(row, now)]
+        records = await self._database.read(
+            lambda db: {row.id: histories.last_runs(db, row.id, RUNS) for row in due} if due else {}
         )
         found: list[Finding] = []
+        seen: dict[str, _Known] = {}
         for row in rows:
             job = _subject(row)
-            runs = past(histories_of[row.id])
-            self._note(current, job, runs)
-            if self._seen.get(job.id, _NEVER) != row.last_id:
+            current.subjects.append(job)
+            if row.id in records:
+                runs = past(records[row.id])
                 found += review(job, runs, now, self._advice.get(job.id, {}))
+                seen[job.id] = self._note(current, job, runs, row.last_id, now)
         await self._tell(found)
-        self._seen |= {row.id: row.last_id for row in rows}
-        current.after = ids[-1]
+        self._seen |= seen
+        current.after = rows[-1].id
         return True
 
-    def _note(self, current: _Round, job: Subject, runs: Past) -> None:
-        current.subjects.append(job)
-        if len(runs) >= ENOUGH:
-            current.typical_s[job.id] = float(np.quantile(runs.took, 0.75))
-            if job.spec.move == "hours":
-                current.leaving.append((job, runs))
-        for start, failed in zip(runs.started, runs.failed, strict=True):
-            seen = current.hours[int(start % 86_400 // 3600)]
+    def _is_due(self, row: Any, now: datetime) -> bool:
+        known = self._seen.get(row.id)
+        return known is None or (known.last != row.last_id and now >= known.due)
+
+    def _note(self, current: _Round, job: Subject, runs: Past, last: int | None, now: datetime) -> _Known:
+        if len(runs) >= ENOUGH and job.spec.move == "hours":
+            current.leaving.append((job, runs))
+        known = self._seen.get(job.id)
+        new = runs.ids > (known.last or 0) if known else np.ones(len(runs), np.bool_)
+        for start, failed in zip(runs.started[new], runs.failed[new], strict=True):
+            seen = self._hours[int(start % 86_400 // 3600)]
             seen[0] += 1
             seen[1] += int(failed)
+        gap = float(np.median(np.diff(runs.started))) if len(runs) > 1 else 0.0
+        due = now + min(_LONGEST, timedelta(seconds=gap * _NEW_RUNS))
+        return _Known(last, due, float(np.quantile(runs.took, 0.75)) if len(runs) >= ENOUGH else None)
 
     async def _finish(self, current: _Round, now: datetime) -> None:
         """Look at the fleet as a whole: one move at a time, and none while one is being tried."""
-        peers = [HourSeen(*counts) for counts in current.hours]
+        peers = [HourSeen(*counts) for counts in self._hours]
         found = [move for job, runs in current.leaving if (move := failing_hour(job, runs, peers, now))]
         applied = await self._waiting(now)
         if not any(row.kind == "collision" and _undecided(row) for row in applied):
-            move = next_move(Fleet(current.subjects, current.typical_s, await self._ran(now)), now)
+            typical_s = {job: known.typical_s for job, known in self._seen.items() if known.typical_s is not None}
+            move = next_move(Fleet(current.subjects, typical_s, await self._ran(now)), now)
             found += [move] if move else []
         await self._tell(found)
 
