@@ -84,7 +84,7 @@ def forest(job, share=0.002):
         places.append(place)
     rows, places = np.array(rows), np.array(places)
     before = places < job.counts_from
-    trained = IsolationForest(100, random_state=0).fit(rows[before])
+    trained = IsolationForest(n_estimators=100, random_state=0).fit(rows[before])
     scores = -trained.score_samples(rows)
     limit = np.quantile(scores[before], 1 - share)
     return once(sorted([*odd, *places[(scores > limit) & ~before].tolist()]))

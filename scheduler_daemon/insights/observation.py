@@ -3,10 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final
-
-NO_FIGURES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,5 +28,5 @@ class Observation:
     """Whether the latest run of a job it depends on failed before this one started."""
     input_size: float | None = None
     """What it had to do, in a unit of the job's own, such as rows."""
-    kpis: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
+    kpis: Mapping[str, float] = field(default_factory=dict)
     """Figures the job reported by name."""

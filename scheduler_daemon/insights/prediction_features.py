@@ -101,14 +101,14 @@ class FailureHistory:
     def dump(self) -> dict[str, Any]:
         """Return what `load` takes, as JSON has it."""
         numbers = array("d", (getattr(self, name) for name in _NUMBERS)).tobytes()
-        return {"n": self.n, "packed": base64.b85encode(self.streaks.pack() + numbers).decode()}
+        return {"n": self.n, "packed": base64.b64encode(self.streaks.pack() + numbers).decode()}
 
     @classmethod
     def load(cls, kept: dict[str, Any]) -> "FailureHistory":
         """Return what was dumped. Raises KeyError, ValueError or struct.error for anything else."""
         history = cls()
         history.n = kept["n"]
-        packed = base64.b85decode(kept["packed"])
+        packed = base64.b64decode(kept["packed"])
         history.streaks = Streaks.unpack(packed[:256])
         for name, value in zip(_NUMBERS, array("d", packed[256:]), strict=True):
             setattr(history, name, value)

@@ -1,6 +1,7 @@
 """What is told of a job's runs, and what is not."""
 
 import json
+import pickle
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -181,3 +182,7 @@ def test_a_kind_that_was_called_useless_must_be_rarer() -> None:
 
     assert strict.bars == {"duration_high": 3.0}
     assert [len(each.observe(run(60, duration_s=84))) for each in (watch, strict)] == [1, 0]
+
+
+def test_what_is_told_of_a_run_can_be_handed_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(run(1))) == run(1)
