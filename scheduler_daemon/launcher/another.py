@@ -102,10 +102,17 @@ def _hear(pid: int, told: int) -> bytes:
     watched = select.poll()
     watched.register(told, select.POLLIN)
     while not watched.poll(_LOOK_AFTER_MS):
-        if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+        if _is_stopped(pid):
             os.kill(pid, signal.SIGKILL)
             return b"a process of the same account stopped it before it began"
     return os.read(told, _LONGEST_WHY)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it has ended meanwhile, and left in the pipe what it had to say
+        return False
 
 
 def _live(

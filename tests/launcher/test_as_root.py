@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import signal
+import threading
 from datetime import timedelta
 
 from scheduler_daemon.launcher import another
@@ -72,6 +73,23 @@ async def test_what_cannot_start_as_another_account_says_why(bench: Bench) -> No
 
     assert "not found" in (bench.ended[1].spawn_error or "")
     assert "too long" in (bench.ended[2].spawn_error or ""), bench.ended[2]
+
+
+def test_a_newborn_that_ends_while_we_look_whether_it_is_stopped_has_begun() -> None:
+    told, telling = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    closing = threading.Timer(0.05, os.close, (telling,))
+    closing.start()
+
+    why = another._hear(pid, told)
+
+    closing.join()
+    os.close(told)
+    assert why == b""
+    assert os.waitpid(pid, 0) == (pid, 0)
 
 
 def test_a_newborn_stopped_by_its_account_is_not_waited_for() -> None:
