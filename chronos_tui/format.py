@@ -75,6 +75,14 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
+def kept(bounds: Mapping[str, Any] | None) -> str:
+    """Write for how long a job's output is kept; "" where it says nothing itself."""
+    found = bounds or {}
+    days, runs, most = (found.get(name) for name in ("days", "runs", "bytes"))
+    parts = [f"{days:g} days" if days else "", f"{runs:,} runs" if runs else "", size(most) if most else ""]
+    return ", ".join(filter(None, parts))
+
+
 def moment(text: str, now: datetime) -> datetime | None:
     """Read a time of the past: a time of day, its latest before `now` and in its zone; a date and time; or 10m ago.
 

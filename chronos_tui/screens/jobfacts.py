@@ -97,6 +97,7 @@ def configuration(job: JobView) -> list[Fact]:
             + (", also after a pause" if spec.catchup_on_resume else ""),
         ),
         Fact("output kept", f"{fmt.size(spec.output_limit_bytes)} of each stream"),
+        Fact("kept for", fmt.kept(spec.output_kept.model_dump() if spec.output_kept else None)),
         Fact("id", job.id, "muted"),
         Fact("version", f"{job.version}, {job.source or 'made here'}", "muted"),
     ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import artifacts, conditions, handlers, isolation, output, retry, secrets, spec
+from chronos_tui.verbs import artifacts, conditions, handlers, isolation, keeping, output, retry, secrets, spec
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -102,6 +103,7 @@ def add(
     grace: spec.Grace = None,
     env: spec.Env = None,
     secret: secrets.Secrets = None,
+    keep: keeping.Keep = None,
     tag: spec.Tags = None,
     user: spec.User = None,
     cwd: spec.Cwd = None,
@@ -163,8 +165,7 @@ def add(
         not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
-    if secret:
-        given["secrets"] = secrets.over({}, secrets.named(secret))
+    given |= _put_over({}, keeping.fields(keep) | secrets.fields(secret))
     given |= artifacts.fields(artifact, artifact_limit)
     given |= handlers.over({}, _handlers(on_failure, on_success, on_cancel, handler_timeout))
     if "schedule" in given or conditions.need_zone(given):
@@ -203,6 +204,7 @@ def edit(
     grace: spec.Grace = None,
     env: spec.Env = None,
     secret: secrets.Secrets = None,
+    keep: keeping.Keep = None,
     unset_env: Annotated[list[str] | None, typer.Option(metavar="K", help="Drop a variable; repeatable.")] = None,
     tag: spec.Tags = None,
     user: spec.User = None,
@@ -275,27 +277,31 @@ def edit(
         given["tags"] = []
     if name is not None:
         given["name"] = name
-    if secret:
-        given["secrets"] = secrets.named(secret)
+    given |= keeping.fields(keep) | secrets.fields(secret)
     if not (changes or given or unset_env or following):
         raise wrong_use("nothing to change; name a field, such as --schedule or --timeout, or give --from FILE")
     client = connect(context)
     seen = client.json(calls.job(job))
     kept = seen["spec"]
-    if "schedule" in given:
-        given["schedule"] = _moved(kept["schedule"], given["schedule"])
+    given |= _put_over(kept, given)
     given |= handlers.over(kept, following)
-    if "limits" in given:
-        given["limits"] = isolation.over(kept.get("limits"), given["limits"])
-    if "retry" in given:
-        given["retry"] = retry.over(kept.get("retry"), given["retry"])
-    if "secrets" in given:
-        given["secrets"] = secrets.over(kept.get("secrets"), given["secrets"])
     if "env" in given or unset_env:
         merged = {**kept["env"], **given.get("env", {})}
         given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
     patch = {"version": version or seen["version"], "changes": {**changes, **given}, "message": message}
     _print(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json, client=client)
+
+
+def _put_over(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of which only a part was given, as they are to be as a whole."""
+    ways: dict[str, Callable[[Any, Any], Any]] = {
+        "schedule": _moved,
+        "limits": isolation.over,
+        "retry": retry.over,
+        "output_kept": keeping.over,
+        "secrets": secrets.over,
+    }
+    return {field: over(kept.get(field), given[field]) for field, over in ways.items() if field in given}
 
 
 def _moved(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -507,6 +513,7 @@ def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) 
             ("directory", fields["cwd"] or ""),
             ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
             ("secrets", " ".join(f"{name}={secret}" for name, secret in fields.get("secrets", {}).items())),
+            ("output kept", fmt.kept(fields.get("output_kept"))),
             ("timeout", output.took(fields["timeout_ms"])),
             ("run timeout", output.took(fields.get("run_timeout_ms"))),
             ("retries", fmt.retries(fields.get("retry"))),

@@ -79,15 +79,15 @@ def delete(
     output.line(f"deleted {name}")
 
 
-def named(secret: Sequence[str] | None) -> dict[str, str]:
-    """Return what the flags name, by variables; "" takes a variable away. Raises Failure."""
+def fields(secret: Sequence[str] | None) -> dict[str, Any]:
+    """Return what the flags name, by variables, if there are any; "" takes a variable away. Raises Failure."""
     found: dict[str, str] = {}
     for text in secret or ():
         variable, equals, name = text.partition("=")
         if not equals or not variable:
             raise wrong_use(f"--secret {text!r} is no assignment; write ENV=NAME, such as TOKEN=deploy-token")
         found[variable] = name
-    return found
+    return {"secrets": found} if found else {}
 
 
 def over(kept: Mapping[str, str] | None, given: Mapping[str, str]) -> dict[str, str]:

@@ -80,6 +80,17 @@ class Concurrency(StrEnum):
     """As many as the job says wait for their end, and run in the order in which they came."""
 
 
+class OutputKept(BaseModel, frozen=True, extra="forbid"):
+    """For how long the output of a job's runs is kept; None is what the server's settings say."""
+
+    days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """Since the end of its run."""
+    runs: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """The newest."""
+    bytes: Annotated[int, Field(ge=1, le=1 << 50)] | None = None
+    """Of all its runs together, as stored."""
+
+
 class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """What the user means. Travels, validates, is kept as an immutable version; holds no state."""
 
@@ -155,6 +166,8 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """Of all such files of a run together."""
     output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] = DEFAULT_OUTPUT_LIMIT_BYTES
     """Kept of each stream: head and tail, half each."""
+    output_kept: OutputKept | None = None
+    """None is what the server's settings say. The output of its last failure stays in any case."""
 
     @model_validator(mode="after")
     def _limit_means_something(self) -> Self:

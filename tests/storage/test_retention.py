@@ -119,3 +119,26 @@ async def test_the_size_that_is_stored_grows_with_each_chunk(database: Database)
     expected = await database.write(work)
 
     assert await database.read(lambda db: db.execute(select(STATES.c.stored_bytes)).scalar_one()) == expected
+
+
+async def test_what_a_job_says_itself_goes_before_the_bounds_of_all_but_their_size(database: Database) -> None:
+    longer = await database.write(lambda db: with_output(db, 8, failed=0))
+    fewer = await database.write(lambda db: with_output(db, 4))
+    smaller = await database.write(lambda db: with_output(db, 4))
+    others = await database.write(lambda db: with_output(db, 4))
+    each = len(logs.pack(b"the line\n"))
+    for ids, own in ((longer, {"days": 100}), (fewer, {"runs": 1}), (smaller, {"bytes": 2 * each})):
+        await database.write(lambda db, ids=ids, own=own: keep(db, ids[0], own))
+
+    by_age = await beyond(database, Kept(age=9 * DAY), now=NOON + 10 * DAY)
+    by_size = await beyond(database, Kept(size=0))
+
+    assert by_age == sorted([*fewer[:3], *smaller[:2], others[0]])
+    assert by_size == sorted([*longer[1:], *fewer, *smaller, *others])  # the last failure stays
+
+
+def keep(db: Connection, number: int, own: dict[str, Any]) -> None:
+    job = select(EXECUTIONS.c.job_id).where(EXECUTIONS.c.id == number).scalar_subquery()
+    jobs = metadata.tables["jobs"]
+    spec = db.execute(select(jobs.c.spec).where(jobs.c.id == job)).scalar_one()
+    db.execute(update(jobs).where(jobs.c.id == job).values(spec=spec | {"output_kept": own}))
