@@ -126,24 +126,26 @@ def prediction(expected: Document | None) -> list[str]:
 
 
 def change(action: Document | None) -> list[str]:
-    """Write a proposed change as a difference."""
+    """Write a proposed change as a difference: what stays as it is is left out."""
     if action is None:
         return []
     verb = action["verb"]
     if verb in {"pause", "resume"}:
         return [f"{verb} the job"]
     name = _ACTIONS.get(verb) or str(verb)
-    return [*_side("-", name, verb, action["before"]), *_side("+", name, verb, action["value"])]
+    before, after = (_side(name, verb, action[side]) for side in ("before", "value"))
+    gone, come = [each for each in before if each not in after], [each for each in after if each not in before]
+    return [*(f"- {each}" for each in gone), *(f"+ {each}" for each in come)]
 
 
-def _side(sign: str, name: str, verb: str, value: Any) -> list[str]:
+def _side(name: str, verb: str, value: Any) -> list[str]:
     if isinstance(value, Mapping):
-        return [f"{sign} {name}.{key}: {_plain(each)}" for key, each in value.items() if each not in (None, [], {})]
+        return [f"{name}.{key}: {_plain(each)}" for key, each in value.items() if each not in (None, [], {})]
     if value is None:
-        return [f"{sign} {name}: none"]
+        return [f"{name}: none"]
     if verb == "set_timeout":
-        return [f"{sign} {name}: {fmt.duration(value)}"]
-    return [f"{sign} {name}: {fmt.size(value) if verb == 'set_memory_limit' else _plain(value)}"]
+        return [f"{name}: {fmt.duration(value)}"]
+    return [f"{name}: {fmt.size(value) if verb == 'set_memory_limit' else _plain(value)}"]
 
 
 def _plain(value: Any) -> str:

@@ -69,7 +69,6 @@ def _idle(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
     if seen is None or text is None:
         return
     before = job.spec.schedule.model_dump(mode="json")
-    times = seen.every_s / seen.usual_s
     yield Finding(
         key=f"idle_runs:{job.id}:{expressions[0]}",
         job_id=job.id,
@@ -78,8 +77,8 @@ def _idle(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
         confidence=0.7,
         title=f"{job.name} finds nothing to do in {seen.idle / seen.runs:.0%} of its runs",
         text=f"{seen.idle} of its last {seen.runs} runs succeeded with the same result. Something to do comes "
-        f"about every {_length(seen.work_s)}; `{text}` would look for it up to {times:.0f} times less often than "
-        f"`{expressions[0]}`, and find it that much later at the most.",
+        f"about every {_length(seen.work_s)}; `{text}` instead of `{expressions[0]}` would find it at most "
+        f"{_length(seen.every_s)} later.",
         evidence=(_metric("idle_share", seen.idle / seen.runs, 0.5, "", runs.ids[-_TOLD_RUNS:]),),
         action=Action(verb=ActionVerb.SET_SCHEDULE, value={**before, "expressions": [text]}, before=before),
         prediction=Prediction(

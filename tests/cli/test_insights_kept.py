@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chronos_tui.insights import measured
+from chronos_tui.insights import change, measured
 from scheduler_daemon.contract.costs import Cost, Costs, CostsBy
 from scheduler_daemon.contract.insights import KindCard
 from scheduler_daemon.contract.pages import Page
@@ -99,3 +99,11 @@ def test_what_came_of_a_change_is_told_with_its_gain() -> None:
         "what was foretold did not come",
     ]
     assert measured(None) == []
+
+
+def test_a_proposed_change_shows_what_changes_and_nothing_else() -> None:
+    schedule = {"expressions": ["0 3 * * *"], "zone": "UTC", "jitter_s": 0}
+    action = {"verb": "set_schedule", "before": schedule, "value": {**schedule, "expressions": ["5 3 * * *"]}}
+
+    assert change(action) == ["- schedule.expressions: 0 3 * * *", "+ schedule.expressions: 5 3 * * *"]
+    assert change({"verb": "set_timeout", "before": None, "value": 60_000}) == ["- timeout: none", "+ timeout: 1m 00s"]
