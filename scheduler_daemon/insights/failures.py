@@ -54,21 +54,77 @@ _FOLLOWS = re.compile(
     r"|.{0,60}\b(?:exited|returned|failed|finished) with (?:exit )?(?:code|status)|command .{0,200} returned non-zero"
     r"|error: (?:command|process|script|job|build|task)\b.{0,80}\bfail"
     r"|(?:for more|see|run) .{0,80}(?:log|detail|--help)"
-    r"|build failed|job failed|script failed|aborting|giving up|goroutine \d+|stack ?trace|note: )",
+    r"|rsync error: .{0,120}\(code \d+\)|build failed|job failed|script failed"
+    r"|aborting|giving up|goroutine \d+|stack ?trace|note: )",
     re.IGNORECASE,
 )
 """What stands around every failure and says of none why."""
 
 
+_STATUS = re.compile(r"[45]\d\d")
+_PARTS = (
+    *(
+        "err",
+        "fail",
+        "denied",
+        "refus",
+        "out",
+        "unreach",
+        "cannot",
+        "can't",
+        "could",
+        "unable",
+        "not",
+        "no such",
+        "invalid",
+    ),
+    *(
+        "missing",
+        "unexpected",
+        "forbid",
+        "unauth",
+        "reject",
+        "conflict",
+        "expire",
+        "crash",
+        "exce",
+        "unavail",
+        "broken",
+    ),
+    *(
+        "lost",
+        "violat",
+        "undef",
+        "usage",
+        "fatal",
+        "panic",
+        "fault",
+        "memory",
+        "oom",
+        "core",
+        "kill",
+        "space",
+        "assert",
+    ),
+    *("unhandled", "uncaught", "abort", "corrupt", "eacces", "enoent", "econn", "etime"),
+)
+"""One of these stands in every line that can be like an error; looking for them is far cheaper than the expressions."""
+_SPOKEN = 0.25
+"""What a line is the more like an error for being on stderr."""
+
+
 def likeness(line: Line) -> float:
     """Return how much a line reads like the cause of a failure; 0 is not at all."""
     text = line.text[:_LINE]
+    low = text.lower()
+    if not any(part in low for part in _PARTS) and not _STATUS.search(text):
+        return _SPOKEN if line.stream == "stderr" and text.strip() else 0.0
     score = 2.0 if _STRONG.search(text) else 1.0 if _WEAK.search(text) else 0.0
     if score and _NOT.search(text):
         score -= 1.0
     if score and _FOLLOWS.search(text):
         score *= 0.25
-    return score + (0.25 if line.stream == "stderr" and text.strip() else 0.0)
+    return score + (_SPOKEN if line.stream == "stderr" else 0.0)
 
 
 def error_line(lines: Sequence[Line], share_of_successes: Callable[[str], float] = lambda _: 0.0) -> Line | None:

@@ -48,11 +48,14 @@ _MASKS = tuple(
 )
 
 
+def colourless(line: str) -> str:
+    """Return the line without control sequences."""
+    return _CONTROL.sub("", line) if "\x1b" in line else line
+
+
 def masked(line: str) -> str:
     """Return the line without control sequences, with a placeholder for each value in it."""
-    line = line[:MAX_CHARS]
-    if "\x1b" in line:
-        line = _CONTROL.sub("", line)
+    line = colourless(line[:MAX_CHARS])
     for pattern, mask in _MASKS:
         line = pattern.sub(mask, line)
     return line[:MAX_CHARS]

@@ -24,7 +24,7 @@ from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Conflict, NotFound
 from scheduler_daemon.domain.redaction import redact_lines
 from scheduler_daemon.insights import failures as engine
-from scheduler_daemon.insights.templates import Miner
+from scheduler_daemon.insights.templates import Miner, colourless
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services import runs
 from scheduler_daemon.services.listing import owner_seen
@@ -42,9 +42,9 @@ EXPLAINED = frozenset({State.FAILED, State.UNKNOWN})
 
 
 def lines_of(db: Connection, execution_id: int, most: int = engine.LINES_LEARNT) -> list[engine.Line]:
-    """Return the last lines of a run's output."""
+    """Return the last lines of a run's output, without control sequences."""
     page = logs.tail_lines(db, execution_id, most)
-    return [engine.Line(line.number, line.stream, line.text) for line in page.lines]
+    return [engine.Line(line.number, line.stream, colourless(line.text)) for line in page.lines]
 
 
 def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> FailureSaid | None:
@@ -54,7 +54,7 @@ def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> FailureSaid
         return None
     (text,) = redact_lines([found.text[: 4 * 400]])  # first: once numbers are masked, a secret is none any more
     template = miner.add(text)
-    near = [line.text for line in lines[-40:] if engine.likeness(line) > 0.25]
+    near = [line.text for line in lines[-10:] if engine.likeness(line) > 0.25][-3:]
     return FailureSaid(
         run_id=run.id,
         job_id=run.job_id,

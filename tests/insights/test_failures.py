@@ -2,7 +2,9 @@
 
 import pytest
 
-from scheduler_daemon.insights.failures import Line, error_line, excerpt, lift, nearest, vector
+from scheduler_daemon.insights import failures
+from scheduler_daemon.insights.failures import Line, error_line, excerpt, lift, likeness, nearest, vector
+from tests.support.secrets import ORDINARY
 from tests.support.secrets import lines as secrets
 
 
@@ -37,6 +39,9 @@ java.lang.IllegalStateException: no table
 	at a.b.C(D.java:3)
 	at a.b.E(F.java:4)
 exited with code 1"""
+RSYNC = """
+rsync: [sender] send_files failed to open "/data/x": Permission denied (13)
+rsync error: some files/attrs were not transferred (code 23) at main.c(1338) [sender=3.2.7]"""
 NODE = """
 npm ERR! code ELIFECYCLE
 sh: 1: webpack: not found
@@ -44,9 +49,34 @@ npm ERR! errno 127
 npm ERR! A complete log of this run"""
 
 
+WORDS = (
+    "denied refused timed-out unreachable can't couldn't does-not-exist not-permitted violates undefined usage: E_OOM"
+)
+SAYS = (
+    PYTHON,
+    COPY,
+    DATABASE,
+    COUNTS,
+    JAVA,
+    NODE,
+    RSYNC,
+    WORDS.replace(" ", "\n").replace("-", " "),
+    "ECONNRESET\nHTTP 503",
+)
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
-    [(PYTHON, 4), (COPY, 2), (DATABASE, 2), (COUNTS, 3), (JAVA, 1), (NODE, 2), ("working\nstill working", 2)],
+    [
+        (PYTHON, 4),
+        (COPY, 2),
+        (DATABASE, 2),
+        (COUNTS, 3),
+        (JAVA, 1),
+        (NODE, 2),
+        (RSYNC, 1),
+        ("working\nstill working", 2),
+    ],
 )
 def test_the_line_that_says_why(text: str, why: int) -> None:
     found = error_line(output(text))
@@ -115,3 +145,12 @@ def test_failures_of_like_words_are_near() -> None:
 def test_lift_is_one_where_failures_and_successes_are_alike() -> None:
     assert lift(50, 100, 500, 1000) == pytest.approx(1, rel=0.02)
     assert lift(20, 20, 0, 1000) > 100
+
+
+def test_looking_for_parts_first_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = [Line(1, "stdout", text) for text in (*ORDINARY, *(line for shape in SAYS for line in shape.split("\n")))]
+    quick = [likeness(line) for line in shown]
+
+    monkeypatch.setattr(failures, "_PARTS", ("",))
+
+    assert [likeness(line) for line in shown] == quick
