@@ -138,9 +138,7 @@ def main():
         (good, fast), (their_good, their_fast) = cells
         print(f"  {name:12}{len(lines):7}{good:8.3f}{their_good:8.3f}{fast:16,.0f}{their_fast:17,.0f}")
     print(f"  {'average':19}{sums[0] / len(sets):8.3f}{sums[1] / len(sets):8.3f}")
-    print(
-        f"  learning from a failed run of 80 lines takes {learning():.2f} ms; one that succeeded is looked at once an hour"
-    )
+    print(f"  learning from a failed run of 80 lines takes {learning():.2f} ms of processor time")
 
 
 if __name__ == "__main__":

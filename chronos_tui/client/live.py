@@ -16,6 +16,7 @@ from chronos_tui.client import calls
 from chronos_tui.client.calls import Call, Ref
 from chronos_tui.client.errors import Unreachable, refusal
 from chronos_tui.settings import Address
+from scheduler_daemon.contract.claude import ClaudeCall, FailureExplanation
 from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.executions import ExecutionView, LogPage, RunFacts
 from scheduler_daemon.contract.explain import Explanation
@@ -178,6 +179,12 @@ class LiveClient:
         return await self._one(calls.series(job, metric, since_s=since_s, buckets=buckets), Series)
 
     # Runs
+    async def explain_failure(self, run: int) -> FailureExplanation:
+        return await self._one(calls.explain_failure(run), FailureExplanation)
+
+    async def claude_call(self, call: int) -> ClaudeCall:
+        return await self._one(calls.claude_call(call), ClaudeCall)
+
     async def facts(self, run: Ref) -> RunFacts:
         return await self._one(calls.facts(run), RunFacts)
 

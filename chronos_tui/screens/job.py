@@ -252,7 +252,7 @@ class JobScreen(RowVerbs):
 
         run, job = self.table.run_under_cursor if self._pane == 0 else None, self.job
         if run is not None:
-            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+            self.why_of(run)
         elif job is not None and PANES[self._pane] == "Schedule":
             self.app.push_screen(Explain(self.desk, job.id, job.name, at=job.next_fire_at))
         else:

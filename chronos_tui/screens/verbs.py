@@ -169,9 +169,28 @@ class RowVerbs(Frame):
 
         run = self.run_meant()
         if run is not None:
-            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+            self.why_of(run)
         elif jobs := self._some(one=True):
             self.app.push_screen(Explain(self.desk, jobs[0].id, jobs[0].name))
+
+    def why_of(self, run: ExecutionView) -> None:
+        """Say why a run failed, or else why it ran."""
+        from chronos_tui.screens.explain import Explain
+
+        if run.state in {"failed", "unknown"}:
+            self.act(partial(self._why_failed, run))
+        else:
+            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+
+    async def _why_failed(self, run: ExecutionView) -> None:
+        from chronos_tui.screens.explain import Explain
+        from chronos_tui.screens.failure import Failure
+
+        wanted = await self.app.push_screen_wait(Failure(self.desk, run))
+        if wanted == "schedule":
+            self.app.push_screen(Explain(self.desk, run.job_id, run.job, at=run.fire_at))
+        elif wanted == "log":
+            self.open_log(run)
 
     def action_copy(self) -> None:
         run = self.run_meant()

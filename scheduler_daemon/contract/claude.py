@@ -152,7 +152,7 @@ class ScheduleGuess(BaseModel, frozen=True):
     """Where our grammar does not know the words and there is a key. Its expression is to be previewed before use."""
 
 
-class Explanation(BaseModel, frozen=True):
+class FailureExplanation(BaseModel, frozen=True):
     """Why a run failed: our own words at once, Claude's when they are there."""
 
     run: int

@@ -16,7 +16,7 @@ from scheduler_daemon.contract.claude import (
     ClaudeBudget,
     ClaudeCall,
     ClaudeOutcome,
-    Explanation,
+    FailureExplanation,
     Purpose,
     ScheduleGuess,
 )
@@ -56,7 +56,7 @@ class Desk:
 
 def explain(
     db: Connection, actor: Actor, execution_id: int, desk: Desk, now: datetime, *, local: bool = False
-) -> Explanation:
+) -> FailureExplanation:
     """Explain a failed run in our own words, and have Claude asked, or say what it said. Raises NotFound, Conflict."""
     found = failures.explain(db, actor, execution_id)
     if local or not desk.has_key or actor.role is Role.VIEWER:  # who may only look may not spend

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from scheduler_daemon.contract.claude import (
-    Explanation,
+    FailureExplanation,
     Pattern,
     PatternDetail,
     PatternEnd,
@@ -85,7 +85,7 @@ def learn(db: Connection, run: Any) -> None:
         record(db, RunsSaid(failures=(found,)))
 
 
-def explain(db: Connection, actor: Actor, execution_id: int) -> Explanation:
+def explain(db: Connection, actor: Actor, execution_id: int) -> FailureExplanation:
     """Say why a run failed, as far as its output and earlier failures tell. Raises NotFound, Conflict."""
     run = failed_run(db, actor, execution_id)
     learn(db, run)
@@ -97,7 +97,7 @@ def explain(db: Connection, actor: Actor, execution_id: int) -> Explanation:
     similar = _similar(db, actor, kept) if kept else ()
     error = next((line for line in safe if kept and line.number == kept.line), None)
     at = run.ended_at or run.queued_at
-    return Explanation(
+    return FailureExplanation(
         run=run.id,
         job=run.job,
         title=_title(run, error),

@@ -151,6 +151,8 @@ async def test_why_explains_a_run(shared_daemon: DaemonHandle, driven: Driven) -
     await driven.until("runs 1", "exit code 3")
 
     await driven.press("enter", "w")
+    await driven.until("asked failed and wrote nothing", "ended with exit code 3")
+    await driven.press("s")
 
     await driven.until("exit code 3", "was made by")
 

@@ -109,7 +109,7 @@ async def test_why_goes_from_fire_to_fire_and_to_any_time_that_is_typed(
 async def test_why_on_the_runs_of_a_job_is_about_the_run_under_the_cursor(
     shared_daemon: DaemonHandle, driven: Driven
 ) -> None:
-    add(shared_daemon, "asked-run", "exit 3")
+    add(shared_daemon, "asked-run", "echo 'tar: archive is [bold]damaged[/]: no such file'; exit 3")
     shared_daemon.chronos("run", "asked-run", "--wait")
     await driven.press("colon")
     await driven.type("job asked-run")
@@ -117,6 +117,8 @@ async def test_why_on_the_runs_of_a_job_is_about_the_run_under_the_cursor(
     await driven.until("Runs 1", "exit code 3")
 
     await driven.press("w")
+    await driven.until("tar: archive is [bold]damaged[/]: no such file", "It ended with exit code 3", "why it ran then")
+    await driven.press("s")
 
     await driven.until("asked-run at 2", "was made by")
 

@@ -9,7 +9,7 @@ from scheduler_daemon.api.deps import Asked, Limit, instant
 from scheduler_daemon.contract.claude import (
     ClaudeBudget,
     ClaudeCall,
-    Explanation,
+    FailureExplanation,
     Pattern,
     PatternDetail,
     ScheduleGuess,
@@ -44,7 +44,7 @@ class JobToReview(BaseModel, frozen=True, extra="forbid"):
 
 
 @router.post("/executions/{execution_id}/explanation")
-async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> Explanation:
+async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> FailureExplanation:
     """Say why a run failed. Unless `local`, Claude is asked where there is a key: `claude` says how far that is."""
     now, desk = ask.context.now(), ask.context.desk
     found = await ask.write(lambda db, actor: claude.explain(db, actor, execution_id, desk, now, local=local))
