@@ -16,6 +16,7 @@ SECTIONS = {
     "templates": ("--loghub", "loghub"),
     "moves": ("--jobgen", "jobgen.py"),
     "retries": None,
+    "analyst": None,
 }
 """By module: the option that names other data, and the data's name in the folder."""
 

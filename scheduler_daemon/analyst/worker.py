@@ -97,7 +97,6 @@ class Analyst:
             self._place = place
             if rows:
                 self._busy += time.process_time() - began
-                self._runs += len(rows)
         else:
             more = True
         await self._tell()
@@ -131,7 +130,9 @@ class Analyst:
         return await self._database.read(lambda db: ended.failed_parents(db, behind)) if behind else set()
 
     def _take(self, row: Any, bereft: Collection[str]) -> list[Finding]:
-        return self._mind(row.job_id).take(row, parent_failed=row.job_id in bereft)
+        mind = self._mind(row.job_id)
+        self._runs += row.id not in mind.seen
+        return mind.take(row, parent_failed=row.job_id in bereft)
 
     def _mind(self, job_id: str) -> JobMind:
         """Return the mind of a job, about to learn something."""
