@@ -169,10 +169,12 @@ async def measure(folder: Path, jobs: int, rounds: int) -> tuple[list[Round], li
     await _start_launcher(state, meter)
     theirs, mine = [], []
     async with ProcessRunner(state) as runner:
-        for turn in range(rounds + 1):
-            theirs.append(raw(loop, jobs))
-            mine.append(await ours(state, turn * jobs, jobs, runner, meter))
-        await runner.shut_down_if_idle()
+        try:
+            for turn in range(rounds + 1):
+                theirs.append(raw(loop, jobs))
+                mine.append(await ours(state, turn * jobs, jobs, runner, meter))
+        finally:
+            await runner.shut_down_if_idle()
     while not cgroups.remove(meter.path):  # the launcher takes a moment to go
         cgroups.remove_parent(meter.path)
         await asyncio.sleep(0.05)
