@@ -68,7 +68,7 @@ class RunScreen(RowVerbs):
         self._asked_beside = 0
 
     def body(self) -> ComposeResult:
-        with VerticalScroll(id="facts", can_focus=False):
+        with VerticalScroll(id="facts"):
             yield Facts()
         yield OutputTail(zone=self.desk.zone)
 
@@ -127,7 +127,7 @@ class RunScreen(RowVerbs):
         self._load = [
             Fact(name, _drawn([point.value for point in each.points], room, write, ascii_only=ascii_only(self)))
             for name, each, write in zip(("processor", "memory"), series, (_share, fmt.size), strict=True)
-            if each.points
+            if len(each.points) > 1
         ]
         self._show()
 

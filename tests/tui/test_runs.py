@@ -135,3 +135,14 @@ async def test_a_time_can_be_typed_at_the_smallest_size(shared_daemon: DaemonHan
         await driven.press("end", "t")
 
         await driven.until("-01-01T02:30:00")
+
+
+async def test_the_run_screen_shows_how_far_a_run_is_and_what_it_leaves(
+    shared_daemon: DaemonHandle, driven: Driven
+) -> None:
+    add(shared_daemon, "teller", "echo ::progress 70; sleep 1; echo ::kpi rows=5; exit 3", "--on-failure", "echo sorry")
+    number = shared_daemon.json("run", "teller")["id"]
+    driven.app.post_message(OpenRun(number))
+
+    await driven.until("progress", "70%")
+    await driven.until("rows 5", "on_failure: run", "load")
