@@ -41,7 +41,7 @@ _FADE: Final = 1.0003
 _RAREST: Final = 1e-12
 _SLACK: Final = 0.75
 _LIMIT: Final = 9.0
-_MARGIN: Final = 1.3
+_MARGIN: Final = 1.6
 _WANDERS: Final = 0.4
 """A cumulated sum of a series that follows its latest values counts so much: it wanders by nature."""
 _SETTLED: Final = 12
