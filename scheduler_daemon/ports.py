@@ -34,6 +34,9 @@ class Engine(Protocol):
     async def artifact(self, execution_id: int, start: int, size: int) -> AsyncIterator[bytes]:
         """Return the bytes of a file that a run left. Raises NotFound where it lies with another daemon."""
 
+    async def protections(self) -> dict[str, str]:
+        """Return for each protection "" if it is in force on this machine, else why not. Raises Unavailable."""
+
     def health(self) -> Health:
         """Say what works and what does not."""
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from scheduler_daemon.contract.costs import Prices
 from scheduler_daemon.contract.places import default_config, default_state
+from scheduler_daemon.contract.policies import BUILT_IN, PolicyName
 from scheduler_daemon.domain.errors import Invalid
 
 
@@ -20,8 +21,17 @@ class EngineSettings(BaseModel, frozen=True, extra="forbid"):
     """Runs of all jobs at once; more wait as queued. A burst of 10,000 must not become 10,000 processes."""
     on_time: timedelta = timedelta(seconds=5)
     """A fire this late was merely slow; a later one was missed and the job's misfire policy decides."""
+    default_policy: PolicyName = "standard"
+    """Of new jobs that name none; imported crontabs are `trusted`, for they must behave as cron did."""
     events_kept: timedelta = timedelta(hours=48)
     """How long `chronos events` looks back."""
+
+    @field_validator("default_policy")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        if name not in BUILT_IN:
+            raise ValueError(f"there is no policy {name!r}; choose one of {', '.join(BUILT_IN)}")
+        return name
 
 
 class LogSettings(BaseModel, frozen=True, extra="forbid"):
@@ -135,6 +145,7 @@ _ENVIRONMENT = {
     "CHRONOS_API_TCP": ("api", "tcp"),
     "CHRONOS_KEY_FILE": ("secrets", "key_file"),
     "CHRONOS_REVIEW_EVERY": ("insights", "review_every"),
+    "CHRONOS_DEFAULT_POLICY": ("engine", "default_policy"),
     "CHRONOS_MAX_ACTIVE": ("engine", "max_active"),
 }
 

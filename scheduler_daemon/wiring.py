@@ -220,6 +220,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             vault=vault,
             now=utc_now,
             new_id=new_job_id,
+            default_policy=settings.engine.default_policy,
             prices=settings.prices,
             desk=desk,
         )

@@ -161,6 +161,14 @@ def pools() -> Call:
     return _get("pools")
 
 
+def policies() -> Call:
+    return _get("policies")
+
+
+def policy(name: str) -> Call:
+    return _get("policies", name)
+
+
 def put_pool(name: str, request: Json) -> Call:
     return _send("PUT", _path("pools", name), request)
 

@@ -12,7 +12,18 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import artifacts, conditions, handlers, isolation, keeping, output, retry, secrets, spec
+from chronos_tui.verbs import (
+    artifacts,
+    conditions,
+    handlers,
+    isolation,
+    keeping,
+    output,
+    policies,
+    retry,
+    secrets,
+    spec,
+)
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 
@@ -174,6 +185,7 @@ def add(
     client = connect(context)
     made = client.json(calls.create_job(request, key=key or token_hex(16)))
     _print(made, as_json=as_json, client=client)
+    policies.warn(client, made)
 
 
 def _handlers(failure: str | None, success: str | None, cancel: str | None, timeout: str | None) -> dict[str, Any]:
@@ -289,7 +301,9 @@ def edit(
         merged = {**kept["env"], **given.get("env", {})}
         given["env"] = {name: value for name, value in merged.items() if name not in (unset_env or ())}
     patch = {"version": version or seen["version"], "changes": {**changes, **given}, "message": message}
-    _print(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json, client=client)
+    saved = client.json(calls.patch_job(seen["id"], patch))
+    _print(saved, as_json=as_json, client=client)
+    policies.warn(client, saved, before=kept["policy"])
 
 
 def _put_over(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

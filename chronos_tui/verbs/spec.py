@@ -38,7 +38,9 @@ Blackouts = Annotated[
 Jitter = Annotated[str | None, typer.Option(metavar="LENGTH", help="Start up to so much later; `none` for not.")]
 Start = Annotated[str | None, typer.Option(metavar="ISO", help="Fire at or after this instant; `none` for any.")]
 End = Annotated[str | None, typer.Option(metavar="ISO", help="Fire at or before this instant; `none` for any.")]
-Policy = Annotated[str | None, typer.Option(help="How the job is kept apart: trusted, standard or strict.")]
+Policy = Annotated[
+    str | None, typer.Option(help="How the job is kept apart: standard, strict, trusted; see `chronos policy list`.")
+]
 Timeout = Annotated[
     str | None, typer.Option(metavar="LENGTH", help="Stop a run after 90s, 5m, 2h...; `none` for never.")
 ]

@@ -13,6 +13,7 @@ from scheduler_daemon.api.routes import (
     executions,
     insights,
     jobs,
+    policies,
     pools,
     secrets,
     simulations,
@@ -30,6 +31,7 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(backfills.router)
     app.include_router(executions.router)  # before jobs: /v1/jobs/{name with slashes}/run
     app.include_router(calendars.router)
+    app.include_router(policies.router)
     app.include_router(pools.router)
     app.include_router(secrets.router)
     app.include_router(simulations.router)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.contract.costs import Prices
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.policies import STANDARD
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotAllowed
 from scheduler_daemon.ports import Engine, Picture
 from scheduler_daemon.services import people as people_services
@@ -39,6 +40,8 @@ class Context:
     vault: Vault
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    default_policy: str = STANDARD.name
+    """Of new jobs that name none."""
     prices: Prices = field(default_factory=Prices)
     desk: Desk = field(default_factory=lambda: Desk(ClaudeSettings(), has_key=False))
 

@@ -121,7 +121,7 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
     user: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)] | None = None
     """The account the job runs as; None is the account of the daemon."""
-    policy: PolicyName = "trusted"
+    policy: PolicyName = "standard"
     """How its runs are kept apart; `trusted` runs as the account would at a shell, with no isolation."""
     limits: Limits = Limits()
     """What its runs may use, within the policy's limits; None takes those."""

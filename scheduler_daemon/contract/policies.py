@@ -134,6 +134,16 @@ class PolicySpec(BaseModel, frozen=True, extra="forbid"):
     """What must be in force; without it the run is refused."""
 
 
+class PolicyView(BaseModel, frozen=True):
+    """A policy and whether the daemon's machine can give it."""
+
+    policy: PolicySpec
+    default: bool
+    """New jobs that say nothing get it."""
+    missing: dict[str, str]
+    """What it requires that is not in force, and why. A run of it would be refused."""
+
+
 _APART = (Protection.FILES, Protection.PROCESSES, Protection.SECCOMP, Protection.PRIVILEGES, Protection.KILL)
 _MIB = 1 << 20
 

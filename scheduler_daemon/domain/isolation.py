@@ -46,12 +46,12 @@ class Granted:
 
 def apart(spec: Mapping[str, Any]) -> bool:
     """Tell whether a job, as it is kept, wants anything but what its account gets at a shell."""
-    return spec.get("policy", TRUSTED.name) != TRUSTED.name or any(spec.get("limits", {}).values())
+    return spec["policy"] != TRUSTED.name or any(spec.get("limits", {}).values())
 
 
 def requested(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run tells of its policy before anything is known to be in force."""
-    return _requested(spec.get("policy", TRUSTED.name))
+    return _requested(spec["policy"])
 
 
 @lru_cache
@@ -80,7 +80,7 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
     if policy.files is not Files.HOST and any(one.kind == "command" for one in spec.conditions):
         raise Invalid(
             f"a condition's command would run outside the box that policy {policy.name!r} puts around the job; "
-            "take it out, or let the job itself try it",
+            "take it out, let the job itself try it, or choose the policy trusted",
             field="conditions",
         )
     _require_paths("read", spec.read, policy, (*policy.read, *policy.write))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from scheduler_daemon.contract.insights import AnalystLoad
 from scheduler_daemon.contract.system import Component, Health
-from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.engine.adviser import Adviser
 from scheduler_daemon.engine.artifacts import FileKeeper
 from scheduler_daemon.engine.asker import Asker
@@ -41,6 +41,8 @@ CHECK_PERIOD = 2.0
 """Seconds between looks at the parts."""
 RECENT = 5.0
 """Seconds that a failed write is shown; whoever needs it tries again each second."""
+PROTECTIONS_SECONDS = 10.0
+"""The launcher tries each protection in well under a second; who asks does not wait for one that is not there."""
 RESTART_DELAY = 1.0
 """Seconds until a loop that failed by a fault of ours begins again."""
 STOP_SECONDS = 30.0
@@ -141,6 +143,14 @@ class Daemon:
     async def artifact(self, execution_id: int, start: int, size: int) -> AsyncIterator[bytes]:
         """Return the bytes of a file that a run left. Raises NotFound where it lies with another daemon."""
         return await self.files.read(execution_id, Place(start, size))
+
+    async def protections(self) -> dict[str, str]:
+        """Return for each protection "" if it is in force here, else why not. Raises Unavailable without a launcher."""
+        try:
+            async with asyncio.timeout(PROTECTIONS_SECONDS):
+                return await self.dispatcher.protections()
+        except TimeoutError:
+            raise Unavailable("the launcher does not answer what is in force; ask again later") from None
 
     def health(self) -> Health:
         """Say what works and what does not."""

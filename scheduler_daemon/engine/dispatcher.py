@@ -208,6 +208,10 @@ class Dispatcher:
             if stop.execution_id in self._active:
                 await self.cancel(stop.execution_id, stop.reason, stop.grace)
 
+    async def protections(self) -> dict[str, str]:
+        """Return for each protection "" if it is in force, else why not; wait for a launcher."""
+        return await self._guard.protections()
+
     async def cancel(self, execution_id: int, reason: str, grace: timedelta) -> None:
         """Stop a run and everything it started, also one that is held before it is launched."""
         if not self._guard.stop(execution_id, reason) and not self._gate.stop(execution_id, reason):

@@ -74,6 +74,11 @@ class Guard:
         self._runner.withdraw(withheld(execution_id, self._now(), cancelled=reason))
         return True
 
+    async def protections(self) -> dict[str, str]:
+        """Return for each protection "" if it is in force, else why not; one asks at a time."""
+        async with self._one:
+            return await self._runner.protections()
+
     async def close(self) -> None:
         """Decide on nothing any more, and tell nothing."""
         await end(self._tasks)

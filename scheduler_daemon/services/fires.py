@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from scheduler_daemon.contract.executions import Outcome, State, Trigger
 from scheduler_daemon.contract.jobs import Concurrency
+from scheduler_daemon.contract.policies import TRUSTED
 from scheduler_daemon.contract.schedule import Misfire
 from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.domain.misfire import owed, suppressed
@@ -95,7 +96,7 @@ def insert_new(db: Connection, rows: Sequence[dict[str, Any]]) -> list[SimpleNam
     return [SimpleNamespace(**executions.NOTHING_YET | row, id=number) for number, row in made if number is not None]
 
 
-_TRUSTED = requested({})
+_TRUSTED = requested({"policy": TRUSTED.name})
 """Until it is known which job's run it is."""
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from scheduler_daemon.contract.imports import Action, ImportLine, ImportReport
 from scheduler_daemon.contract.jobs import Concurrency, JobCreate, JobSpec
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.policies import TRUSTED
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
@@ -162,6 +163,7 @@ def _spec(job: CrontabJob, name: str, account: str) -> JobSpec:
         env=dict(job.env),
         user=None if job.user == account else job.user,
         concurrency=Concurrency.ALLOW,
+        policy=TRUSTED.name,
     )
 
 

@@ -19,6 +19,7 @@ from scheduler_daemon import wiring
 from scheduler_daemon.api.app import make_app
 from scheduler_daemon.api.deps import Context
 from scheduler_daemon.api.peer import PeerProtocol
+from scheduler_daemon.contract.policies import Protection
 from scheduler_daemon.contract.system import Health
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.services import people
@@ -60,6 +61,9 @@ class Engine:
 
     def question_asked(self) -> None:
         self.questions += 1
+
+    async def protections(self) -> dict[str, str]:
+        return dict.fromkeys(Protection, "")
 
     def health(self) -> Health:
         now = datetime.now(UTC)

@@ -74,6 +74,7 @@ def test_job_add_turns_every_flag_into_a_field(chronos: Chronos, canned: Canned,
     assert sent["paused"] is True
     assert JobSpec.model_validate(sent["spec"]).model_dump(mode="json", exclude_defaults=True) == {
         "name": "backup",
+        "policy": "trusted",
         "command": "tar -cf - /home | wc",
         "schedule": {"expressions": ["0 3 * * *", "@every 5m"], "zone": "Europe/Berlin"},
         "timeout_ms": 5_400_000,

@@ -88,12 +88,12 @@ def test_what_is_not_in_force_or_was_never_tried_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "answer"),
-    [({}, False), ({"policy": "standard"}, True), ({"limits": {"processes": 4}}, True)],
+    [
+        ({}, True),
+        ({"policy": "trusted"}, False),
+        ({"policy": "strict"}, True),
+        ({"policy": "trusted", "limits": {"processes": 4}}, True),
+    ],
 )
 def test_only_what_wants_more_than_a_shell_is_kept_apart(fields: dict[str, Any], answer: bool) -> None:
     assert apart(_spec(**fields).model_dump(mode="json")) is answer
-
-
-def test_a_spec_from_before_policies_is_a_trusted_one() -> None:
-    assert not apart({"name": "a", "command": "true", "policy": "trusted"})
-    assert not apart({"name": "a", "command": "true"})

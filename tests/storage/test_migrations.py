@@ -19,7 +19,7 @@ from scheduler_daemon.storage.tables import UserRow, metadata
 from tests.support.databases import PostgresServer
 from tests.support.rows import NOON, add_execution
 
-HEAD = "0019"
+HEAD = "0020"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -79,6 +79,17 @@ def test_output_stored_before_its_size_was_kept_is_measured(empty_url: str) -> N
     assert asyncio.run(_stored_bytes(empty_url)) == [8]
 
 
+def test_a_job_saved_before_there_was_a_default_policy_stays_trusted(empty_url: str) -> None:
+    migrate(empty_url, "0019")
+    asyncio.run(_add_a_version(empty_url))
+    before = asyncio.run(_policies(empty_url))
+
+    migrate(empty_url)
+
+    assert before == [None, None]
+    assert asyncio.run(_policies(empty_url)) == ["trusted", "trusted"]
+
+
 def test_a_table_rebuilt_in_place_keeps_its_children(databases: Any, tmp_path: Path) -> None:
     url = databases.sqlite(tmp_path / "rebuilt.db")
     asyncio.run(_add_a_run(url))
@@ -127,6 +138,33 @@ async def _add_a_run(url: str) -> int:
     database = open_database(url)
     try:
         return await database.write(add_execution)
+    finally:
+        await database.close()
+
+
+async def _add_a_version(url: str) -> None:
+    database = open_database(url)
+    version = {"job_id": "job0", "version": 1, "spec": {}, "author": "root", "message": "", "created_at": NOON}
+
+    def work(connection: Connection) -> None:
+        add_execution(connection)
+        connection.execute(insert(metadata.tables["job_versions"]).values(**version))
+
+    try:
+        await database.write(work)
+    finally:
+        await database.close()
+
+
+async def _policies(url: str) -> list[str | None]:
+    """Return what the specs of the only job and its only version say."""
+    database = open_database(url)
+    tables = [metadata.tables[name] for name in ("jobs", "job_versions")]
+    try:
+        return [
+            await database.read(lambda c, table=table: c.execute(select(table.c.spec)).scalar_one().get("policy"))
+            for table in tables
+        ]
     finally:
         await database.close()
 

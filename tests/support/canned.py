@@ -58,6 +58,10 @@ class Canned:
             return 500, f"nothing prepared for {method} {path}".encode(), "text/plain"
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
+    def beside(self, path: str) -> bool:
+        """Tell whether this is what `job add` asks after its work, and the test has nothing prepared for it."""
+        return path.startswith("/v1/policies/") and ("GET", path) not in self._answers
+
     @property
     def last(self) -> Asked:
         """The latest request."""
@@ -78,7 +82,8 @@ def canned_server() -> Iterator[Canned]:
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = unquote(url.path)
-            canned.asked.append(Asked(self.command, path, query, dict(self.headers.items()), body))
+            if not canned.beside(path):
+                canned.asked.append(Asked(self.command, path, query, dict(self.headers.items()), body))
             status, content, kind = canned.find(self.command, path)
             self.send_response(status)
             self.send_header("Content-Type", kind)

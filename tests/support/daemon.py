@@ -212,7 +212,13 @@ def running_daemon(
 def _clean_environ(state: Path) -> dict[str, str]:
     """Return the environment without what would lead a program to another server or other settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CHRONOS_")}
-    return kept | {"XDG_CONFIG_HOME": str(state / "config"), "TZ": "UTC", "COLUMNS": "120", "NO_COLOR": "1"}
+    return kept | {
+        "XDG_CONFIG_HOME": str(state / "config"),
+        "CHRONOS_DEFAULT_POLICY": "trusted",
+        "TZ": "UTC",
+        "COLUMNS": "120",
+        "NO_COLOR": "1",
+    }
 
 
 @pytest.fixture

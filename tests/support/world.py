@@ -45,7 +45,8 @@ def job_spec(name: str = "job", schedule: str | Schedule | None = "* * * * *", *
     """Return a spec that fires each minute unless told otherwise."""
     if not isinstance(schedule, Schedule):
         schedule = Schedule(expressions=(schedule,) if schedule else ())
-    return JobSpec(name=name, command=fields.pop("command", "true"), schedule=schedule, **fields)
+    said: dict[str, Any] = {"command": "true", "policy": "trusted"} | fields
+    return JobSpec(name=name, schedule=schedule, **said)
 
 
 def add_job(

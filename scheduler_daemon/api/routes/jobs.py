@@ -71,6 +71,9 @@ async def create_job(ask: Asked, once: OnlyOnce, request: JobCreate) -> Response
     """Make a job."""
     context = ask.context
     now = context.now()
+    if "policy" not in request.spec.model_fields_set:
+        spec = request.spec.model_copy(update={"policy": context.default_policy})
+        request = request.model_copy(update={"spec": spec})
     status, body, _ = await ask.write(
         lambda db, actor: once.run(
             db,
