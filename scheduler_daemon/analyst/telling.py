@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler_daemon.contract.insights import Finding, MetricEvidence, Severity
+from scheduler_daemon.contract.insights import Finding, MetricEvidence, Prediction, Severity
 from scheduler_daemon.insights.anomaly import Anomaly, Measure
+from scheduler_daemon.insights.prediction import FailureForecast
 from scheduler_daemon.insights.streak import Streak
 
 SHOWN = timedelta(days=7)
@@ -71,6 +72,35 @@ def anomaly(row: Any, found: Anomaly) -> Finding:
         model="watch",
         at=_end(row),
         expires=_end(row) + SHOWN,
+    )
+
+
+def risk(row: Any, forecast: FailureForecast) -> Finding:
+    """Tell that the next run of a job may well fail, once a day."""
+    due = row.next_fire_at
+    likely = f"{forecast.probability:.0%}"
+    reasons = "; ".join(f"{each.text} ({each.times:.1f} times as likely by this alone)" for each in forecast.reasons)
+    return Finding(
+        key=f"failure_risk:{row.job_id}:{due:%Y-%m-%d}",
+        job_id=row.job_id,
+        kind="failure_risk",
+        severity=Severity.WARNING if forecast.probability >= 0.5 else Severity.INFO,
+        confidence=forecast.probability,
+        title=f"The next run of {row.job} fails with a probability of {likely}",
+        text=f"Of its runs {forecast.base:.1%} fail in all. {reasons}".strip(),
+        evidence=(
+            MetricEvidence(
+                metric="failure_probability",
+                value=forecast.probability,
+                expected=forecast.base,
+                unit="ratio",
+                run_ids=(row.id,),
+            ),
+        ),
+        prediction=Prediction(metric="failure_probability", expected=forecast.probability, by=due),
+        model="logistic",
+        at=_end(row),
+        expires=max(due, _end(row)) + timedelta(hours=1),
     )
 
 

@@ -17,6 +17,7 @@ from scheduler_daemon.analyst.said import Reader
 from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, Finding, RunsSaid
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.insights.prediction import FailureModel
 from scheduler_daemon.storage import ended, insights
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
@@ -74,6 +75,8 @@ class Analyst:
         self._unsaid = NOTHING_SAID
         self._reader = Reader(database, learnt.fact("templates"))
         self._facts: dict[str, str] = {}
+        forecast = learnt.fact("forecast")
+        self._model = FailureModel.load(json.loads(forecast)) if forecast else FailureModel()
         self._place = _Place.load(learnt.fact("place"))
         heeded = learnt.fact("heeded")
         at, last = json.loads(heeded) if heeded else (now().isoformat(), "")
@@ -132,7 +135,7 @@ class Analyst:
     def _take(self, row: Any, bereft: Collection[str]) -> list[Finding]:
         mind = self._mind(row.job_id)
         self._runs += row.id not in mind.seen
-        return mind.take(row, parent_failed=row.job_id in bereft)
+        return mind.take(row, self._model, parent_failed=row.job_id in bereft)
 
     def _mind(self, job_id: str) -> JobMind:
         """Return the mind of a job, about to learn something."""
@@ -174,6 +177,8 @@ class Analyst:
         states = {job_id: self._minds[job_id].dump() for job_id in self._dirty}
         at, last = self._heeded
         facts = {"place": self._place.dump(), "heeded": json.dumps([at.isoformat(), last])}
+        if states:
+            facts["forecast"] = json.dumps(self._model.dump())
         if self._reader.changed:
             facts["templates"] = self._reader.dump()
         if states or facts != self._facts:

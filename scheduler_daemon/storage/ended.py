@@ -26,6 +26,7 @@ _RUN = (
         _E.job_id,
         JOBS.c.name.label("job"),
         _E.job_version,
+        STATES.c.next_fire_at,
         _E.attempt,
         _E.trigger,
         _E.fire_at,
@@ -41,7 +42,7 @@ _RUN = (
         _E.output_bytes,
         _E.said,
     )
-    .select_from(EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id))
+    .select_from(EXECUTIONS.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id).join(STATES, STATES.c.job_id == JOBS.c.id))
     .where(JOBS.c.deleted_at.is_(None), OWN)
 )
 

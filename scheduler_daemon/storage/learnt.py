@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-SHAPE = "2"
+SHAPE = "3"
 """Of what is kept: with another one everything is learnt anew."""
 
 _TABLES = """

@@ -263,3 +263,20 @@ async def test_runs_that_were_missed_are_one_event(desk: Desk, job: JobView) -> 
 
     assert {told.kind for told in desk.hearer.found} == {"missed_run"}
     assert len({told.key for told in desk.hearer.found}) == 1
+
+
+async def test_that_the_next_run_may_fail_is_told_once_a_day_with_the_probability(desk: Desk, job: JobView) -> None:
+    await desk.work()
+    for _ in range(12):
+        await desk.runs(job, "......")
+        desk.now += DAY - 7 * MINUTE  # always in the same hour
+    await desk.work()
+    before = list(desk.hearer.found)
+    await desk.runs(job, "xx.x")
+    await desk.work()
+
+    told = [each for each in desk.hearer.found if each.kind == "failure_risk"]
+    assert [each for each in before if each.kind == "failure_risk"] == []
+    assert len({each.key for each in told}) == 1
+    assert told[0].prediction is not None
+    assert told[0].prediction.expected >= 0.2
