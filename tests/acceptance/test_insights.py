@@ -21,7 +21,7 @@ def run(daemon: DaemonHandle, times: int) -> None:
 
 def test_a_streak_of_real_failures_is_found_and_judged(daemon: DaemonHandle) -> None:
     bad = daemon.state / "bad"
-    daemon.json("job", "add", "flaky", "--", "test", "!", "-e", str(bad))
+    daemon.json("job", "add", "flaky", "--policy", "trusted", "--", "test", "!", "-e", str(bad))
     run(daemon, 5)
     bad.touch()
     run(daemon, 3)
@@ -43,7 +43,7 @@ def test_a_streak_of_real_failures_is_found_and_judged(daemon: DaemonHandle) -> 
 
 def test_what_was_learnt_outlives_the_process_and_the_daemon(daemon: DaemonHandle) -> None:
     bad = daemon.state / "bad"
-    daemon.json("job", "add", "flaky", "--", "test", "!", "-e", str(bad))
+    daemon.json("job", "add", "flaky", "--policy", "trusted", "--", "test", "!", "-e", str(bad))
     run(daemon, 5)
     (first,) = wait_until(lambda: analysts(daemon))
     assert os.getpriority(os.PRIO_PROCESS, first) >= 15
