@@ -1,5 +1,7 @@
 """chronosd: what whoever runs the server types."""
 
+from __future__ import annotations
+
 import asyncio
 import dataclasses
 import json
@@ -7,9 +9,15 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from scheduler_daemon.domain.standings import Standing
+    from scheduler_daemon.live.rebuild import Difference
+
+DEFAULT_POLICY = "standard"
 
 app = typer.Typer(
     name="chronosd", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -56,20 +64,61 @@ def doctor(
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Make the live picture equal to SQL.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One document instead of words.")] = False,
 ) -> None:
-    """Compare the live picture in Redis with SQL; exit 1 if they differ and are left so."""
+    """Try each protection of this machine, and compare the live picture in Redis with SQL.
+
+    Exit 1 if policy standard cannot be given here, or if the two differ and are left so.
+    """
     from scheduler_daemon import wiring
+    from scheduler_daemon.domain.errors import Unavailable
+    from scheduler_daemon.domain.standings import refused_policies, standings
     from scheduler_daemon.settings import load
 
-    found = asyncio.run(wiring.examine(load(os.environ, state=state), mend=reconcile))
+    settings = load(os.environ, state=state)
+    tried = standings(asyncio.run(wiring.protections(settings)))
+    refused = refused_policies(tried)
+    found: list[Difference] = []
+    fault: Unavailable | None = None
+    try:
+        found = asyncio.run(wiring.examine(settings, mend=reconcile))
+    except Unavailable as error:  # what was tried is told nevertheless
+        fault = error
     if as_json:
-        mended = bool(found) and reconcile
-        print(json.dumps({"differences": [dataclasses.asdict(each) for each in found], "mended": mended}))
-        raise typer.Exit(1 if found and not reconcile else 0)
+        document = {
+            "differences": None if fault else [dataclasses.asdict(each) for each in found],
+            "mended": bool(found) and reconcile,
+            "protections": [dataclasses.asdict(one) for one in tried],
+            "refused_policies": refused,
+        }
+        print(json.dumps(document))
+    else:
+        _tell_protections(tried, refused)
+        if fault is None:
+            _tell_differences(found, mended=reconcile)
+    if fault is not None:
+        raise fault
+    if (found and not reconcile) or DEFAULT_POLICY in refused:
+        raise typer.Exit(1)
+
+
+def _tell_protections(tried: list[Standing], refused: list[str]) -> None:
+    for one in tried:
+        print(f"{'in force' if one.in_force else 'MISSING ':8}  {one.name:14}  {one.what}")
+        if not one.in_force:
+            print(f"{'':10}{one.why_not}")
+            if one.enable:
+                print(f"{'':10}do: {one.enable}")
+            if one.required_by:
+                print(f"{'':10}required by policy {', '.join(one.required_by)}")
+    if refused:
+        print(f"Runs of policy {', '.join(refused)} are not started here.")
+    else:
+        print("Runs of every policy are started here.")
+
+
+def _tell_differences(found: list[Difference], *, mended: bool) -> None:
     for each in found:
         print(f"{each.kind} {each.id} is {each.what}{': ' if each.fields else ''}{', '.join(each.fields)}")
-    print(f"{len(found)} differences between the live picture and SQL{', mended' if found and reconcile else ''}.")
-    if found and not reconcile:
-        raise typer.Exit(1)
+    print(f"{len(found)} differences between the live picture and SQL{', mended' if found and mended else ''}.")
 
 
 users = typer.Typer(no_args_is_help=True, help="The accounts of this installation.")

@@ -44,7 +44,7 @@ from scheduler_daemon.engine.waits import Waits
 from scheduler_daemon.insights import keys
 from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
-from scheduler_daemon.runners.process import ProcessRunner
+from scheduler_daemon.runners.process import NoLauncherError, ProcessRunner
 from scheduler_daemon.services import people
 from scheduler_daemon.services import secrets as secret_services
 from scheduler_daemon.services.claude import Desk
@@ -59,6 +59,8 @@ from scheduler_daemon.storage.vault import Vault
 log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
+_LONGEST_TRIAL = 60.0
+"""Seconds the launcher has to try all protections."""
 
 
 class AlreadyRunning(Conflict):
@@ -237,6 +239,32 @@ async def _seal_anew(database: Database, vault: Vault) -> None:
     else:
         if count:
             log.info("sealed %d values of secrets with the first key of %s; the others may go", count, vault.place)
+
+
+async def protections(settings: Settings) -> dict[str, str]:
+    """Try every protection now, by the launcher that is there or one of our own, which goes again.
+
+    Returns for each by name "" if it is in force, else why it is not and the remedy. Raises Unavailable.
+    """
+    where = prepare(settings)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_daemon(where))
+            alone = True
+        except AlreadyRunning:
+            alone = False
+        try:
+            async with (
+                asyncio.timeout(_LONGEST_TRIAL),
+                ProcessRunner(settings.state, Path(where.launcher_socket)) as runner,
+            ):
+                found = await runner.protections(again=True)
+                if alone:
+                    await runner.shut_down_if_idle()
+                return found
+        except (NoLauncherError, TimeoutError) as error:
+            why = str(error) or "it did not answer"
+            raise Unavailable(f"the launcher could not try the protections: {why}") from error
 
 
 async def examine(settings: Settings, *, mend: bool) -> list[Difference]:

@@ -36,7 +36,10 @@ _LONGEST = 20
 """Seconds after which the trial is given up."""
 _RUN = -1
 """No run has this number."""
-_DELEGATE = "let systemd (254 or later) run the daemon as a service with Delegate=yes and DelegateSubgroup=daemon"
+_DELEGATE = (
+    "run the daemon as a service of systemd 254 or later that may divide its group: "
+    "systemd-run -p Delegate=yes -p DelegateSubgroup=daemon chronosd serve"
+)
 _LOOK = (
     "for n in user mnt pid net; do readlink /proc/self/ns/$n; done; "
     "grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; test -e \"$1\" && echo seen; exit 0"
@@ -197,7 +200,7 @@ def _try_filter() -> str:
     return (
         ""
         if _in_fork(lambda: _is_refused(program)) == 0
-        else "the kernel does not take filters (CONFIG_SECCOMP_FILTER)"
+        else "the kernel does not take filters: use one with CONFIG_SECCOMP_FILTER"
     )
 
 
@@ -224,7 +227,7 @@ def _can_pin() -> bool:
 
 def _try_limit(name: str, limiters: Groups) -> str:
     if name not in limiters and V2 not in limiters:
-        return f"no control group with a {name} controller may be made here: {_DELEGATE}"
+        return f"no control group with a {name} controller may be made here; {_DELEGATE}"
     trials: dict[str, tuple[Message, Callable[[], bool]]] = {
         "memory": ({"memory_bytes": 16 << 20}, _takes_memory),
         "pids": ({"processes": 1}, _forks),
@@ -243,7 +246,7 @@ def _try_limit(name: str, limiters: Groups) -> str:
             held = status == 0
         else:
             held = controllers.throttled(groups)
-        return "" if held else f"the {name} controller does not keep its limit: {_DELEGATE}"
+        return "" if held else f"the {name} controller does not keep its limit; {_DELEGATE}"
     finally:
         _remove(groups)
 

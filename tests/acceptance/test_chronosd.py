@@ -1,5 +1,6 @@
 """The verbs of whoever runs the server work with no daemon there, and before there ever was one."""
 
+import asyncio
 import json
 import os
 import pwd
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from scheduler_daemon.contract.places import places
+from scheduler_daemon.contract.policies import Protection
+from scheduler_daemon.runners.process import ProcessRunner
 from tests.support.daemon import processes_of
 
 
@@ -35,9 +39,45 @@ def test_a_state_directory_that_was_never_used_is_looked_at_without_a_fault(stat
     users = chronosd(state, "user", "list", "--json")
 
     assert (doctor.returncode, json.loads(doctor.stdout)["differences"]) == (0, []), doctor.stderr
-    assert (again.returncode, again.stdout) == (0, "0 differences between the live picture and SQL.\n"), again.stderr
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.endswith("0 differences between the live picture and SQL.\n")
+    assert processes_of(state) == []
     assert (migrated.returncode, users.returncode) == (0, 0)
     assert json.loads(users.stdout) == {"items": [], "next": None}
+
+
+def test_doctor_tries_each_protection_and_says_who_needs_it(daemon) -> None:
+    told = json.loads(chronosd(daemon.state, "doctor", "--json").stdout)
+    words = chronosd(daemon.state, "doctor").stdout
+
+    assert [one["name"] for one in told["protections"]] == list(Protection)
+    by_name = {one["name"]: one for one in told["protections"]}
+    assert by_name["files"]["in_force"]
+    assert by_name["files"]["required_by"] == ["standard", "strict"]
+    assert by_name["kill"]["required_by"] == ["trusted", "standard", "strict"]
+    assert "in force  seccomp" in words
+    assert daemon.healthy()
+
+
+def test_doctor_fails_where_standard_cannot_be_given_and_says_what_to_do(state: Path) -> None:
+    async def start_launcher() -> None:
+        socket = Path(places(str(state), os.getuid()).launcher_socket)
+        async with ProcessRunner(state, socket, options=("--bwrap", "/nowhere/bwrap")):
+            pass  # it stays
+
+    asyncio.run(start_launcher())
+    told = chronosd(state, "doctor", "--json")
+    asyncio.run(start_launcher())
+    words = chronosd(state, "doctor")
+
+    assert (told.returncode, words.returncode) == (1, 1)
+    document = json.loads(told.stdout)
+    files = next(one for one in document["protections"] if one["name"] == "files")
+    assert (files["in_force"], files["enable"]) == (False, "apt-get install bubblewrap")
+    assert "no bubblewrap" in files["why_not"]
+    assert document["refused_policies"] == ["standard", "strict"]
+    assert "do: apt-get install bubblewrap" in words.stdout
+    assert "Runs of policy standard, strict are not started here." in words.stdout
 
 
 def test_the_first_admin_is_whoever_started_the_daemon(daemon) -> None:
