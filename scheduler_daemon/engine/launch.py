@@ -29,11 +29,6 @@ def _home(account: str | None) -> tuple[str, str]:
     return entry.pw_name, entry.pw_dir
 
 
-def forget_accounts() -> None:
-    """Read the accounts of the system anew."""
-    _home.cache_clear()
-
-
 def request_for(
     start: Start, now: datetime, granted: Granted | None = None, given: Given | None = None
 ) -> LaunchRequest:

@@ -1,7 +1,5 @@
 """What an import makes of each line of a crontab."""
 
-from time import perf_counter
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,14 +224,11 @@ def test_names_and_keys_are_unique_and_outlive_edits_of_schedules() -> None:
     assert before[0].name == "a"
 
 
+@pytest.mark.timeout(60)  # what grows with the square of its length takes much longer
 @pytest.mark.parametrize("piece", ["+", "date ", "\"'", "a=", " ", "\\", "%", "* ", "x"])
-def test_a_hostile_line_takes_no_longer_than_its_length(piece: str) -> None:
-    began = perf_counter()
-
+def test_a_hostile_line_is_read_to_its_end(piece: str) -> None:
     for line in (piece * 300_000, f"@daily {piece * 300_000}", f"@daily {piece * 300_000} ;%"):
-        read(f"{line}\n")
-
-    assert perf_counter() - began < 5
+        assert len(read(f"{line}\n").lines) == 1
 
 
 @settings(max_examples=200, deadline=None)
