@@ -21,6 +21,7 @@ from scheduler_daemon.contract.schedule import Misfire
 from scheduler_daemon.domain import dependencies
 from scheduler_daemon.domain.concurrency import STEP, Admission, Policy, PoolRoom, decide
 from scheduler_daemon.domain.dependencies import Answer, End
+from scheduler_daemon.domain.errors import Invalid
 
 ON_TIME: Final = 5_000
 """A fire of an outage that is no later than this, in ms, runs whatever the misfire policy says."""
@@ -71,6 +72,8 @@ class Plan(NamedTuple):
     outages: Sequence[Outage] = ()
     """In order, and apart."""
     seed: int = 0
+    most_runs: int = 2_000_000
+    """Of jobs behind others; more are not played."""
 
 
 @dataclass(slots=True)
@@ -175,6 +178,7 @@ class _Play:
         self._gated: list[tuple[int, int, int]] = []
         """When a gate or the end of an outage lets a job come up, the job and the fire."""
         self._away_until = 0
+        self._decided = 0
 
     def run(self) -> Played:
         coming = [(job.fires[0] * 1000, index, 0) for index, job in enumerate(self._jobs) if job.fires]
@@ -200,7 +204,10 @@ class _Play:
                 self._to_serve = True
             while self._gated and self._gated[0][0] <= now:
                 _, index, fire = heappop(self._gated)
-                self._come_up(index, fire, now)
+                if self._away_until > now:  # its gate opens in an outage
+                    heappush(self._gated, (self._away_until, index, fire))
+                else:
+                    self._come_up(index, fire, now)
             self._spread(now)
             if self._to_serve and now < outage.start:
                 self._serve(now)
@@ -247,6 +254,12 @@ class _Play:
         if answer is Answer.WAIT:
             return
         self._sets[index, fire] = None
+        self._decided += 1
+        if self._decided > self._plan.most_runs:
+            raise Invalid(
+                f"the period holds more than {self._plan.most_runs:,} runs of jobs behind others; ask for less of it",
+                field="to",
+            )
         if answer is Answer.START:
             opens = max(self._away_until, job.opens(fire) if job.opens else 0)
             if opens > now:

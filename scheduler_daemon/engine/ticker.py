@@ -138,6 +138,8 @@ class Ticker:
                 log.exception("job %s (%s) has a schedule that cannot be read; it will not fire", row.id, row.name)
                 continue
             entry = Entry(row, compiled)
+            if row.paused and row.catchup_on_resume:  # what it owes is looked at when it is resumed and read anew
+                entry.handled = max(entry.handled, self._now())
             self._entries[row.id] = entry
             if isinstance(compiled, Timetable):
                 self._push_occasion(row.id, entry, compiled)
@@ -277,7 +279,19 @@ class Ticker:
         upcoming = entry.compiled.next_fire(fire)
         if upcoming is not None and upcoming <= now:
             return []
-        return [Due(job_id, entry.version, entry.concurrency, (fire,), (), Trigger.SCHEDULE, now, upcoming)]
+        return [
+            Due(
+                job_id,
+                entry.version,
+                entry.concurrency,
+                (fire,),
+                (),
+                Trigger.SCHEDULE,
+                now,
+                upcoming,
+                since=entry.handled,
+            )
+        ]
 
     def _all_owed(self, job_id: str, entry: Entry, now: datetime) -> list[Due]:
         grace = timedelta(milliseconds=entry.misfire_grace_ms)
@@ -294,7 +308,16 @@ class Ticker:
 
         def due(run: tuple[datetime, ...], missed: tuple[datetime, ...], trigger: Trigger) -> Due:
             return Due(
-                job_id, entry.version, entry.concurrency, run, missed, trigger, handled, upcoming, suppressed=off
+                job_id,
+                entry.version,
+                entry.concurrency,
+                run,
+                missed,
+                trigger,
+                handled,
+                upcoming,
+                suppressed=off,
+                since=entry.handled,
             )
 
         if not late:
@@ -380,5 +403,14 @@ def _due_ahead(job_id: str, entry: Entry) -> Due:
     instant = datetime.fromtimestamp(entry.fires_at, UTC)
     upcoming = entry.compiled.next_fire(instant)
     return Due(
-        job_id, entry.version, entry.concurrency, (instant,), (), Trigger.SCHEDULE, instant, upcoming, ahead=True
+        job_id,
+        entry.version,
+        entry.concurrency,
+        (instant,),
+        (),
+        Trigger.SCHEDULE,
+        instant,
+        upcoming,
+        ahead=True,
+        since=entry.handled,
     )

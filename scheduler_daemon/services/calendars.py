@@ -26,6 +26,7 @@ from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.ics import read_ics
 from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import record
+from scheduler_daemon.services.fires import is_held
 from scheduler_daemon.storage import calendars
 
 log = logging.getLogger(__name__)
@@ -139,9 +140,9 @@ def _move_jobs(db: Connection, name: str, now: datetime) -> tuple[str, ...]:
     ready = known(db, schedules.values())
     moves: list[tuple[str, datetime, datetime | None]] = []
     for row in rows:
-        handled = max(row.last_handled, now)
+        handled = row.last_handled if is_held(row) else max(row.last_handled, now)
         try:
-            upcoming = timetable(schedules[row.id], row.id, ready).next_fire(handled)
+            upcoming = timetable(schedules[row.id], row.id, ready).next_fire(max(handled, now))
         except ChronosError:  # kept from another version or another tzdata; the clock leaves it out too
             upcoming = None
         moves.append((row.id, handled, upcoming))

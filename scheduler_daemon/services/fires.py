@@ -54,6 +54,8 @@ class Due:
     """Its one instant is still to come."""
     suppressed: tuple[Occasion, ...] = ()
     """Instants at which a calendar or a blackout let nothing start."""
+    since: datetime | None = None
+    """Up to where the clock had seen to the job; None if that does not matter."""
 
 
 def rests(job: Any, instant: datetime) -> bool:

@@ -14,7 +14,7 @@ from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import SINGLE
-from scheduler_daemon.domain.errors import BadSchedule, Conflict, Invalid, NotFound
+from scheduler_daemon.domain.errors import BadSchedule, ChronosError, Conflict, Invalid, NotFound
 from scheduler_daemon.domain.isolation import policy_named, resolve
 from scheduler_daemon.domain.occasions import Times, timetable
 from scheduler_daemon.services import calendars, conditions, dependencies, fires, pools, record, retries, secrets, views
@@ -126,8 +126,7 @@ def _save(
     jobs.add_version(db, _version(row.id, version, kept, actor, message, now))
     dependencies.change(db, row.id, spec.name, row.spec.get("after", ()), spec.after)
     if rescheduled:
-        old = views.spec_of(row).schedule
-        _record_let_go(db, row, calendars.times_of(db, old, row.id), now)
+        _record_let_go(db, row, now)
         jobs.set_state(db, row.id, next_fire_at=upcoming, last_handled=now)
     changed = sorted(key for key in kept if kept[key] != row.spec.get(key))
     record.act(db, actor, "job.edit", [(row.id, {"version": version, "changed": changed, "message": message})], now)
@@ -135,7 +134,12 @@ def _save(
     return views.job_view(jobs.find(db, row.id))
 
 
-def _record_let_go(db: Connection, row: Any, old: Times, now: datetime) -> None:
+def _record_let_go(db: Connection, row: Any, now: datetime) -> None:
+    """Record what the schedule that is being replaced owes; one that can be read no longer owes nothing."""
+    try:
+        old = calendars.times_of(db, views.spec_of(row).schedule, row.id)
+    except ChronosError:
+        return
     first = old.next_fire(row.last_handled)
     if first is None or first > now:
         return
@@ -157,7 +161,7 @@ def set_paused(db: Connection, actor: Actor, ref: str, now: datetime, *, paused:
     if row.paused == paused and not asleep:
         return views.job_view(row)
     schedule = views.spec_of(row).schedule
-    upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused)
+    upcoming = first_fire(calendars.times_of(db, schedule, row.id), schedule, now, lenient=paused or fires.is_held(row))
     # What came due before a resume and is not recorded yet is skipped all the same, but for a job that catches up.
     snoozed = None if paused or fires.is_held(row) else now
     jobs.save(db, row.id, row.version, {"paused": paused, "snoozed_until": snoozed, "updated_at": now})

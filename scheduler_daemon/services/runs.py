@@ -135,7 +135,11 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         if due.ahead and (_depends(job, due.handled) or admissions.look(due.job_id) != START):
             undecided.append(due.job_id)
             continue
-        if is_held(job):
+        held = is_held(job) and due.trigger in _TIMED
+        if not held and due.since is not None and job.last_handled < due.since:
+            stale.append(due.job_id)  # it was held, and the clock passed over what it owes since its resume
+            continue
+        if held:
             moves.append(replace(due, handled=job.last_handled))
             continue
         moves.append(due)

@@ -23,6 +23,8 @@ _CLOCKS = (
         JOBS.c.spec["concurrency"].as_string().label("concurrency"),
         JOBS.c.spec["misfire"].as_string().label("misfire"),
         JOBS.c.spec["misfire_grace_ms"].as_integer().label("misfire_grace_ms"),
+        JOBS.c.paused,
+        JOBS.c.spec["catchup_on_resume"].as_boolean().label("catchup_on_resume"),
         STATES.c.last_handled,
     )
     .join(STATES, STATES.c.job_id == JOBS.c.id)

@@ -78,7 +78,9 @@ def nodes(db: Connection, job_ids: Collection[str]) -> list[Row[*tuple[Any, ...]
     """Return living jobs with what is shown of them in a graph, also of runs that never began, by name."""
     columns = (JOBS.c[name] for name in ("id", "name", "owner_id", "paused", "spec"))
     last = (EXECUTIONS.c[name] for name in ("state", "outcome", "fire_at"))
-    newest = select(func.max(EXECUTIONS.c.id)).where(EXECUTIONS.c.job_id == JOBS.c.id).correlate(JOBS).scalar_subquery()
+    newest = (
+        select(func.max(EXECUTIONS.c.id)).where(EXECUTIONS.c.job_id == JOBS.c.id, OWN).correlate(JOBS).scalar_subquery()
+    )
     query = (
         select(*columns, STATES.c.active, *last)
         .join(STATES, STATES.c.job_id == JOBS.c.id)

@@ -126,3 +126,7 @@ def test_lines_are_found_whole_however_the_bytes_arrive(lines: list[bytes], cuts
 
     ends = [sum(len(line) + 1 for line in lines[: n + 1]) for n in range(len(lines))]
     assert found == [Line(line, end) for line, end in zip(lines, ends, strict=True) if line.startswith(b"::")]
+
+
+def test_a_unit_holds_no_control_character() -> None:
+    assert said(b"::kpi rows=1 a\x00b\n::kpi rows=1 \x1b[2J\n").kpis == ()

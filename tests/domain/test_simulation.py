@@ -15,6 +15,7 @@ from scheduler_daemon.contract.dependencies import TriggerRule
 from scheduler_daemon.contract.jobs import Concurrency
 from scheduler_daemon.contract.schedule import Misfire
 from scheduler_daemon.domain.concurrency import Admission, Policy, PoolRoom, Waiter, choose, decide, policy_of
+from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.domain.misfire import owed
 from scheduler_daemon.domain.simulation import ON_TIME, Job, Outage, Plan, Tally, simulate
 
@@ -349,6 +350,17 @@ def test_one_whose_set_is_done_in_an_outage_starts_at_its_end_and_none_before_it
     found = played(first, behind, gated, outages=[Outage(ms(5), ms(95))])
 
     assert [tally.late for tally in found.jobs[1:]] == [{95_000: 1}, {300_000: 1}]
+
+
+def test_a_gate_that_opens_in_an_outage_lets_start_at_its_end_and_too_many_runs_are_refused() -> None:
+    first = job(0, takes=10, key="first")
+    gated = job(takes=1, key="gated")._replace(after=(0,), opens=lambda fire: (fire + 50) * 1000)
+
+    found = played(first, gated, outages=[Outage(ms(40), ms(95))])
+
+    assert found.jobs[1].late == {95_000: 1}
+    with pytest.raises(Invalid, match="more than 1 runs of jobs"):
+        played(job(0, 60, key="first"), job(key="behind")._replace(after=(0,)), most_runs=1)
 
 
 def test_one_that_always_runs_begins_with_those_before_it() -> None:

@@ -4,9 +4,11 @@ from datetime import datetime
 
 import pytest
 
+from scheduler_daemon.contract.calendars import CalendarPut, CalendarSpec
 from scheduler_daemon.contract.jobs import JobPatch, Snooze
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.services import explain, jobs
+from scheduler_daemon.contract.schedule import Schedule
+from scheduler_daemon.services import calendars, explain, jobs
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig
 from tests.support.world import MINUTE, NOON, SECOND, add_job, rows
@@ -141,3 +143,55 @@ async def test_a_snooze_that_is_ended_by_hand_is_not_caught_up_with(rig: Rig, ad
     await rig.until(NOON + 3 * HOUR)
 
     assert [state for _, state, _ in await fires(rig.database)] == ["skipped", "skipped", "starting"]
+
+
+async def test_a_job_with_no_fire_to_come_can_be_resumed_for_what_it_owes(rig: Rig, admin: Actor) -> None:
+    await rig.database.write(
+        lambda db: add_job(db, admin, schedule="@at 2026-05-04T12:30", catchup_on_resume=True, paused=True)
+    )
+    await rig.ticker.load()
+    await rig.until(NOON + HOUR)
+
+    await pause(rig, admin, paused=False)
+    await rig.until(rig.clock.now)
+
+    assert await fires(rig.database) == [(0.5, "starting", "catch_up")]
+
+
+async def test_a_calendar_that_is_changed_meanwhile_takes_nothing_from_what_is_owed(rig: Rig, admin: Actor) -> None:
+    async def put(*rules: str) -> None:
+        request = CalendarPut(spec=CalendarSpec.model_validate({"rules": rules}))
+        _, ids = await rig.database.write(lambda db: calendars.put(db, admin, "works", request, rig.clock.now))
+        await rig.ticker.changed(ids)
+
+    await put("sun")
+    schedule = Schedule.model_validate({"expressions": ["@hourly"], "calendars": ["works"]})
+    await rig.database.write(
+        lambda db: add_job(db, admin, schedule=schedule, catchup_on_resume=True, paused=True, concurrency="allow")
+    )
+    await rig.ticker.load()
+    await rig.until(NOON + 2 * HOUR + MINUTE)
+
+    await put("sat")
+    await rig.until(NOON + 2 * HOUR + 2 * MINUTE)
+    await pause(rig, admin, paused=False)
+    await rig.until(rig.clock.now)
+
+    assert [(hour, state) for hour, state, _ in await fires(rig.database)] == [(1, "missed"), (2, "starting")]
+
+
+async def test_a_clock_that_has_not_heard_of_the_resume_does_not_pass_over_what_is_owed(
+    hourly: Rig, admin: Actor
+) -> None:
+    other = Rig(hourly.database, max_active=10)
+    other.clock = other.ticker._now = other.dispatcher._now = hourly.clock
+    await other.ticker.load()
+    await other.until(NOON + 2 * HOUR + 30 * MINUTE)
+
+    now = hourly.clock.now
+    await hourly.database.write(lambda db: jobs.set_paused(db, admin, "job", now, paused=False))
+    await other.until(NOON + 3 * HOUR)
+
+    assert [(hour, state) for hour, state, _ in await fires(hourly.database)] == [
+        (1, "missed"), (2, "missed"), (3, "starting"),
+    ]  # fmt: skip
