@@ -42,7 +42,9 @@ def explain(context: typer.Context, run: RunId, *, local: Local = False, as_json
 
 def _show_failure(found: dict[str, Any]) -> None:
     output.write(
-        fmt.printable(f"run {found['run']} of {found['job']}: ") + output.paint(found["title"], "error") + "\n"
+        fmt.printable(f"run {found['run']} of {found['job']}: ")
+        + output.paint(fmt.printable(found["title"]), "error")
+        + "\n"
     )
     output.line(found["text"])
     if found["error_line"]:

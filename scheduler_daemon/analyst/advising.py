@@ -5,6 +5,7 @@ Each finding says what it rests on, what it would change, and what is then expec
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
@@ -70,7 +71,7 @@ def _idle(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
         return
     before = job.spec.schedule.model_dump(mode="json")
     yield Finding(
-        key=f"idle_runs:{job.id}:{expressions[0]}",
+        key=f"idle_runs:{job.id}:{blake2b(expressions[0].encode(), digest_size=8).hexdigest()}",
         job_id=job.id,
         kind="idle_runs",
         severity=Severity.INFO,

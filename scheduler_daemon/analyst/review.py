@@ -5,6 +5,7 @@ was told and not recorded is told again with the next round.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ from scheduler_daemon.insights.retry_record import Attempt, RetryRecord
 from scheduler_daemon.storage import ended, histories, insights, jobs
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
+
+log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 20
 """Jobs that are reviewed in one step."""
@@ -157,7 +160,10 @@ class Reviewer:
             current.subjects.append(job)
             if row.id in records:
                 runs = past(records[row.id])
-                found += review(job, runs, now, self._advice.get(job.id, {}))
+                try:
+                    found += review(job, runs, now, self._advice.get(job.id, {}))
+                except ValueError:  # one job that cannot be judged must not keep all others from it
+                    log.exception("job %s cannot be reviewed", job.id)
                 seen[job.id] = self._note(current, job, runs, row.last_id, now)
         await self._tell(found)
         self._seen |= seen

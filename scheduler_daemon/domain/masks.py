@@ -22,6 +22,8 @@ MIN_BYTES: Final = 4
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _DENSE_BYTES = 65_536
 """Spellings of so many bytes in all get the automaton that is three times as fast and takes many times the memory."""
+_SLICE = 16_384
+"""Bytes looked at at once."""
 _WRAPS = (64, 76)
 """Columns at which programs break lines of base64."""
 
@@ -71,11 +73,18 @@ class Mask:
         return known[begin:end] if out is None else bytes(out)
 
     def _spans(self, known: bytes) -> Iterator[tuple[int, int]]:
-        for index, first, last in self._automaton.find_matches_as_indexes(known, overlapping=True):
-            if index >= self._first_mixed:  # the characters beside it hold bits of it too
-                yield first - (first > 0 and known[first - 1] in _BASE64), last + (known[last : last + 1] in _SINGLES)
-            else:
-                yield first, last
+        for start in range(0, len(known), _SLICE):  # each with its own list of matches, which may be many
+            since = max(0, start - self._longest)
+            part = known[since : start + _SLICE]
+            for index, low, high in self._automaton.find_matches_as_indexes(part, overlapping=True):
+                first, last = since + low, since + high
+                if last <= start:
+                    continue
+                if index >= self._first_mixed:  # the characters beside it hold bits of it too
+                    before = first > 0 and known[first - 1] in _BASE64
+                    yield first - before, last + (known[last : last + 1] in _SINGLES)
+                else:
+                    yield first, last
         begun = self.begun(known)
         if len(known) - begun >= MIN_BYTES:
             yield begun, len(known)
@@ -103,7 +112,7 @@ class Blackout(Mask):
         return re.sub(rb"[^\n]", b"*", known[begin:end])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def mask_of(secrets: frozenset[bytes]) -> Mask | None:
     """Return what covers these values; None where there is nothing to cover."""
     return Mask(secrets) if secrets else None

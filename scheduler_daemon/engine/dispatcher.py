@@ -252,7 +252,7 @@ class Dispatcher:
         now = self._now()
         requests = [request_for(one.start, now, one.granted, one.given) for one in ready]
         for one in ready:
-            mask = None if one.given is None else mask_of(one.given.values)
+            mask = None if one.given is None else await asyncio.to_thread(mask_of, one.given.values)
             limit = one.start.spec["output_limit_bytes"]
             self._follower.expect(one.start.execution_id, limit_bytes=limit, mask=mask)
         await self._runner.launch(requests)

@@ -50,7 +50,12 @@ _MASKS = tuple(
 
 def colourless(line: str) -> str:
     """Return the line without control sequences."""
-    return _CONTROL.sub("", line) if "\x1b" in line else line
+    line = _CONTROL.sub("", line) if "\x1b" in line else line
+    return line if line.isprintable() else _LEFT_OVER.sub(" ", line)
+
+
+_LEFT_OVER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What taking sequences out may leave, or put together."""
 
 
 def masked(line: str) -> str:

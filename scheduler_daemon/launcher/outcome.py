@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from itertools import islice
 
 from scheduler_daemon.launcher import boxes, controllers
 from scheduler_daemon.launcher.protocol import Message
@@ -66,12 +67,13 @@ def _sizes(path: str) -> Iterator[int]:
         yield os.stat(f"{path}/{name}", follow_symlinks=False).st_size  # noqa: PTH116
     folders, looked_at = [f"{path}/{boxes.HOME}", f"{path}/{boxes.TEMPORARY}"], 0
     while folders and looked_at < _MOST_LOOKED_AT:
+        folder = folders.pop()
         try:
-            names = os.listdir(folders[-1])  # noqa: PTH208
+            with os.scandir(folder) as entries:  # not all of them: a job may have made millions
+                names = [entry.name for entry in islice(entries, _MOST_LOOKED_AT - looked_at)]
         except OSError:
             names = []
-        folder = folders.pop()
-        for name in names[: _MOST_LOOKED_AT - looked_at]:
+        for name in names:
             looked_at += 1
             try:
                 status = os.stat(f"{folder}/{name}", follow_symlinks=False)  # noqa: PTH116

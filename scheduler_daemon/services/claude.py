@@ -26,7 +26,7 @@ from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access, schedule_phrases
 from scheduler_daemon.domain.access import Verb
-from scheduler_daemon.domain.errors import NotFound
+from scheduler_daemon.domain.errors import NotAllowed, NotFound
 from scheduler_daemon.insights import failures as engine
 from scheduler_daemon.insights import prompts
 from scheduler_daemon.insights.prompts import Prompt
@@ -81,9 +81,10 @@ def explain(
 
 
 def name_pattern(db: Connection, actor: Actor, pattern_id: str, desk: Desk, now: datetime) -> ClaudeCall | None:
-    """Have an error pattern named. Raises NotFound, and NotAllowed to who may only look."""
+    """Have an error pattern named, which all who meet it then read. Raises NotFound, and NotAllowed but to an admin."""
     pattern = failures.detail(db, actor, pattern_id)
-    access.require(actor, Verb.EDIT, actor.id)
+    if actor.role is not Role.ADMIN:
+        raise NotAllowed("an error pattern is named for all who meet it, so only an admin may have it named")
     facts = pattern.model_dump(mode="json", include={"text", "count", "first_seen", "last_seen", "jobs", "lift"})
     seen = stored_failures.earlier(db, 2**62, owner_id=owner_seen(actor), pattern_id=pattern.id, limit=8)
     examples = [(number, row.text) for number, row in enumerate(seen, start=1)]

@@ -90,7 +90,7 @@ def explain(db: Connection, actor: Actor, execution_id: int) -> FailureExplanati
     run = failed_run(db, actor, execution_id)
     learn(db, run)
     lines = lines_of(db, run.id)
-    shown = redact_lines([line.text[:2000] for line in lines])
+    shown = redact_lines([line.text[:500] for line in lines])
     safe = [line._replace(text=text) for line, text in zip(lines, shown, strict=True)]
     kept = failures.find(db, run.id)
     pattern = detail(db, actor, kept.pattern_id) if kept else None

@@ -15,10 +15,14 @@ from scheduler_daemon.contract.secrets import SecretPut, SecretView
 from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from scheduler_daemon.domain.masks import MIN_BYTES
 from scheduler_daemon.services import record
 from scheduler_daemon.storage import people, secrets
 from scheduler_daemon.storage.vault import Sealed, Vault
 
+MOST_LINES = 512
+"""Of a value."""
+MOST_WITHIN = 8
 _NAMED = 10
 """Jobs named in a refusal at most."""
 
@@ -77,8 +81,9 @@ def put(
     """
     row = secrets.find(db, name, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id if row else actor.id)
+    _require_apart(request.value.get_secret_value())
     secrets.retire(db, name, now)
-    secrets.forget_retired(db)
+    secrets.forget_retired(db, now)
     secret_id = new_id()
     sealed = vault.seal(secret_id, request.value.get_secret_value().encode())
     version = row.version + 1 if row else 1
@@ -101,6 +106,21 @@ def put(
     return _view(actor, made, secrets.users(db).get(name, ()))
 
 
+def _require_apart(value: str) -> None:
+    """Refuse a value whose lines lie in one another: covering them would take for each byte as long as there are lines.
+
+    Raises Invalid.
+    """
+    lines = sorted({line.strip() for line in value.splitlines() if len(line.strip()) >= MIN_BYTES}, key=len)
+    if len(lines) > MOST_LINES:
+        raise Invalid(f"a secret has at most {MOST_LINES} different lines; keep a longer text in a file", field="value")
+    if any(sum(short in line for short in lines[:at]) > MOST_WITHIN for at, line in enumerate(lines)):
+        raise Invalid(
+            f"one line of the secret holds more than {MOST_WITHIN} others of its lines; keep such a text in a file",
+            field="value",
+        )
+
+
 def delete(db: Connection, actor: Actor, name: str, now: datetime, *, force: bool) -> None:
     """Take a secret away; with `force` also one that jobs name, whose runs are refused from now on.
 
@@ -119,7 +139,7 @@ def delete(db: Connection, actor: Actor, name: str, now: datetime, *, force: boo
             "or delete it with --force: their runs are then refused"
         )
     secrets.retire(db, name, now)
-    secrets.forget_retired(db)
+    secrets.forget_retired(db, now)
     record.act(db, actor, "secret.delete", [(name, {"version": row.version, "force": force})], now)
 
 
@@ -140,15 +160,17 @@ def given(db: Connection, vault: Vault, job_id: str, names: Mapping[str, str]) -
 
 def known_to(db: Connection, vault: Vault, execution_id: int) -> frozenset[bytes]:
     """Return every value that a run may have been given. Raises Unavailable where one cannot be opened."""
-    job_id, names = secrets.of_run(db, execution_id)
+    names = secrets.of_run(db, execution_id)
     if not names:
         return frozenset()
-    return frozenset(_opened(vault, row) for row in secrets.usable_by(db, job_id, set(names.values())))
+    rows = secrets.of_names(db, set(names.values()))
+    if gone := set(names.values()) - {row.name for row in rows}:
+        raise Unavailable(f"no value of secret {min(gone)!r} is kept any more")
+    return frozenset(_opened(vault, row) for row in rows)
 
 
 def seal_anew(db: Connection, vault: Vault) -> int:
     """Seal with the first key what another key sealed; return how many values. Raises Unavailable."""
-    secrets.forget_retired(db)
     stale = [row for row in secrets.every_value(db) if vault.stale(row.key_id)]
     for row in stale:
         sealed = vault.seal(row.id, _opened(vault, row))

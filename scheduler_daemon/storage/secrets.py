@@ -1,7 +1,7 @@
 """Queries on secrets. A value that was replaced or taken away stays, sealed, while a run may still print it."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, text, update
@@ -18,6 +18,8 @@ Record = Row[*tuple[Any, ...]]
 
 _VIEW = select(SECRETS, USERS.c.name.label("owner")).join(USERS, USERS.c.id == SECRETS.c.owner_id)
 _LIVING = SECRETS.c.replaced_at.is_(None)
+KEPT_RETIRED = timedelta(days=1)
+"""The output of a run is stored some time after its end."""
 _ACTIVE = text("executions.ended_at IS NULL AND executions.state IN ('queued', 'starting', 'running')")
 
 
@@ -48,10 +50,11 @@ def retire(db: Connection, name: str, now: datetime) -> None:
     db.execute(update(SECRETS).where(_LIVING, SECRETS.c.name == name).values(replaced_at=now))
 
 
-def forget_retired(db: Connection) -> None:
-    """Delete the values that no active run can have been given."""
+def forget_retired(db: Connection, now: datetime) -> None:
+    """Delete the values that no run can have been given whose output may still be to be stored."""
     oldest = select(func.min(EXECUTIONS.c.queued_at)).where(_ACTIVE).scalar_subquery()
-    needless = or_(oldest.is_(None), SECRETS.c.replaced_at < oldest)
+    long_ago = SECRETS.c.replaced_at < now - KEPT_RETIRED
+    needless = and_(long_ago, or_(oldest.is_(None), SECRETS.c.replaced_at < oldest))
     db.execute(delete(SECRETS).where(and_(SECRETS.c.replaced_at.is_not(None), needless)))
 
 
@@ -77,17 +80,23 @@ def usable_by(db: Connection, job_id: str, names: Collection[str]) -> list[Recor
     return list(db.execute(query))
 
 
-def of_run(db: Connection, execution_id: int) -> tuple[str, dict[str, str]]:
-    """Return the job of a run, and which secrets its spec names, by the variables they are given as."""
+def of_names(db: Connection, names: Collection[str]) -> list[Record]:
+    """Return the values of these names, retired too, whoever may use them."""
+    return list(db.execute(select(SECRETS).where(SECRETS.c.name.in_(sorted(names)))))
+
+
+def of_run(db: Connection, execution_id: int) -> dict[str, str]:
+    """Return which secrets the spec of a run names, by the variables they are given as."""
     query = (
-        select(EXECUTIONS.c.job_id, _VERSIONS.c.spec)
+        select(_VERSIONS.c.spec)
+        .select_from(EXECUTIONS)
         .join(
             _VERSIONS, and_(_VERSIONS.c.job_id == EXECUTIONS.c.job_id, _VERSIONS.c.version == EXECUTIONS.c.job_version)
         )
         .where(EXECUTIONS.c.id == execution_id)
     )
     row = db.execute(query).one_or_none()
-    return ("", {}) if row is None else (row.job_id, row.spec.get("secrets") or {})
+    return {} if row is None else row.spec.get("secrets") or {}
 
 
 def users(db: Connection) -> dict[str, list[Record]]:

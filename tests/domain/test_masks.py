@@ -132,3 +132,14 @@ def test_nothing_to_cover_is_no_mask() -> None:
 
 def test_a_blackout_tells_nothing() -> None:
     assert all_of(Blackout(), b"a secret\nor not\n") == b"********\n******\n"
+
+
+@pytest.mark.parametrize("at", [0, 16_370, 16_384, 16_390, 32_760, 39_990])
+def test_a_secret_is_covered_wherever_in_a_great_part_it_stands(at: int) -> None:
+    known = bytearray(b"." * 40_000)
+    known[at : at + 10] = b"0123456789"
+    mask = Mask([b"0123456789"])
+
+    covered = mask.covered(bytes(known), 0, len(known))
+
+    assert covered == b"." * at + b"*" * 10 + b"." * (40_000 - at - 10)

@@ -17,6 +17,5 @@ def test_a_secret_is_in_neither_the_line_nor_the_pattern_of_a_failure() -> None:
     found = written(run, said, Miner())
 
     assert found is not None
-    row, pattern = found
-    assert "cannot connect to <ip>" in pattern
-    assert not any(part in text for part in ("ghp_", "abcdefghij") for text in (row["text"], pattern))
+    assert "cannot connect to <ip>" in found.pattern_text
+    assert not any(part in text for part in ("ghp_", "abcdefghij") for text in (found.text, found.pattern_text))

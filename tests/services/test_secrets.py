@@ -81,7 +81,12 @@ async def test_a_former_value_is_known_while_a_run_may_print_it(safe: Safe, admi
 
     assert await safe.known(run) == {b"first value", b"second value"}
     await database.write(lambda db: end(db, run))
+    await safe.set(admin, "early", "its output may still be to be stored")
+    still = await database.read(lambda db: rows(db, "secrets"))
+    await safe.delete(admin, "early", force=True)
+    safe.now += 25 * 60 * MINUTE
     await safe.set(admin, "other", "other value")
+    assert [row.name for row in still] == ["token", "token", "early"]
     assert [row.name for row in await database.read(lambda db: rows(db, "secrets"))] == ["other"]
 
 
@@ -159,3 +164,10 @@ def test_a_value_that_cannot_be_masked_or_given_is_refused_without_telling_it(va
     with pytest.raises(ValueError, match=why) as told:
         SecretPut(value=SecretStr(value))
     assert value not in str(told.value)
+
+
+async def test_a_value_whose_lines_lie_in_one_another_is_refused(safe: Safe, admin: Actor) -> None:
+    with pytest.raises(Invalid, match="holds more than 8 others"):
+        await safe.set(admin, "token", "\n".join("a" * length for length in range(4, 40)))
+    with pytest.raises(Invalid, match="at most 512 different lines"):
+        await safe.set(admin, "token", "\n".join(f"line {number}" for number in range(600)))
