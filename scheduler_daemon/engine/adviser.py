@@ -26,6 +26,8 @@ from scheduler_daemon.storage.session import Database
 LEASE = timedelta(seconds=60)
 RENEW = 20.0
 """Seconds between renewals of the lease, and between looks whether another daemon has let it go."""
+PATIENCE = 5.0
+"""Seconds from the daemon's start to that of the process: what is due then is more urgent."""
 FIRST_DELAY, LONGEST_DELAY = 1.0, 300.0
 """Seconds until the process is started again; doubled each time it ends soon."""
 LONG_LIFE = 60.0
@@ -73,6 +75,7 @@ class Adviser:
 
     async def run(self) -> None:
         """Have the process run for ever while the lease is ours."""
+        await asyncio.sleep(PATIENCE)
         delay = FIRST_DELAY
         loop = asyncio.get_running_loop()
         while True:
