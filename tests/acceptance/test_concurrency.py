@@ -13,8 +13,8 @@ from tests.support.api import Api, Doc
 from tests.support.daemon import DaemonHandle, wait_until
 
 EACH_SECOND = {"expressions": ["* * * * * *"], "zone": "UTC"}
-ALONE = """mkdir alone || touch overlapped
-trap 'sleep 0.1; rmdir alone; exit 0' TERM
+ALONE = """trap 'sleep 0.1; rmdir alone; exit 0' TERM
+mkdir alone || touch overlapped
 {work}
 rmdir alone"""
 
