@@ -46,7 +46,7 @@ def test_what_was_learnt_outlives_the_process_and_the_daemon(daemon: DaemonHandl
     daemon.json("job", "add", "flaky", "--policy", "trusted", "--", "test", "!", "-e", str(bad))
     run(daemon, 5)
     (first,) = wait_until(lambda: analysts(daemon))
-    assert os.getpriority(os.PRIO_PROCESS, first) >= 15
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, first) >= 15)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: analysts(daemon) not in ([], [first]))
     bad.touch()
