@@ -32,7 +32,7 @@ from scheduler_daemon.contract.insights import (
     Prediction,
 )
 from scheduler_daemon.contract.jobs import JobSpec
-from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.domain.errors import ChronosError, Unavailable
 from scheduler_daemon.domain.retry import end_code
 from scheduler_daemon.domain.schedule import compile_schedule
 from scheduler_daemon.insights.hours import Seen as HourSeen
@@ -156,15 +156,16 @@ class Reviewer:
         found: list[Finding] = []
         seen: dict[str, _Known] = {}
         for row in rows:
-            job = _subject(row)
-            current.subjects.append(job)
-            if row.id in records:
-                runs = past(records[row.id])
-                try:
+            try:
+                job = _subject(row)
+                if row.id in records:
+                    runs = past(records[row.id])
                     found += review(job, runs, now, self._advice.get(job.id, {}))
-                except ValueError:  # one job that cannot be judged must not keep all others from it
-                    log.exception("job %s cannot be reviewed", job.id)
-                seen[job.id] = self._note(current, job, runs, row.last_id, now)
+                    seen[job.id] = self._note(current, job, runs, row.last_id, now)
+            except (ChronosError, ValueError):  # one job that cannot be read must not keep all others from it
+                log.exception("job %s cannot be reviewed", row.id)
+            else:
+                current.subjects.append(job)
         await self._tell(found)
         self._seen |= seen
         current.after = rows[-1].id

@@ -248,8 +248,9 @@ class KindCard(BaseModel, frozen=True):
     scored: int
     """Of which it is known whether what was foretold came."""
     brier: float | None
+    """Mean squared difference of what was foretold from what came; 0 is perfect."""
     base: float | None
-    """The Brier score of the base rate, which it must beat."""
+    """The same of someone who always says how often it comes at all, which it must beat."""
     applied: int
     """Changes that were measured."""
     kept: int

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final, Literal, NamedTuple
 
+from scheduler_daemon.contract.insights import KindCard
+
 USUAL: Final = 0.5
 """How sure an engine must be before anybody has said anything."""
 LOWEST: Final = 0.3
@@ -59,32 +61,7 @@ class Outcome:
     """Of what was applied and measured."""
 
 
-class Card(NamedTuple):
-    """How good a kind is."""
-
-    judged: int
-    right: int
-    precision: float | None
-    """Of the judged ones, those accepted or applied and not taken back."""
-    low: float
-    high: float
-    """Nine times in ten the precision lies between."""
-    scored: int
-    brier: float | None
-    """Mean squared difference of what was foretold from what came; 0 is perfect."""
-    base: float | None
-    """The same of someone who always says how often it comes at all."""
-    applied: int
-    """Measured ones."""
-    kept: int
-    gain: float | None
-    """Of those kept, in the mean."""
-    muted: bool
-    why: str
-    """Why it is muted, or why not."""
-
-
-def card(outcomes: Sequence[Outcome]) -> Card:
+def card(kind: str, outcomes: Sequence[Outcome]) -> KindCard:
     """Score a kind by what became of its insights."""
     words = [outcome.word for outcome in outcomes if outcome.word not in {None, "snoozed"}]
     right = sum(word in {"accepted", "applied"} for word in words)
@@ -94,7 +71,9 @@ def card(outcomes: Sequence[Outcome]) -> Card:
     measured = [outcome for outcome in outcomes if outcome.kept is not None]
     gains = [outcome.gain for outcome in measured if outcome.kept and outcome.gain is not None]
     muted, why = _verdict(len(words), high, len(pairs), brier, base)
-    return Card(
+    return KindCard(
+        kind=kind,
+        told=len(outcomes),
         judged=len(words),
         right=right,
         precision=right / len(words) if words else None,

@@ -146,7 +146,13 @@ def error_line(lines: Sequence[Line], share_of_successes: Callable[[str], float]
 
 def excerpt(lines: Sequence[Line], most: int = LINES_SENT, chars: int = CHARS_SENT) -> list[tuple[int, str]]:
     """Return lines that show a failure, redacted, by number: those like an error, those around, the last ones."""
-    safe = redact_lines([_cut(line.text) for line in lines])
+    return excerpt_of(lines, redact_lines([cut(line.text) for line in lines]), most, chars)
+
+
+def excerpt_of(
+    lines: Sequence[Line], safe: Sequence[str], most: int = LINES_SENT, chars: int = CHARS_SENT
+) -> list[tuple[int, str]]:
+    """Return the same of lines whose redacted texts are known."""
     wanted: dict[int, None] = {}
     ranked = sorted(range(len(lines)), key=lambda at: (-likeness(lines[at]), -at))
     for at in [at for at in ranked if likeness(lines[at]) > 0.25][: most // 8]:
@@ -162,7 +168,7 @@ def excerpt(lines: Sequence[Line], most: int = LINES_SENT, chars: int = CHARS_SE
     return [(lines[at].number, found[at]) for at in sorted(found)]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """Cut a long line between words, so that no secret is cut in two and not known any more."""
     return text if len(text) <= 4 * _LINE else text[: 4 * _LINE].rsplit(None, 1)[0][: 4 * _LINE]
 

@@ -5,7 +5,6 @@ Training needs scikit-learn (the extra `ml`); what it trained is plain numbers, 
 
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
@@ -55,11 +54,6 @@ class Network:
         if layers[0][0].shape[0] != COUNT:
             raise ValueError(f"it goes by {layers[0][0].shape[0]} features, not {COUNT}")
         return cls(np.array(kept["middle"], np.float64), np.array(kept["spread"], np.float64), layers)
-
-
-def can_train() -> bool:
-    """Whether scikit-learn is installed."""
-    return find_spec("sklearn") is not None
 
 
 def train(features: Floats, failed: Floats, believed: Floats, seed: int = 0) -> Network | None:

@@ -27,7 +27,6 @@ from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access, schedule_phrases
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.errors import NotAllowed, NotFound
-from scheduler_daemon.insights import failures as engine
 from scheduler_daemon.insights import prompts
 from scheduler_daemon.insights.prompts import Prompt
 from scheduler_daemon.services import failures, listing, schedules
@@ -55,13 +54,13 @@ class Desk:
 
 
 def explain(
-    db: Connection, actor: Actor, execution_id: int, desk: Desk, now: datetime, *, local: bool = False
+    db: Connection, actor: Actor, digest: failures.Digest, desk: Desk, now: datetime, *, local: bool = False
 ) -> FailureExplanation:
     """Explain a failed run in our own words, and have Claude asked, or say what it said. Raises NotFound, Conflict."""
-    found = failures.explain(db, actor, execution_id)
+    found = failures.explain(db, actor, digest)
     if local or not desk.has_key or actor.role is Role.VIEWER:  # who may only look may not spend
         return found
-    run = failures.failed_run(db, actor, execution_id)
+    run = failures.failed_run(db, actor, digest.execution_id)
     facts = {
         "job": run.job,
         "command": _command(db, run),
@@ -74,9 +73,7 @@ def explain(
         "what we think": found.text,
         "similar failures": [one.text for one in found.similar],
     }
-    prompt = prompts.explain_failure(
-        facts, engine.excerpt(failures.lines_of(db, run.id, engine.LINES_READ)), secrets.token_hex(16)
-    )
+    prompt = prompts.explain_failure(facts, digest.excerpt, secrets.token_hex(16))
     return found.model_copy(update={"claude": ask(db, actor, Purpose.FAILURE, str(run.id), prompt, desk, now)})
 
 

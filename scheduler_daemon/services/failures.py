@@ -6,6 +6,7 @@ The scheduler is never held up: a run is looked at when somebody asks, or by the
 import base64
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -47,12 +48,38 @@ def lines_of(db: Connection, execution_id: int, most: int = engine.LINES_LEARNT)
     return [engine.Line(line.number, line.stream, colourless(line.text)) for line in page.lines]
 
 
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a failed run wrote, made sense of."""
+
+    execution_id: int
+    said: FailureSaid | None
+    lines: Sequence[engine.Line]
+    """The last ones, redacted."""
+    excerpt: Sequence[tuple[int, str]]
+    """What of more of them may be sent away, by number."""
+
+
+def wrote(db: Connection, actor: Actor, execution_id: int) -> tuple[Any, list[engine.Line]]:
+    """Return a failed run and its last lines. Raises NotFound, Conflict."""
+    run = failed_run(db, actor, execution_id)
+    return run, lines_of(db, run.id, engine.LINES_READ)
+
+
+def digest(run: Any, lines: Sequence[engine.Line]) -> Digest:
+    """Make sense of what a failed run wrote. It may take a second, so not while others wait for the database."""
+    latest = lines[-engine.LINES_LEARNT :]
+    safe = redact_lines([engine.cut(line.text) for line in lines])
+    shown = [line._replace(text=text) for line, text in zip(latest, safe[-len(latest) :], strict=True)]
+    return Digest(run.id, written(run, latest, Miner()), shown, engine.excerpt_of(lines, safe))
+
+
 def written(run: Any, lines: Sequence[engine.Line], miner: Miner) -> FailureSaid | None:
     """Return what is kept of a failed run; None if it said nothing."""
     found = engine.error_line(lines)
     if found is None:
         return None
-    (text,) = redact_lines([found.text[: 4 * 400]])  # first: once numbers are masked, a secret is none any more
+    (text,) = redact_lines([engine.cut(found.text)])  # first: once numbers are masked, a secret is none any more
     template = miner.add(text)
     near = [line.text for line in lines[-10:] if engine.likeness(line) > 0.25][-3:]
     return FailureSaid(
@@ -79,19 +106,15 @@ def record(db: Connection, said: RunsSaid) -> None:
         meta.put(db, _LOOKED_AT, str(int(meta.get(db, _LOOKED_AT) or 0) + said.looked_at))
 
 
-def learn(db: Connection, run: Any) -> None:
-    """Write down what a failed run said, once."""
-    if failures.find(db, run.id) is None and (found := written(run, lines_of(db, run.id), Miner())) is not None:
-        record(db, RunsSaid(failures=(found,)))
+def explain(db: Connection, actor: Actor, found: Digest) -> FailureExplanation:
+    """Say why a run failed, as far as its output and earlier failures tell, and keep what it said.
 
-
-def explain(db: Connection, actor: Actor, execution_id: int) -> FailureExplanation:
-    """Say why a run failed, as far as its output and earlier failures tell. Raises NotFound, Conflict."""
-    run = failed_run(db, actor, execution_id)
-    learn(db, run)
-    lines = lines_of(db, run.id)
-    shown = redact_lines([line.text[:500] for line in lines])
-    safe = [line._replace(text=text) for line, text in zip(lines, shown, strict=True)]
+    Raises NotFound, Conflict.
+    """
+    run = failed_run(db, actor, found.execution_id)
+    if found.said is not None and failures.find(db, run.id) is None:
+        record(db, RunsSaid(failures=(found.said,)))
+    safe = found.lines
     kept = failures.find(db, run.id)
     pattern = detail(db, actor, kept.pattern_id) if kept else None
     similar = _similar(db, actor, kept) if kept else ()

@@ -139,10 +139,9 @@ def fire(db: Connection, dues: Sequence[Due], *, now: datetime, holder: Holder, 
         if not held and due.since is not None and job.last_handled < due.since:
             stale.append(due.job_id)  # it was held, and the clock passed over what it owes since its resume
             continue
+        moves.append(replace(due, handled=job.last_handled) if is_held(job) else due)
         if held:
-            moves.append(replace(due, handled=job.last_handled))
             continue
-        moves.append(due)
         rows.extend(not_run(due, job, now, holder))
         rows.extend(admissions.admit(new_row(due, instant, now, holder)) for instant in to_run(due, job))
     for row in rows:

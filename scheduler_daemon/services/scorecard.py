@@ -27,9 +27,7 @@ def cards(db: Connection, now: datetime, kinds: Collection[str] | None = None) -
     found: dict[str, list[Outcome]] = defaultdict(list)
     for row in insights.outcomes(db, now - LOOKED_BACK, kinds):
         found[row.kind].append(_outcome(row))
-    return [
-        KindCard(kind=kind, told=len(outcomes), **card(outcomes)._asdict()) for kind, outcomes in sorted(found.items())
-    ]
+    return [card(kind, outcomes) for kind, outcomes in sorted(found.items())]
 
 
 def shown(db: Connection, found: Sequence[Finding], now: datetime) -> list[bool]:

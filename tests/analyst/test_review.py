@@ -17,6 +17,7 @@ from scheduler_daemon.services import insights, jobs, retry_advice
 from scheduler_daemon.storage import insights as stored
 from scheduler_daemon.storage import retry_advice as advice
 from scheduler_daemon.storage.executions import EXECUTIONS
+from scheduler_daemon.storage.jobs import JOBS
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
 from tests.analyst.records import MIB
@@ -129,6 +130,19 @@ async def test_every_job_is_looked_at_in_its_turn(office: Office) -> None:
     await office.work()
 
     assert {one.job for one in await office.found()} == {f"job {number}" for number in range(45)}
+
+
+async def test_a_job_whose_saved_spec_cannot_be_read_keeps_no_other_from_its_turn(office: Office) -> None:
+    ill = await a_job(office, "ill", limits={"memory_bytes": 4096 * MIB})
+    well = await a_job(office, "well", limits={"memory_bytes": 4096 * MIB}, schedule="30 3 * * *")
+    for job in (ill, well):
+        await office.runs(job, 60, varied)
+    kept = ill.spec.model_dump(mode="json") | {"priority": 99}
+    await office.database.write(lambda db: db.execute(JOBS.update().where(JOBS.c.id == ill.id).values(spec=kept)))
+
+    await office.work()
+
+    assert {one.job for one in await office.found()} == {"well"}
 
 
 async def test_a_change_that_proves_itself_is_kept_and_says_so(office: Office) -> None:

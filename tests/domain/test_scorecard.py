@@ -30,7 +30,7 @@ def test_an_old_word_counts_less() -> None:
 def test_precision_is_of_what_was_judged() -> None:
     said = ["accepted", "applied", "dismissed", "reverted", "snoozed", None]
 
-    found = card([Outcome(word=word) for word in said])  # type: ignore[arg-type]
+    found = card("kind", [Outcome(word=word) for word in said])  # type: ignore[arg-type]
 
     assert (found.judged, found.right, found.precision) == (4, 2, 0.5)
     assert found.low < 0.5 < found.high
@@ -40,10 +40,10 @@ def test_precision_is_of_what_was_judged() -> None:
 def test_a_kind_that_people_dismiss_is_muted_once_enough_is_known() -> None:
     few, many = ([Outcome(word="dismissed")] * count for count in (ENOUGH - 1, ENOUGH + 5))
 
-    assert not card(few).muted
-    assert "too few" in card(few).why
-    assert card(many).muted
-    assert "less than the rules'" in card(many).why
+    assert not card("kind", few).muted
+    assert "too few" in card("kind", few).why
+    assert card("kind", many).muted
+    assert "less than the rules'" in card("kind", many).why
 
 
 def foretold(chance: float, times: int, came: int) -> list[Outcome]:
@@ -51,7 +51,7 @@ def foretold(chance: float, times: int, came: int) -> list[Outcome]:
 
 
 def test_a_forecast_that_is_worse_than_the_base_rate_is_muted() -> None:
-    found = card(foretold(0.9, 40, 12))
+    found = card("kind", foretold(0.9, 40, 12))
 
     assert found.muted
     assert found.brier == pytest.approx((12 * 0.01 + 28 * 0.81) / 40)
@@ -59,7 +59,7 @@ def test_a_forecast_that_is_worse_than_the_base_rate_is_muted() -> None:
 
 
 def test_a_forecast_that_tells_days_apart_speaks() -> None:
-    found = card([*foretold(0.8, 30, 25), *foretold(0.1, 30, 2)])
+    found = card("kind", [*foretold(0.8, 30, 25), *foretold(0.1, 30, 2)])
 
     assert not found.muted
     assert (found.brier or 1) < (found.base or 0)
@@ -70,11 +70,11 @@ def test_a_calibrated_forecast_of_something_constant_is_not_muted() -> None:
 
     outcomes = [Outcome(foretold=0.3, came=chance.random() < 0.3) for _ in range(400)]
 
-    assert not card(outcomes).muted
+    assert not card("kind", outcomes).muted
 
 
 def test_gain_is_that_of_what_was_kept() -> None:
-    found = card([
+    found = card("kind", [
         Outcome(word="applied", gain=0.4, kept=True), Outcome(word="applied", gain=0.2, kept=True),
         Outcome(word="reverted", gain=-0.5, kept=False), Outcome(word="applied"),
     ])  # fmt: skip
@@ -84,7 +84,7 @@ def test_gain_is_that_of_what_was_kept() -> None:
 
 
 def test_nothing_known_is_nothing_claimed() -> None:
-    found = card([])
+    found = card("kind", [])
 
     assert (found.precision, found.brier, found.gain, found.muted) == (None, None, None, False)
     assert (found.low, found.high) == (0, 1)

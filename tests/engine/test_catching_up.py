@@ -195,3 +195,21 @@ async def test_a_clock_that_has_not_heard_of_the_resume_does_not_pass_over_what_
     assert [(hour, state) for hour, state, _ in await fires(hourly.database)] == [
         (1, "missed"), (2, "missed"), (3, "starting"),
     ]  # fmt: skip
+
+
+async def test_a_boot_while_it_is_paused_takes_nothing_from_what_it_owes(rig: Rig, admin: Actor) -> None:
+    schedule = Schedule.model_validate({"expressions": ["@hourly", "@reboot"]})
+    await rig.database.write(
+        lambda db: add_job(db, admin, schedule=schedule, catchup_on_resume=True, paused=True, concurrency="allow")
+    )
+    rig.clock.forward(hours=2, minutes=30)
+    await rig.ticker.load()
+
+    await rig.ticker.reboot()
+    await pause(rig, admin, paused=False)
+    await rig.until(rig.clock.now)
+
+    found = [(round(hour, 3), state, trigger) for hour, state, trigger in await fires(rig.database)]
+    assert found == [
+        (1, "missed", "catch_up"), (2, "starting", "catch_up"), (2.5, "skipped", "reboot"),
+    ]  # fmt: skip

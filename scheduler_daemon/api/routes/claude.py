@@ -1,5 +1,6 @@
 """Why runs fail, and questions to Claude, over HTTP."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -47,7 +48,9 @@ class JobToReview(BaseModel, frozen=True, extra="forbid"):
 async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> FailureExplanation:
     """Say why a run failed. Unless `local`, Claude is asked where there is a key: `claude` says how far that is."""
     now, desk = ask.context.now(), ask.context.desk
-    found = await ask.write(lambda db, actor: claude.explain(db, actor, execution_id, desk, now, local=local))
+    run, lines = await ask.read(lambda db, actor: failures.wrote(db, actor, execution_id))
+    digest = await asyncio.to_thread(failures.digest, run, lines)
+    found = await ask.write(lambda db, actor: claude.explain(db, actor, digest, desk, now, local=local))
     ask.context.engine.question_asked()
     return found
 
