@@ -20,7 +20,6 @@ KNOWN = (
     "Can't bind mount",
     "Can't get type of source",
     "Can't find source path",
-    "denied",
 )
 RENAME_EXCHANGE, AT_FDCWD = 2, -100
 
