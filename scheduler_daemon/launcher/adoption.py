@@ -21,7 +21,7 @@ from scheduler_daemon.launcher.sweep import Census
 _LOOK_EVERY = 0.02
 _PATIENCE_FOR_START = 1.0
 """Seconds a run may have an output file but no start in its record: its spawner is just starting it."""
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def with_times(start: Message, request: Message) -> Message:
@@ -29,6 +29,16 @@ def with_times(start: Message, request: Message) -> Message:
     times = {"timeout_ms": request["timeout_ms"], "grace_ms": request["grace_ms"]}
     confined = confinement.told(request, start["groups"]) if "groups" in start else {}
     return {**start, **times, "by_mark": False, **confined}
+
+
+def lived(start: Message) -> float:
+    """Return the seconds since a run began, by the clock that nobody sets.
+
+    They count from the instant the record calls the start, else from the end of the clock tick its process began in:
+    no timeout strikes before the run is seen to have lasted that long.
+    """
+    born: int = start.get("started_boot_ns", (start["ticks"] + 1) * _NS_PER_TICK)
+    return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - born) / 1e9
 
 
 class Adoption:
@@ -44,10 +54,6 @@ class Adoption:
         self._starting: dict[int, float] = {}
         self._dying: dict[int, Message] = {}
         self._look_at = 0.0
-
-    def lived(self, ticks: int) -> float:
-        """Return the seconds since a start time in clock ticks, from the tick's end: no timeout strikes early."""
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / _TICKS_PER_SECOND)
 
     def take(self, job: Job, ours: frozenset[int]) -> Message | None:
         """Return the end of this run, its start if it lives, or None while that must be waited for."""
@@ -153,7 +159,7 @@ class Adoption:
         return around | {
             "pid": one.pid,
             "ticks": one.ticks,
-            "started_ns": time.time_ns() - int(self.lived(one.ticks) * 1e9),
+            "started_ns": time.time_ns() - int(lived({"ticks": one.ticks}) * 1e9),
             "mark": mark,
             "number": birth.number_of(mark),
             "group": around["group"] or cgroups.of(one.pid, self._parent),

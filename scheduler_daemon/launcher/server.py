@@ -16,7 +16,7 @@ from collections import deque
 from pathlib import Path
 
 from scheduler_daemon.launcher import boxes, cgroups, controllers, ends, kernel, spool
-from scheduler_daemon.launcher.adoption import Adoption, with_times
+from scheduler_daemon.launcher.adoption import Adoption, lived, with_times
 from scheduler_daemon.launcher.clients import Client, Clients
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.cputime import CpuTimes
@@ -221,8 +221,8 @@ class Server:
 
     def _watch_times(self, job: Job, start: Message) -> None:
         if start["timeout_ms"] is not None:
-            lived = self._adoption.lived(start["ticks"])
-            heapq.heappush(self._timeouts, (time.monotonic() + start["timeout_ms"] / 1000 - lived, job.run))
+            left = start["timeout_ms"] / 1000 - lived(start)
+            heapq.heappush(self._timeouts, (time.monotonic() + left, job.run))
         self._cpu_times.watch(job)
 
     def _bury_spawner(self, helper: Helper) -> None:

@@ -189,6 +189,7 @@ class Spawner:
             "pid": pid,
             "ticks": kernel.ticks_of_newborn(pid, before),
             "started_ns": now,
+            "started_boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             "mark": mark.text,
             "number": mark.number,
             "inherited_rss": inherited,
