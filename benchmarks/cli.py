@@ -26,7 +26,7 @@ def cpu_ms(words: list[str], environ: dict[str, str]) -> float:
 
 
 def main(rounds: int = 7) -> None:
-    with running_daemon() as daemon:
+    with running_daemon({"CHRONOS_INSIGHTS": "true"}) as daemon:
         lines = "".join(f"{n % 60} {n % 24} * * * echo {n}\n" for n in range(JOBS))
         daemon.json("import", "crontab", "-", stdin=lines)
         daemon.json("job", "add", "quick", "--", "true")

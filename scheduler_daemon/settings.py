@@ -110,8 +110,10 @@ class ClaudeSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 class InsightSettings(BaseModel, frozen=True, extra="forbid"):
-    """How jobs are reviewed."""
+    """How runs are learnt from and jobs reviewed."""
 
+    enabled: bool = True
+    """False starts no process for it; what was found before stays."""
     review_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(hours=24)
     """Limits, schedules and retries of all jobs are looked at so often; what ended in between changes little."""
 
@@ -144,6 +146,7 @@ _ENVIRONMENT = {
     "CHRONOS_REDIS_URL": ("redis", "url"),
     "CHRONOS_API_TCP": ("api", "tcp"),
     "CHRONOS_KEY_FILE": ("secrets", "key_file"),
+    "CHRONOS_INSIGHTS": ("insights", "enabled"),
     "CHRONOS_REVIEW_EVERY": ("insights", "review_every"),
     "CHRONOS_DEFAULT_POLICY": ("engine", "default_policy"),
     "CHRONOS_MAX_ACTIVE": ("engine", "max_active"),

@@ -205,6 +205,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
                 edit=lambda work: daemon.edit(work),  # noqa: PLW0108 - there is no daemon yet
                 now=utc_now,
                 review_every=settings.insights.review_every,
+                enabled=settings.insights.enabled,
             ),
             runner=runner,
             holder=holder,

@@ -55,6 +55,7 @@ class Adviser:
         edit: Callable[[Callable[[Connection], Sequence[str]]], Awaitable[None]],
         now: Callable[[], datetime],
         review_every: timedelta = timedelta(hours=24),
+        enabled: bool = True,
     ) -> None:
         """`learnt` is the file of the process; `holder` names this daemon among those that share the database.
 
@@ -68,13 +69,16 @@ class Adviser:
         self._holder = holder
         self._recorded = recorded
         self._now = now
+        self.enabled = enabled
         self.trouble = ""
         """Why no insights are found; empty while they are, here or by another daemon."""
         self.load: AnalystLoad | None = None
         """As the process told last; None where there is none."""
 
     async def run(self) -> None:
-        """Have the process run for ever while the lease is ours."""
+        """Have the process run for ever while the lease is ours, if there is to be one."""
+        if not self.enabled:
+            await asyncio.Event().wait()
         await asyncio.sleep(PATIENCE)
         delay = FIRST_DELAY
         loop = asyncio.get_running_loop()

@@ -162,7 +162,8 @@ class Daemon:
         if self.adviser.trouble:
             troubles["insights"] = self.adviser.trouble
         names = dict.fromkeys(("database", "redis", "launcher", "disk", "schedule", "insights", *troubles))
-        details = {"insights": _told(self.adviser.load)} | troubles
+        found = _told(self.adviser.load) if self.adviser.enabled else "off: insights.enabled is false"
+        details = {"insights": found} | troubles
         parts = tuple(Component(name=name, ok=name not in troubles, detail=details.get(name, "")) for name in names)
         status = "starting" if not self._ready else "degraded" if troubles else "ready"
         return Health(

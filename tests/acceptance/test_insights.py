@@ -2,11 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.daemon import DaemonHandle, daemon, processes_of, wait_until
+import pytest
 
-__all__ = ["daemon"]
+from tests.support.daemon import DaemonHandle, processes_of, running_daemon, wait_until
+
+
+@pytest.fixture
+def daemon() -> Iterator[DaemonHandle]:
+    """A fresh daemon that has insights found."""
+    with running_daemon({"CHRONOS_INSIGHTS": "true"}) as handle:
+        yield handle
 
 
 def analysts(daemon: DaemonHandle) -> list[int]:

@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def fleet() -> Iterator[DaemonHandle]:
     """Six jobs that start together, one that finds nothing to do, one that cannot be helped by retries."""
-    with running_daemon({"CHRONOS_REVIEW_EVERY": "PT2S"}) as daemon:
+    with running_daemon({"CHRONOS_INSIGHTS": "true", "CHRONOS_REVIEW_EVERY": "PT2S"}) as daemon:
         for name in NIGHTLY:
             daemon.json("job", "add", name, "-s", "0 3 * * *", "--", "true")
         daemon.json(

@@ -39,6 +39,12 @@ def test_a_second_daemon_on_one_state_directory_refuses(common_daemon: DaemonHan
     assert common_api.health()["status"] == "ready"
 
 
+def test_a_setting_leaves_insights_off_and_health_says_so(common_api: Api) -> None:
+    (part,) = (each for each in common_api.health()["components"] if each["name"] == "insights")
+
+    assert part == {"name": "insights", "ok": True, "detail": "off: insights.enabled is false"}
+
+
 def test_up_without_a_terminal_starts_imports_prints_and_exits_and_down_leaves_nothing(idle: DaemonHandle) -> None:
     api = api_of(idle)
 

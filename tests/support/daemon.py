@@ -215,6 +215,7 @@ def _clean_environ(state: Path) -> dict[str, str]:
     return kept | {
         "XDG_CONFIG_HOME": str(state / "config"),
         "CHRONOS_DEFAULT_POLICY": "trusted",
+        "CHRONOS_INSIGHTS": "false",  # a process more, which tests of something else can spare
         "TZ": "UTC",
         "COLUMNS": "120",
         "NO_COLOR": "1",
