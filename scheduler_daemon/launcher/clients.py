@@ -40,6 +40,9 @@ class Clients:
         self._allowed = {0, os.geteuid()}
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def broadcast(self, line: bytes) -> None:
         """Queue a line for every subscriber."""
         for client in self._all:

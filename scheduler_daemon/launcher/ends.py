@@ -87,7 +87,7 @@ def noted(spool_path: str, run: int, start: Message) -> Message | None:
 def leftover(group: str | None, pid: int) -> int:
     """Count the living processes an ended job leaves: all by its control group, else those of its process group."""
     if group is not None:
-        return len(cgroups.members(group))
+        return sum(1 for member in cgroups.members(group) if member != os.getpid())
     if not kernel.has_living_child_in_group(pid):
         return 0
     return sum(1 for one in kernel.processes().values() if one.group == pid and one.living)

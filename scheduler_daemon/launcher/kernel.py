@@ -28,6 +28,8 @@ _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
 _INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("13l")
 _BLOCK = 512
+_TABLE_AGAIN = 0.01
+"""Seconds until the process table is read again that could not be."""
 
 
 MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
@@ -177,11 +179,19 @@ def ticks_now() -> int:
 
 
 def ticks_of_newborn(pid: int, before: int) -> int:
-    """Return the start of a child born since `before`; the process table is read only if a tick passed meanwhile."""
+    """Return the start of a child born since `before`; the process table is read only if a tick passed meanwhile.
+
+    Where the machine has no descriptor left it is waited for: a child without its name can neither be told nor killed.
+    """
     if ticks_now() == before:
         return before
-    born = process(pid)  # ours until we reap it, so it is there
-    return born.ticks if born else before
+    while True:
+        try:
+            born = process(pid)  # ours until we reap it, so it is there
+        except OSError:
+            time.sleep(_TABLE_AGAIN)
+        else:
+            return born.ticks if born else before
 
 
 def processes() -> dict[int, Process]:

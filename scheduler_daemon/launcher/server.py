@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from scheduler_daemon.launcher import boxes, cgroups, controllers, ends, kernel, spool
@@ -28,6 +29,8 @@ from scheduler_daemon.launcher.probe import Prober
 from scheduler_daemon.launcher.protocol import BadMessage, Message, check_start, decode, encode, grace_of, request_id
 from scheduler_daemon.launcher.sweep import Census
 
+_LOOK_HOME = 2.0
+"""Seconds between looks whether our state directory is still there."""
 _SAVE_AGAIN = 1.0
 """Seconds between attempts to write an end that the disk refused."""
 
@@ -36,9 +39,21 @@ class Server:
     """One launcher. `prepare` forks the spawners and takes over earlier jobs; `run` serves until told to shut down."""
 
     def __init__(
-        self, listener: socket.socket, spool_path: str, name: str, group: str | None, limiters: Groups, spawners: int
+        self,
+        listener: socket.socket,
+        spool_path: str,
+        name: str,
+        group: str | None,
+        limiters: Groups,
+        spawners: int,
+        has_home: Callable[[], bool],
     ) -> None:
-        """`name` is that of the group of all runs, `group` its path if it is to be used."""
+        """`name` is that of the group of all runs, `group` its path if it is to be used.
+
+        `has_home` tells whether the state directory is still ours.
+        """
+        self._has_home = has_home
+        self._look_home_at = 0.0
         self._spool = spool_path
         self._selector = selectors.DefaultSelector()
         self._clients = Clients(listener, self._selector, self._hear_client)
@@ -73,7 +88,7 @@ class Server:
                 self._adopt(self._job(run))
 
     def run(self) -> None:
-        """Serve until an idle launcher is asked to shut down."""
+        """Serve until an idle launcher is asked to shut down, or finds its state directory gone and itself alone."""
         while not self._stopping:
             for key, mask in self._selector.select(self._until_next()):
                 key.data(mask)
@@ -385,6 +400,7 @@ class Server:
             times.append(self._timeouts[0][0])
         if self._unsaved:
             times.append(self._save_at)
+        times.append(self._look_home_at)
         times.extend(self._adoption.next_look())
         times.extend(self._pool.next_fill())
         times.extend(self._cpu_times.next_look())
@@ -397,6 +413,9 @@ class Server:
         return max(0.0, min(waits)) if waits else None
 
     def _keep_time(self, now: float) -> None:
+        if now >= self._look_home_at:
+            self._look_home_at = now + _LOOK_HOME
+            self._stopping = self._stopping or (not len(self._clients) and self._open() == 0 and not self._has_home())
         self._pool.fill(now)
         while self._timeouts and self._timeouts[0][0] <= now:
             job = self._jobs.get(heapq.heappop(self._timeouts)[1])

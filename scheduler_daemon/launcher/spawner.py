@@ -153,32 +153,31 @@ class Spawner:
         path = spool.folder(self._spool, run)
         try:
             files = birth.open_files(path, self._folders, stdin=request["stdin"])
+            self._give_birth(run, path, request, files)
         except birth.AlreadyBegun:
             self._say("begun", run)
-            return
         except Unstartable as error:
             self._fail(run, str(error))
-            return
-        try:
-            self._give_birth(run, path, request, files)
-        except Unstartable as error:
-            self._fail(run, str(error))
-        finally:
-            for descriptor in files:
-                if descriptor is not None:
-                    os.close(descriptor)
+        except OSError as error:
+            self._fail(run, f"start: {error.filename or 'launcher'}: {error.strerror}")
 
     def _give_birth(self, run: int, path: str, request: Message, files: Files) -> None:
-        mark = birth.new_mark(birth.first_half(self._spool, run))
-        group = self._enter_group()
-        before = kernel.ticks_now()
+        """Start the process and write it down. Raises Unstartable or OSError only if there is none."""
+        group = None
         try:
+            mark = birth.new_mark(birth.first_half(self._spool, run))
+            group = self._enter_group()
+            before = kernel.ticks_now()
             pid, groups = self._spawn(path, request, files, mark, tagged=group is None)
-        except Unstartable:
+        except (Unstartable, OSError):
             if group is not None:
                 self._go_home()
                 self._leave_group(group, crowded=False)
             raise
+        finally:
+            for descriptor in files:
+                if descriptor is not None:
+                    os.close(descriptor)
         if groups and controllers.V2 in groups:
             group = self._trade_group(group, groups[controllers.V2])
         now, inherited = time.time_ns(), ends.own_peak()
@@ -255,10 +254,11 @@ class Spawner:
             cgroups.remove(group)
 
     def _go_home(self) -> None:
-        """Leave the last job's group, so that killing it does not kill us."""
+        """Leave the last job's group, so that killing it does not kill us; if we cannot, the launcher spares us."""
         if self._away is not None:
-            cgroups.join(self._home)
-            self._away = None
+            with contextlib.suppress(OSError):
+                cgroups.join(self._home)
+                self._away = None
 
     def _fail(self, run: int, why: str) -> None:
         self._end(run, ends.unstarted(run, why))

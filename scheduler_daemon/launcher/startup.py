@@ -17,6 +17,7 @@ from scheduler_daemon.launcher.protocol import reachable
 from scheduler_daemon.launcher.server import Server
 
 _SPAWNERS = 4
+_LOCK = "launcher.lock"
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +49,7 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    lock = os.open(state / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -65,18 +66,27 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     name = group_name(state)
     group = cgroups.find_parent(name) if grouped else None
     limiters = controllers.find_parents(name) if grouped else {}
-    server = Server(_listen(path), str(spool), name, group, limiters, count)
+    server = Server(_listen(path), str(spool), name, group, limiters, count, lambda: _is_held(lock, state))
     gc.freeze()  # nothing made so far is garbage, and little is made in rings later
     gc.set_threshold(50_000)
     server.prepare()
     os.write(done, b"+")
     os.close(done)
     server.run()
-    path.unlink(missing_ok=True)
+    if _is_held(lock, state):  # else it may be another launcher's by now
+        path.unlink(missing_ok=True)
     for parent in (group, *limiters.values()):
         if parent is not None:
             cgroups.remove_parent(parent)
     return 0
+
+
+def _is_held(lock: int, state: Path) -> bool:
+    """Tell whether the lock in the state directory is the one we hold: nobody has taken the directory away."""
+    try:
+        return os.path.samestat(os.fstat(lock), os.stat(state / _LOCK))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def group_name(state: Path) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
+import shutil
 import signal
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from scheduler_daemon.launcher import controllers, kernel, spool, startup
 from scheduler_daemon.runners.requests import Box, Limits
@@ -148,6 +153,47 @@ async def test_a_launcher_goes_when_idle_and_stays_while_a_job_runs(bench: Bench
 
     assert not refused
     assert gone
+
+
+async def test_a_launcher_goes_when_its_state_directory_is_gone_but_not_before_its_jobs(
+    open_bench: Callable[..., Bench], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    done = tmp_path_factory.mktemp("elsewhere") / "done"
+    async with open_bench() as bench:
+        await bench.start(shell(1, f"sleep 2.5; touch {done}"))
+        launcher, spawners = bench.runner.launcher_pid, bench.spawners()
+    assert launcher is not None
+
+    shutil.rmtree(bench.state)
+    await bench.until(lambda: not Path(f"/proc/{launcher}").exists(), 30)
+
+    assert done.exists()
+    await bench.until(lambda: not any(Path(f"/proc/{spawner}").exists() for spawner in spawners))
+
+
+@pytest.mark.parametrize("box", [None, Box()], ids=["plain", "boxed"])
+async def test_a_start_refused_by_the_machine_at_any_step_fails_with_the_reason_and_costs_no_spawner(
+    open_bench: Callable[..., Bench], box: Box | None
+) -> None:
+    async with open_bench("--spawners", "1") as bench:
+        await bench.run(shell(0, "true", box=box))
+        (spawner,) = bench.spawners()
+        most = resource.prlimit(spawner, resource.RLIMIT_NOFILE)
+        taken = {int(entry.name) for entry in Path(f"/proc/{spawner}/fd").iterdir()}
+        fewest = min(set(range(64)) - taken)
+
+        for allowed in range(fewest, max(taken) + 12):
+            resource.prlimit(spawner, resource.RLIMIT_NOFILE, (allowed, most[1]))
+            await bench.run(shell(allowed, "echo ran", box=box))
+        resource.prlimit(spawner, resource.RLIMIT_NOFILE, most)
+        last = await bench.run(shell(1, "echo ran", box=box))
+
+        refused = [run for run, end in bench.ended.items() if end.spawn_error is not None]
+        assert refused == list(range(fewest, fewest + len(refused)))
+        assert 2 <= len(refused) < max(taken) + 12 - fewest
+        assert all("Too many open files" in (bench.ended[run].spawn_error or "") for run in refused)
+        assert not any(bench.out(run) for run in refused if (bench.state / "spool" / str(run) / "stdout").exists())
+        assert (last.exit_code, bench.spawners()) == (0, [spawner])
 
 
 async def test_a_client_that_never_reads_holds_up_nobody(bench: Bench) -> None:
