@@ -4,6 +4,7 @@ Pure: callers pass `now` and the zone. Colours are named by token; `theme` says 
 """
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -81,6 +82,27 @@ def kept(bounds: Mapping[str, Any] | None) -> str:
     days, runs, most = (found.get(name) for name in ("days", "runs", "bytes"))
     parts = [f"{days:g} days" if days else "", f"{runs:,} runs" if runs else "", size(most) if most else ""]
     return ", ".join(filter(None, parts))
+
+
+def parameter(declared: Mapping[str, Any]) -> str:
+    """Write what runs of a job can be told, as --param takes it; as the API spells it."""
+    parts = [declared["name"], str(declared["type"])]
+    parts += [word for word in ("required", "secret") if declared.get(word)]
+    for word, key in (("default", "default"), ("min", "minimum"), ("max", "maximum"), ("pattern", "pattern")):
+        if (value := declared.get(key)) is not None:
+            parts.append(shlex.quote(f"{word}={str(value).lower() if isinstance(value, bool) else value}"))
+    if declared.get("choices"):
+        parts.append(shlex.quote(f"choices={','.join(declared['choices'])}"))
+    return " ".join(parts) + (f" -- {declared['description']}" if declared.get("description") else "")
+
+
+def told(values: Mapping[str, str | None]) -> list[str]:
+    """Write what a run was told, a part for each value; long ones cut."""
+    return [f"{name}={'(secret)' if text is None else _cut(text)}" for name, text in values.items()]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}… ({len(text):,} characters)"
 
 
 def moment(text: str, now: datetime) -> datetime | None:

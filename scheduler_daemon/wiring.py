@@ -45,6 +45,7 @@ from scheduler_daemon.insights import keys
 from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import NoLauncherError, ProcessRunner
+from scheduler_daemon.services import parameters as parameter_services
 from scheduler_daemon.services import people
 from scheduler_daemon.services import secrets as secret_services
 from scheduler_daemon.services.claude import Desk
@@ -234,7 +235,9 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
 async def _seal_anew(database: Database, vault: Vault) -> None:
     """Seal secrets with the first key, where one was put above the key they are sealed with."""
     try:
-        count = await database.write(lambda db: secret_services.seal_anew(db, vault))
+        count = await database.write(
+            lambda db: secret_services.seal_anew(db, vault) + parameter_services.seal_anew(db, vault)
+        )
     except Unavailable as error:
         log.error("secrets stay as they are sealed: %s", error.message)
     else:

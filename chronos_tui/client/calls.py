@@ -120,8 +120,20 @@ def snooze_job(ref: Ref, snooze: Json) -> Call:
     return _send("POST", _path("jobs", ref, "snooze"), snooze)
 
 
-def run_job(ref: Ref, *, reason: str = "", key: str | None = None) -> Call:
-    return _send("POST", _path("jobs", ref, "run"), {"reason": reason}, key)
+def run_job(
+    ref: Ref,
+    *,
+    reason: str = "",
+    key: str | None = None,
+    parameters: Json | None = None,
+    like: int | None = None,
+) -> Call:
+    request: dict[str, Any] = {"reason": reason}
+    if parameters:
+        request["parameters"] = parameters
+    if like is not None:
+        request["like"] = like
+    return _send("POST", _path("jobs", ref, "run"), request, key)
 
 
 def backfill(ref: Ref, request: Json, *, key: str | None = None) -> Call:

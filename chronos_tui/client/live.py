@@ -165,9 +165,22 @@ class LiveClient:
     async def resume_job(self, job: Ref) -> JobView:
         return await self._one(calls.resume_job(job), JobView)
 
-    async def run_job(self, job: Ref, *, reason: str = "", key: str | None = None) -> ExecutionView:
-        """Ask for a run now. Sent twice with the same `key`, it runs once."""
-        return await self._one(calls.run_job(job, reason=reason, key=key), ExecutionView)
+    async def run_job(
+        self,
+        job: Ref,
+        *,
+        reason: str = "",
+        key: str | None = None,
+        parameters: Mapping[str, str] | None = None,
+        like: int | None = None,
+    ) -> ExecutionView:
+        """Ask for a run now. Sent twice with the same `key`, it runs once.
+
+        It is told `parameters`, and for the rest what the run `like` was told.
+        """
+        return await self._one(
+            calls.run_job(job, reason=reason, key=key, parameters=parameters, like=like), ExecutionView
+        )
 
     async def job_versions(self, job: Ref) -> Page[JobVersion]:
         return await self._page(calls.job_versions(job), JobVersion)

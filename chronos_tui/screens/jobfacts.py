@@ -77,6 +77,7 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("shell", spec.shell),
         Fact("umask", f"{spec.umask:03o}"),
         Fact("environment", "\n".join(f"{name}={value}" for name, value in spec.env.items())),
+        Fact("parameters", "\n".join(fmt.parameter(each.model_dump(mode="json")) for each in spec.parameters)),
         Fact("secrets", "\n".join(f"{name}={secret}" for name, secret in spec.secrets.items())),
         Fact("stdin", _short(spec.stdin) if spec.stdin else ""),
         Fact("policy", spec.policy),

@@ -180,6 +180,7 @@ class RunScreen(RowVerbs):
             Fact("due", f"{fmt.stamp(run.fire_at, zone)}  ({fmt.relative(run.fire_at, now)})"),
             Fact("asked by", f"{run.actor}, {str(run.trigger).replace('_', ' ')}"),
             Fact("attempt", _attempt(run)),
+            Fact("told", "\n".join(fmt.told(self._beside.parameters)) if self._beside is not None else ""),
             Fact("follows", f"run {run.parent_id}, as its {run.handler}" if run.parent_id else ""),
         ]
         if run.started_at is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chronos_tui.format import printable
 from chronos_tui.messages import OpenLog
 from chronos_tui.screens.frame import Frame
+from chronos_tui.screens.telling import Telling, Told
 from chronos_tui.widgets.confirm import Confirm, TypedConfirm
 
 if TYPE_CHECKING:
@@ -59,14 +60,22 @@ class RowVerbs(Frame):
     async def _run_again(self, run: ExecutionView) -> None:
         job = await self.said(self.desk.client.job(run.job_id))
         if job is not None:
-            await self._run_jobs([job])
+            await self._run_jobs([job], like=run)
 
-    async def _run_jobs(self, jobs: Sequence[JobView]) -> None:
+    async def _run_jobs(self, jobs: Sequence[JobView], like: ExecutionView | None = None) -> None:
+        """Run jobs now; one that can be told something is asked about before, several take their defaults."""
         if len(jobs) > 1 and not await self.app.push_screen_wait(Confirm(f"Run {len(jobs)} jobs now?")):
             return
+        told = Told({})
+        if len(jobs) == 1 and jobs[0].spec.parameters:
+            found = await self._ask_what_to_tell(jobs[0], like)
+            if found is None:
+                return
+            told = found
         asked = []
         for job in jobs:
-            run = await self.said(self.desk.client.run_job(job.id, key=secrets.token_hex(16)))
+            key = secrets.token_hex(16)
+            run = await self.said(self.desk.client.run_job(job.id, key=key, parameters=told.values, like=told.like))
             if run is not None:
                 self.desk.board.learn_run(run)
                 asked.append(run)
@@ -74,6 +83,15 @@ class RowVerbs(Frame):
             self.tell(f"{printable(asked[0].job)}: run {asked[0].id} asked for")
         elif asked:
             self.tell(f"{len(asked)} runs asked for")
+
+    async def _ask_what_to_tell(self, job: JobView, like: ExecutionView | None) -> Told | None:
+        before = None
+        if like is not None:
+            before = await self.said(self.desk.client.facts(like.id))
+        values = {} if before is None else before.parameters
+        hidden = like.id if like is not None and None in values.values() else None
+        answer: Told | None = await self.app.push_screen_wait(Telling(job, values, hidden))
+        return answer
 
     def action_pause(self) -> None:
         if jobs := self._some():

@@ -19,6 +19,7 @@ from chronos_tui.verbs import (
     isolation,
     keeping,
     output,
+    parameters,
     policies,
     retry,
     secrets,
@@ -150,6 +151,7 @@ def add(
     on_success: handlers.OnSuccess = None,
     on_cancel: handlers.OnCancel = None,
     handler_timeout: handlers.Timeout = None,
+    param: parameters.Declared = None,
     artifact: artifacts.Patterns = None,
     artifact_limit: artifacts.Limit = None,
     description: spec.Description = None,
@@ -177,7 +179,7 @@ def add(
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
     given |= _put_over({}, keeping.fields(keep) | secrets.fields(secret))
-    given |= artifacts.fields(artifact, artifact_limit)
+    given |= artifacts.fields(artifact, artifact_limit) | parameters.fields(param)
     given |= handlers.over({}, _handlers(on_failure, on_success, on_cancel, handler_timeout))
     if "schedule" in given or conditions.need_zone(given):
         given.setdefault("schedule", {}).setdefault("zone", spec.local_zone(os.environ))
@@ -253,6 +255,7 @@ def edit(
     on_success: handlers.OnSuccess = None,
     on_cancel: handlers.OnCancel = None,
     handler_timeout: handlers.Timeout = None,
+    param: parameters.Declared = None,
     artifact: artifacts.Patterns = None,
     artifact_limit: artifacts.Limit = None,
     description: spec.Description = None,
@@ -282,7 +285,7 @@ def edit(
         not_signals=retry_not_signals, until=retry_until, smart=retry_smart, run_timeout=run_timeout,
     )  # fmt: skip
     given |= conditions.fields(conditions=only_if, not_before=not_before)
-    given |= artifacts.fields(artifact, artifact_limit)
+    given |= artifacts.fields(artifact, artifact_limit) | parameters.fields(param)
     following = _handlers(on_failure, on_success, on_cancel, handler_timeout)
     changes = _from_file(source) if source else {}
     if tag and not any(tag):
@@ -527,6 +530,7 @@ def _print(job: dict[str, Any], *, as_json: bool, client: Client | None = None) 
             ("directory", fields["cwd"] or ""),
             ("environment", " ".join(f"{name}={value}" for name, value in fields["env"].items())),
             ("secrets", " ".join(f"{name}={secret}" for name, secret in fields.get("secrets", {}).items())),
+            *(("parameter", fmt.parameter(each)) for each in fields.get("parameters", ())),
             ("output kept", fmt.kept(fields.get("output_kept"))),
             ("timeout", output.took(fields["timeout_ms"])),
             ("run timeout", output.took(fields.get("run_timeout_ms"))),

@@ -8,7 +8,7 @@ import typer
 
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, calls
-from chronos_tui.verbs import output
+from chronos_tui.verbs import output, parameters
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, RunId, Search, connect, since_instant
 from chronos_tui.verbs.failure import FAILED
 
@@ -29,13 +29,20 @@ def run(
     job: JobRef,
     *,
     wait: Wait = False,
+    param: parameters.Told = None,
+    param_file: parameters.ToldByFile = None,
+    like: parameters.Like = None,
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     key: Annotated[str | None, typer.Option(help="Sent twice with one key, it runs once.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a job now. `chronos run show RUN` shows a run; a job named show is run by `chronos run -- show`."""
+    told = parameters.told(param, param_file)
     client = connect(context)
-    execution = client.json(calls.run_job(job, reason=reason, key=key or secrets.token_hex(16)))
+    if like is None:
+        told = parameters.asked_for(client, job, told)
+    request = calls.run_job(job, reason=reason, key=key or secrets.token_hex(16), parameters=told, like=like)
+    execution = client.json(request)
     if not wait:
         _announce(execution, as_json=as_json)
         return
@@ -117,6 +124,7 @@ def show(context: typer.Context, run: RunId, *, as_json: AsJson = False) -> None
             ("follows", _follows(execution)),
             *(("then", _then(each)) for each in facts["handlers"]),
             ("trigger", f"{execution['trigger']} by {execution['actor']}".replace("_", " ")),
+            *(("told", each) for each in fmt.told(facts["parameters"])),
             ("progress", "" if execution.get("progress") is None else f"{execution['progress']}%"),
             *(("figure", fmt.kpi(each["name"], float(each["value"]), each["unit"])) for each in execution["kpis"]),
             ("warnings", str(execution["warnings"] or "")),

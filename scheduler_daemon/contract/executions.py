@@ -4,12 +4,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from scheduler_daemon.contract.artifacts import Artifacts
 from scheduler_daemon.contract.handlers import HandlerKind
 from scheduler_daemon.contract.host import HostFacts
 from scheduler_daemon.contract.job_lines import Kpi
+from scheduler_daemon.contract.parameters import MOST_PARAMETERS
 
 
 class State(StrEnum):
@@ -163,6 +164,8 @@ class RunFacts(BaseModel, frozen=True):
     """What followed it."""
     artifacts: Artifacts = Artifacts()
     """Files that it left."""
+    parameters: dict[str, str | None] = {}
+    """What it was told, as its command got it; None for a secret."""
 
 
 def _storable(text: str) -> str:
@@ -182,6 +185,12 @@ class RunRequest(BaseModel, frozen=True, extra="forbid"):
     """Ask for a run now."""
 
     reason: Reason = ""
+    parameters: Annotated[
+        dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], Field(max_length=MOST_PARAMETERS)
+    ] = {}
+    """What the run is told, by the names that its job declares."""
+    like: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """A run of the same job, whose values it is given where `parameters` says no other."""
 
 
 class CancelRequest(BaseModel, frozen=True, extra="forbid"):

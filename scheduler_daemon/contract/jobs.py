@@ -12,6 +12,7 @@ from scheduler_daemon.contract.conditions import Conditions, WallTime
 from scheduler_daemon.contract.dependencies import MAX_UPSTREAMS, TriggerRule
 from scheduler_daemon.contract.handlers import Handler
 from scheduler_daemon.contract.instants import Instant
+from scheduler_daemon.contract.parameters import MOST_PARAMETERS, Parameter
 from scheduler_daemon.contract.policies import Limits, Network, PolicyName
 from scheduler_daemon.contract.pools import PoolName
 from scheduler_daemon.contract.retry import Retry
@@ -116,6 +117,8 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
     """Set over what cron gives: HOME, LOGNAME, USER, SHELL and PATH."""
     secrets: Annotated[dict[str, SecretName], Field(max_length=64), AfterValidator(_secrets)] = {}
     """The names of secrets by the variables they are given as, when a run starts; their values are masked in output."""
+    parameters: Annotated[tuple[Parameter, ...], Field(max_length=MOST_PARAMETERS)] = ()
+    """What a run can be told by whoever asks for it, given as variables; other runs take the defaults."""
     cwd: AbsolutePath | None = None
     """None is the home directory of the account."""
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o022
@@ -180,9 +183,24 @@ class JobSpec(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _one_thing_sets_a_variable(self) -> Self:
-        both = sorted(self.env.keys() & self.secrets.keys())
-        if both:
-            raise ValueError(f"{both[0]!r} is set by `env` and by `secrets`; take it out of one of them")
+        ways = {"env": self.env, "secrets": self.secrets, "parameters": [one.variable for one in self.parameters]}
+        setters: dict[str, str] = {}
+        for way, names in ways.items():
+            for name in names:
+                if name in setters:
+                    raise ValueError(f"{name!r} is set by `{setters[name]}` and by `{way}`; take it out of one of them")
+                setters[name] = way
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_asked_in_vain(self) -> Self:
+        asks = [one.name for one in self.parameters if one.required and one.default is None]
+        if asks and (self.schedule.expressions or self.after):
+            what = "runs after others" if self.after else "has a schedule"
+            raise ValueError(
+                f"parameter {asks[0]!r} is required and has no default, and the job {what}, where nobody gives it; "
+                "give it a default, or have the job run only when asked"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from scheduler_daemon.domain.isolation import apart
 from scheduler_daemon.domain.masks import Mask, mask_of
 from scheduler_daemon.engine.conditions import Gate, Held
 from scheduler_daemon.engine.guard import Guard
-from scheduler_daemon.engine.keeper import Keeper, Ready
+from scheduler_daemon.engine.keeper import Keeper, Ready, needs_secrets
 from scheduler_daemon.engine.launch import request_for
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, LaunchRequest
@@ -239,9 +239,9 @@ class Dispatcher:
     async def _launch(self, held: Sequence[Held]) -> None:
         """Start these; those that need secrets when they have them."""
         ready = [Ready(start, granted) for start, granted in held]
-        if waiting := [one for one in ready if one.start.spec.get("secrets")]:
+        if waiting := [one for one in ready if needs_secrets(one.start)]:
             self._keeper.take(waiting)
-            ready = [one for one in ready if not one.start.spec.get("secrets")]
+            ready = [one for one in ready if not needs_secrets(one.start)]
         if ready:
             await self._start(ready)
 

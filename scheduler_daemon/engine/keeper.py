@@ -12,7 +12,7 @@ from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.domain.isolation import Granted
 from scheduler_daemon.domain.masks import Blackout, Mask, mask_of
 from scheduler_daemon.runners.requests import Ended, withheld
-from scheduler_daemon.services import secrets
+from scheduler_daemon.services import parameters
 from scheduler_daemon.services.runs import Start
 from scheduler_daemon.services.secrets import Given
 from scheduler_daemon.storage.session import Database
@@ -68,9 +68,7 @@ class Keeper:
                 return
 
     async def _give(self, waiting: Sequence[Ready]) -> None:
-        answers = await self._database.read(
-            lambda db: [secrets.given(db, self._vault, one.start.job_id, one.start.spec["secrets"]) for one in waiting]
-        )
+        answers = await self._database.read(lambda db: [_given(db, self._vault, one.start) for one in waiting])
         ready = []
         for one, answer in zip(waiting, answers, strict=True):
             if isinstance(answer, str):
@@ -79,6 +77,16 @@ class Keeper:
                 ready.append(one._replace(given=answer))
         if ready:
             await self._launch(ready)
+
+
+def needs_secrets(start: Start) -> bool:
+    """Tell whether a run is given secrets: of its job, or by whoever asked for it."""
+    return bool(start.spec.get("secrets")) or (start.told is not None and start.told.sealed is not None)
+
+
+def _given(db: Connection, vault: Vault, start: Start) -> Given | str:
+    sealed = None if start.told is None else start.told.sealed
+    return parameters.given(db, vault, start.job_id, start.spec, sealed)
 
 
 async def mask_of_run(database: Database, vault: Vault, execution_id: int) -> Mask | None:
@@ -96,6 +104,6 @@ async def mask_of_run(database: Database, vault: Vault, execution_id: int) -> Ma
 
 def _known(db: Connection, vault: Vault, execution_id: int) -> frozenset[bytes]:
     try:
-        return secrets.known_to(db, vault, execution_id)
+        return parameters.known_to(db, vault, execution_id)
     except Unavailable as error:  # of the key, not of the database
         raise LookupError(f"a secret of it cannot be opened: {error.message}") from None

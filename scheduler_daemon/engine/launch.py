@@ -11,6 +11,7 @@ from scheduler_daemon.contract.policies import Files, NetworkMode
 from scheduler_daemon.domain.isolation import Granted, apart
 from scheduler_daemon.domain.retry import attempt_timeout
 from scheduler_daemon.runners.process import Box, LaunchRequest, Limits
+from scheduler_daemon.services import parameters
 from scheduler_daemon.services.runs import Start
 from scheduler_daemon.services.secrets import Given
 
@@ -34,9 +35,9 @@ def request_for(
 ) -> LaunchRequest:
     """Return what the launcher is told now.
 
-    The environment is cron's, then the job's own, then its secrets. LOGNAME cannot be set, nor CHRONOS_FIRE_AT, which
-    tells a run the instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when somebody asked for it. `granted`
-    is None for what runs as its account would at a shell.
+    The environment is cron's, then the job's own, then what the run is told, then its secrets. LOGNAME cannot be set,
+    nor CHRONOS_FIRE_AT, which tells a run the instant it is for as 2026-05-01T08:00:00Z: of its schedule, or when
+    somebody asked for it. `granted` is None for what runs as its account would at a shell.
     """
     spec = start.spec
     name, home = _home(spec["user"])
@@ -45,6 +46,8 @@ def request_for(
         home = BOXED_HOME
     shell = spec["shell"]
     env = _environment(name, home, shell, spec["env"])
+    if spec.get("parameters"):
+        env |= parameters.environment(spec, None if start.told is None else start.told.values)
     if given is not None:
         env |= given.env
     if start.fire_at is not None:

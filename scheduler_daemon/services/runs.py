@@ -20,7 +20,7 @@ from scheduler_daemon.domain.errors import ChronosError, Conflict, NotFound
 from scheduler_daemon.domain.isolation import requested
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.lifecycle import Report, verdict
-from scheduler_daemon.services import calendars, dependencies, handlers, record, retries, views
+from scheduler_daemon.services import calendars, dependencies, handlers, parameters, record, retries, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import Admissions, next_in_turn
 from scheduler_daemon.services.fires import DAEMON, Due, Holder, insert_new, is_held, new_row, not_run, rests, to_run
@@ -42,6 +42,8 @@ class Start:
     """By when the run it tries again is to be over; None for a first attempt."""
     fire_at: datetime | None = None
     """What its process is told of when it was due."""
+    told: parameters.Kept | None = None
+    """Its parameters as somebody gave them; None are the defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +241,23 @@ def _give_way(db: Connection, replaced: Sequence[tuple[int, list[int], list[int]
 
 
 def request(
-    db: Connection, actor: Actor, ref: str, reason: str, *, now: datetime, holder: Holder, free: int
+    db: Connection,
+    actor: Actor,
+    ref: str,
+    reason: str,
+    *,
+    now: datetime,
+    holder: Holder,
+    free: int,
+    wishes: parameters.Wishes | None = None,
 ) -> tuple[ExecutionView, Begun]:
-    """Make a run that someone asks for, and say what is to be done for it. Raises NotFound, NotAllowed, Conflict."""
+    """Make a run that someone asks for, and say what is to be done for it.
+
+    Raises NotFound, NotAllowed, Conflict, and Invalid for what it is to be told.
+    """
     job = job_services.get(db, actor, ref, lock=True)
     access.require(actor, Verb.RUN, job.owner_id)
+    told = parameters.judge(db, job, wishes)
     admissions = Admissions(db, [job], free, {job.id: job.active}, now)
     decision = admissions.look(job.id)
     if decision.admission is Admission.SKIP:
@@ -252,11 +266,14 @@ def request(
     row["fire_at"] = now if now.microsecond else now + _MICROSECOND  # a whole second belongs to the schedule
     while not (won := insert_new(db, [row])):
         row["fire_at"] += _MICROSECOND  # another request came in the same microsecond
+    kept = parameters.keep(db, won[0].id, told, wishes) if told else None
     jobs.add_active(db, job.id)
-    record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason})], now)
+    said = {"parameters": told.audited} if told else {}
+    record.act(db, actor, "job.run", [(job.id, {"execution": won[0].id, "reason": reason, **said})], now)
     record.executions_changed(db, won, {job.id: (job.name, job.owner_id)}, now)
     view = ExecutionView.model_validate(views.execution_document(won[0], job.name))
-    starts = [Start(view.id, job.id, job.spec, fire_at=view.fire_at)] if view.state is State.STARTING else []
+    start = Start(view.id, job.id, job.spec, fire_at=view.fire_at, told=kept)
+    starts = [start] if view.state is State.STARTING else []
     after = _give_way(db, admissions.replaced(won), now) + _settle(db, won, now)
     return view, Begun(starts, after.stops, after.waits(now) or not starts, later=after.to_come(now))
 
@@ -297,9 +314,10 @@ def take_over(db: Connection, ids: Collection[int], *, node: str | None) -> list
 def _starts(db: Connection, rows: Sequence[Any]) -> list[Start]:
     specs = jobs.specs(db, {(row.job_id, row.job_version) for row in rows})
     pinned = handlers.pinned(db, rows, specs)
+    told = parameters.of_starts(db, rows, specs)
     starts = ((row, *pinned[row.id]) for row in rows)
     return [
-        Start(row.id, row.job_id, spec, _held_until(db, row, spec), row.run_ends_at, fire_at)
+        Start(row.id, row.job_id, spec, _held_until(db, row, spec), row.run_ends_at, fire_at, told.get(row.id))
         for row, spec, fire_at in starts
     ]
 

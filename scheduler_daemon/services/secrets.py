@@ -81,7 +81,7 @@ def put(
     """
     row = secrets.find(db, name, lock=True)
     access.require(actor, Verb.EDIT, row.owner_id if row else actor.id)
-    _require_apart(request.value.get_secret_value())
+    require_apart(request.value.get_secret_value())
     secrets.retire(db, name, now)
     secrets.forget_retired(db, now)
     secret_id = new_id()
@@ -106,18 +106,18 @@ def put(
     return _view(actor, made, secrets.users(db).get(name, ()))
 
 
-def _require_apart(value: str) -> None:
+def require_apart(value: str, field: str = "value") -> None:
     """Refuse a value whose lines lie in one another: covering them would take for each byte as long as there are lines.
 
     Raises Invalid.
     """
     lines = sorted({line.strip() for line in value.splitlines() if len(line.strip()) >= MIN_BYTES}, key=len)
     if len(lines) > MOST_LINES:
-        raise Invalid(f"a secret has at most {MOST_LINES} different lines; keep a longer text in a file", field="value")
+        raise Invalid(f"a secret has at most {MOST_LINES} different lines; keep a longer text in a file", field=field)
     if any(sum(short in line for short in lines[:at]) > MOST_WITHIN for at, line in enumerate(lines)):
         raise Invalid(
             f"one line of the secret holds more than {MOST_WITHIN} others of its lines; keep such a text in a file",
-            field="value",
+            field=field,
         )
 
 

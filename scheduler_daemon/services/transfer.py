@@ -206,7 +206,7 @@ def _unknown_to_cron(rows: Sequence[Any]) -> Iterator[tuple[str, str]]:
     words = {"calendars": "calendars", "blackouts": "blackouts", "jitter_s": "jitter", "start": "start", "end": "end"}
     for row in rows:
         found = [word for key, word in words.items() if row.spec["schedule"].get(key)]
-        found += ["retries"] * bool(row.spec.get("retry"))
+        found += [word for word, key in (("retries", "retry"), ("parameters", "parameters")) if row.spec.get(key)]
         if found and not row.paused and row.spec["schedule"]["expressions"]:
             yield row.name, " and ".join(found)
 

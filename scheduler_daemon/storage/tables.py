@@ -219,6 +219,19 @@ class HostSnapshotRow(Row, table=True):
     facts: dict[str, Any] = Field(sa_type=Json)
 
 
+class RunParametersRow(Row, table=True):
+    """What a run was told by whoever asked for it; a run without such a row took the defaults of its job."""
+
+    __tablename__ = "run_parameters"
+    execution_id: int = Field(sa_column=Column(BigId, ForeignKey("executions.id"), primary_key=True))
+    """The first attempt."""
+    given: dict[str, Any] = Field(sa_type=Json)
+    """Texts by names; None for secrets."""
+    key_id: str | None = Field(default=None, max_length=16)
+    """The master key that opens the secrets; None if there are none."""
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
 class ArtifactPackRow(Row, table=True):
     """That files of a run were collected, and what was left out."""
 

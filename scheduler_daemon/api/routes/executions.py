@@ -20,7 +20,7 @@ from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import LogChannel, Series
 from scheduler_daemon.domain.errors import Invalid, NotFound
-from scheduler_daemon.services import handlers, listing, retries, runs, snapshots, views
+from scheduler_daemon.services import handlers, listing, parameters, retries, runs, snapshots, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.storage import artifacts, executions, log_search, logs
 from scheduler_daemon.storage.artifacts import Place as FilePlace
@@ -37,7 +37,8 @@ async def run_job(ask: Asked, once: OnlyOnce, job: str, request: RunRequest | No
     """Run a job now."""
     context = ask.context
     now = context.now()
-    reason = request.reason if request else ""
+    asked = request or RunRequest()
+    wishes = parameters.Wishes(asked.parameters, asked.like, context.vault)
 
     def work(db: Any, free: int) -> tuple[tuple[int, dict[str, Any]], Any]:
         actor = ask.actor(db)
@@ -45,7 +46,9 @@ async def run_job(ask: Asked, once: OnlyOnce, job: str, request: RunRequest | No
 
         def run() -> dict[str, Any]:
             nonlocal begun
-            view, begun = runs.request(db, actor, job, reason, now=now, holder=context.holder, free=free)
+            view, begun = runs.request(
+                db, actor, job, asked.reason, now=now, holder=context.holder, free=free, wishes=wishes
+            )
             return view.model_dump(mode="json")
 
         status, body, _ = once.run(db, actor, now, 202, run)
@@ -123,6 +126,7 @@ async def facts_of_execution(ask: Asked, execution_id: RunId) -> RunFacts:
             host_facts=snapshots.of_run(db, row),
             handlers=tuple(handlers.of_run(db, row)),
             artifacts=artifacts.of_run(db, row.id),
+            parameters=parameters.shown(db, row),
         )
 
     return await ask.read(work)
