@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from scheduler_daemon.analyst.process import collect_seldom
 from scheduler_daemon.analyst.worker import Analyst
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.schedule import Schedule
@@ -119,6 +120,7 @@ def main():
     options.add_argument("--jobs", type=int, default=0)
     options.add_argument("--runs", type=int, default=40)
     given = options.parse_args()
+    collect_seldom()
     for jobs, rounds in [(given.jobs, given.runs)] if given.jobs else [(1000, 40), (50_000, 3)]:
         load, spent, found = asyncio.run(measure(jobs, rounds))
         each = spent / load.runs * 1e6

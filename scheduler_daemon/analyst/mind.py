@@ -2,7 +2,7 @@
 
 import json
 import struct
-import zlib
+from array import array
 from typing import Any
 
 from scheduler_daemon.analyst import telling
@@ -11,6 +11,7 @@ from scheduler_daemon.contract.executions import State
 from scheduler_daemon.contract.insights import Finding
 from scheduler_daemon.insights.anomaly import JobWatch
 from scheduler_daemon.insights.prediction import FailureModel
+from scheduler_daemon.insights.prediction_features import PACKED as HISTORY
 from scheduler_daemon.insights.prediction_features import FailureHistory
 from scheduler_daemon.insights.streak import FailureStreak
 
@@ -20,29 +21,36 @@ RISKY = 0.2
 """From this probability on."""
 SEEN = 64
 """Last runs of a job that are known by number: the end of a run may be told twice, the second time soon after."""
-_SPOILT = (KeyError, ValueError, TypeError, AttributeError, struct.error, zlib.error)
+_SPOILT = (KeyError, ValueError, TypeError, AttributeError, struct.error)
 
 
 class JobMind:
     """The engines of one job."""
 
-    __slots__ = ("history", "seen", "streak", "told", "watch")
+    __slots__ = ("history", "newest", "seen", "streak", "told", "watch")
 
     def __init__(self, job_id: str) -> None:
-        self.seen: dict[int, None] = {}
+        self.seen = array("q")
+        self.newest = 0
+        """The largest of these."""
         self.streak = FailureStreak()
         self.watch = JobWatch(job_id)
         self.history = FailureHistory()
         self.told = False
         """Whether it was told that the job fails again and again, since it last succeeded."""
 
+    def knows(self, run: int) -> bool:
+        """Tell whether this is one of the last runs that were learnt from."""
+        return run <= self.newest and run in self.seen
+
     def take(self, row: Any, model: FailureModel, *, parent_failed: bool = False) -> list[Finding]:
         """Learn from a run of `storage.ended`, once; return what is found by it."""
-        if row.id in self.seen:
+        if self.knows(row.id):
             return []
-        self.seen[row.id] = None
+        self.newest = max(self.newest, row.id)
+        self.seen.append(row.id)
         if len(self.seen) > SEEN:
-            del self.seen[next(iter(self.seen))]
+            del self.seen[0]
         if row.state == State.MISSED:
             return [telling.anomaly(row, each) for each in self.watch.missed(row.fire_at, row.ended_at)]
         run = observation(row, parent_failed=parent_failed)
@@ -81,25 +89,32 @@ class JobMind:
         self.told = self.told and failed
         return kept
 
-    def dump(self) -> str:
-        """Return what `load` takes."""
-        kept = {"seen": list(self.seen), "streak": self.streak.dump(), "told": self.told, "watch": self.watch.dump()}
-        kept["history"] = self.history.dump()
-        return json.dumps(kept, separators=(",", ":"))
+    def pack(self) -> bytes:
+        """Return what `unpack` takes."""
+        words = json.dumps([self.streak.dump(), self.told]).encode()
+        numbers = _HEAD.pack(len(words), len(self.seen))
+        return b"".join((numbers, words, self.seen.tobytes(), self.history.pack(), self.watch.pack()))
 
     @classmethod
-    def load(cls, job_id: str, text: str | None) -> "JobMind":
-        """Return what was dumped; a mind that knows nothing yet where it was none, or of another shape."""
+    def unpack(cls, job_id: str, kept: bytes | None) -> "JobMind":
+        """Return what was packed; a mind that knows nothing yet where it was none, or of another shape."""
         mind = cls(job_id)
-        if text is None:
+        if kept is None:
             return mind
         try:
-            kept = json.loads(text)
-            mind.seen = dict.fromkeys(kept["seen"])
-            mind.streak = FailureStreak.load(kept["streak"])
-            mind.told = kept["told"]
-            mind.watch = JobWatch.load(kept["watch"])
-            mind.history = FailureHistory.load(kept["history"])
+            long, seen = _HEAD.unpack_from(kept)
+            first = _HEAD.size + long
+            past = first + 8 * seen
+            watch = past + HISTORY
+            streak, mind.told = json.loads(kept[_HEAD.size : first])
+            mind.streak = FailureStreak.load(streak)
+            mind.seen = array("q", kept[first:past])
+            mind.newest = max(mind.seen, default=0)
+            mind.history = FailureHistory.unpack(kept[past:watch])
+            mind.watch = JobWatch.unpack(job_id, kept[watch:])
         except _SPOILT:
             return cls(job_id)
         return mind
+
+
+_HEAD = struct.Struct("<ii")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -39,6 +40,12 @@ def _be_modest() -> None:
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
 
 
+def collect_seldom() -> None:
+    """Leave what was imported out of looks for garbage, and look seldom: minds come and go, and are in no cycles."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
 async def _work(url: str, path: Path) -> None:
     link = await Link.open()
     database = open_database(url)
@@ -47,6 +54,7 @@ async def _work(url: str, path: Path) -> None:
         analyst = Analyst(database, learnt, link, _now)
         every = timedelta(seconds=float(os.environ.get("CHRONOS_ANALYST_REVIEW_S", "86400")))
         reviewer = Reviewer(database, learnt, link, _now, every)
+        collect_seldom()
         while not link.closed:
             try:
                 while await analyst.step() and not link.closed:

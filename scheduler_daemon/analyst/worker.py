@@ -93,6 +93,7 @@ class Analyst:
             place, rows, more = await self._next()
             said, shared = await self._reader.read(rows)
             bereft = await self._bereft(rows)
+            self._remember({row.job_id for row in rows})
             found = [finding for row in rows for finding in self._take(row, bereft)]
             news = self._now() - NEWS
             self._untold = [finding for finding in (*found, *shared) if finding.at > news]
@@ -133,19 +134,20 @@ class Analyst:
         return await self._database.read(lambda db: ended.failed_parents(db, behind)) if behind else set()
 
     def _take(self, row: Any, bereft: Collection[str]) -> list[Finding]:
-        mind = self._mind(row.job_id)
-        self._runs += row.id not in mind.seen
+        mind = self._minds[row.job_id]
+        self._dirty.add(row.job_id)
+        self._runs += not mind.knows(row.id)
         return mind.take(row, self._model, parent_failed=row.job_id in bereft)
 
-    def _mind(self, job_id: str) -> JobMind:
-        """Return the mind of a job, about to learn something."""
-        mind = self._minds.get(job_id)
-        if mind is None:
-            mind = self._minds[job_id] = JobMind.load(job_id, self._learnt.job(job_id))
-        else:
-            self._minds.move_to_end(job_id)
-        self._dirty.add(job_id)
-        return mind
+    def _remember(self, job_ids: Collection[str]) -> None:
+        """Have the minds of these jobs in memory, as those that were of use last."""
+        absent = [job_id for job_id in job_ids if job_id not in self._minds]
+        kept = self._learnt.jobs(absent)
+        for job_id in job_ids:
+            if job_id in self._minds:
+                self._minds.move_to_end(job_id)
+            else:
+                self._minds[job_id] = JobMind.unpack(job_id, kept.get(job_id))
 
     async def _heed(self) -> None:
         """Take to heart what people said since the last time."""
@@ -153,7 +155,9 @@ class Analyst:
         for row in await self._database.read(lambda db: insights.judged(db, after, AT_ONCE)):
             self._heeded = row.decided_at, row.id
             if row.job_id and row.state in _VERDICTS:
-                self._mind(row.job_id).heed(row.kind, useful=_VERDICTS[row.state], expected=row.expected)
+                self._remember([row.job_id])
+                self._dirty.add(row.job_id)
+                self._minds[row.job_id].heed(row.kind, useful=_VERDICTS[row.state], expected=row.expected)
 
     async def _tell(self) -> None:
         """Tell what was found and said."""
@@ -174,7 +178,7 @@ class Analyst:
         if self._untold or self._unsaid != NOTHING_SAID:
             return
         crowded = len(self._minds) > self._most
-        states = {job_id: self._minds[job_id].dump() for job_id in self._dirty}
+        states = {job_id: self._minds[job_id].pack() for job_id in self._dirty}
         at, last = self._heeded
         facts = {"place": self._place.dump(), "heeded": json.dumps([at.isoformat(), last])}
         if states:

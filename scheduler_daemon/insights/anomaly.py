@@ -4,16 +4,18 @@ An event is open from its alarm until some runs in a row were usual again; while
 job, but that runs are missing. What comes back from an event to what was usual before is no event.
 """
 
-import base64
-import zlib
+import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from math import exp, inf, log
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from scheduler_daemon.insights.anomaly_failures import PACKED as STREAKS
 from scheduler_daemon.insights.anomaly_failures import Streaks
 from scheduler_daemon.insights.anomaly_series import ALARM, PREDICTORS, Judged, Series
+from scheduler_daemon.insights.anomaly_series import PACKED as SERIES
 from scheduler_daemon.insights.observation import Observation
 
 KPIS: Final = 6
@@ -287,29 +289,28 @@ class JobWatch:
             confidence=confidence, evidence=evidence,
         )  # fmt: skip
 
-    def dump(self) -> dict[str, Any]:
-        """Return what `load` takes, as JSON has it: at most some KiB."""
-        packed = b"".join([self.streaks.pack(), *(series.pack() for series in self.series.values())])
-        return {
-            "job_id": self.job_id, "n": self.n, "opened": self.opened, "quiet": self.quiet, "missing": self.missing,
-            "missed_due": self.missed_due, "joint": self.joint, "joint_peak": self.joint_peak, "bars": dict(self.bars),
-            "series": list(self.series), "packed": base64.b64encode(zlib.compress(packed, 1)).decode(),
-        }  # fmt: skip
+    def pack(self) -> bytes:
+        """Return what `unpack` takes: some KiB at the most."""
+        words = json.dumps([list(self.series), self.missed_due, self.bars]).encode()
+        numbers = _HEAD.pack(len(words), self.n, self.opened, self.quiet, self.missing, self.joint, self.joint_peak)
+        return b"".join((numbers, words, self.streaks.pack(), *(series.pack() for series in self.series.values())))
 
     @classmethod
-    def load(cls, kept: dict[str, Any]) -> "JobWatch":
-        """Return what was dumped. Raises KeyError, ValueError, zlib.error or struct.error for anything else."""
-        watch = cls(kept["job_id"])
-        for name in ("n", "opened", "quiet", "missing", "missed_due", "joint", "joint_peak"):
-            setattr(watch, name, kept[name])
-        watch.bars = dict(kept["bars"])
-        packed = zlib.decompress(base64.b64decode(kept["packed"]))
-        watch.streaks = Streaks.unpack(packed[:256])
-        size = (len(packed) - 256) // max(1, len(kept["series"]))
-        for number, name in enumerate(kept["series"]):
-            begin = 256 + number * size
-            watch.series[name] = Series.unpack(packed[begin : begin + size])
+    def unpack(cls, job_id: str, kept: bytes) -> "JobWatch":
+        """Return what was packed. Raises ValueError or struct.error for anything else."""
+        watch = cls(job_id)
+        long, watch.n, watch.opened, watch.quiet, watch.missing, watch.joint, watch.joint_peak = _HEAD.unpack_from(kept)
+        begin = _HEAD.size + long
+        names, watch.missed_due, watch.bars = json.loads(kept[_HEAD.size : begin])
+        watch.streaks = Streaks.unpack(kept[begin : begin + STREAKS])
+        begin += STREAKS
+        for name in names:
+            watch.series[name] = Series.unpack(kept[begin : begin + SERIES])
+            begin += SERIES
         return watch
+
+
+_HEAD: Final = struct.Struct("<5i2d")
 
 
 def _measure(metric: str, seen: _Seen) -> Measure:

@@ -76,19 +76,23 @@ class Streaks:
         self.hours[24 + hour] += counts * failed
 
     def pack(self) -> bytes:
-        """Return all of it, 256 bytes."""
+        """Return all of it, `PACKED` bytes."""
         numbers = (self.n, self.failed, self.after, self.after_failed, self.parent, self.parent_failed, self.surprise)
-        return struct.pack("<7di4x", *numbers, self.streak) + self.hours.tobytes()
+        return _NUMBERS.pack(*numbers, self.streak) + self.hours.tobytes()
 
     @classmethod
     def unpack(cls, kept: bytes) -> "Streaks":
         """Return what was packed. Raises ValueError or struct.error for anything else."""
-        known = cls()
-        *numbers, known.streak = struct.unpack("<7di4x", kept[:64])
-        (known.n, known.failed, known.after, known.after_failed, known.parent, known.parent_failed, known.surprise) = (
-            numbers
-        )
-        known.hours = array("f", kept[64:])
-        if len(known.hours) != 48:
+        known = cls.__new__(cls)
+        (
+            known.n, known.failed, known.after, known.after_failed, known.parent, known.parent_failed, known.surprise,
+            known.streak,
+        ) = _NUMBERS.unpack_from(kept)  # fmt: skip
+        known.hours = array("f", kept[_NUMBERS.size :])
+        if len(kept) != PACKED:
             raise ValueError(f"{len(kept)} bytes are not what was kept of failures")
         return known
+
+
+_NUMBERS: Final = struct.Struct("<7di4x")
+PACKED: Final = _NUMBERS.size + 4 * 48

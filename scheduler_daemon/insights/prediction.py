@@ -42,7 +42,7 @@ class FailureForecast:
     base: float
     """How often the job's runs fail in all."""
     reasons: tuple[Reason, ...]
-    """The largest first."""
+    """The largest first; none where it is not worth a word."""
 
     @property
     def shown(self) -> bool:
@@ -80,13 +80,17 @@ class FailureModel:
         """Forecast the job's run that starts at `at` (UTC)."""
         features = self.features(history, at, parent_failed=parent_failed)
         probability = self.better.probability(features) if self.better else self._probability(features)
+        base = history.base()
+        shown = probability >= SHOWN_FROM * base
+        return FailureForecast(probability, base, self._reasons(features) if shown else ())
+
+    def _reasons(self, features: Sequence[float]) -> tuple[Reason, ...]:
         told = sorted(
             ((weight * (x - usual), number) for number, (weight, x, usual) in
              enumerate(zip(self._weights, features, self._usual, strict=True)) if number),
             reverse=True,
         )  # fmt: skip
-        reasons = tuple(Reason(NAMES[number], exp(min(part, 20.0))) for part, number in told[:REASONS] if part > 0.1)
-        return FailureForecast(probability, history.base(), reasons)
+        return tuple(Reason(NAMES[number], exp(min(part, 20.0))) for part, number in told[:REASONS] if part > 0.1)
 
     def learn(self, history: FailureHistory, run: Observation) -> float:
         """Learn from a run that has ended, also for its job's history; return how likely its failure had been held."""

@@ -1,11 +1,11 @@
 """What of a job's past tells whether its next run fails: a dozen numbers, and what they mean in words."""
 
-import base64
-from array import array
+import struct
 from datetime import datetime
 from math import exp, log
-from typing import Any, Final
+from typing import Final
 
+from scheduler_daemon.insights.anomaly_failures import PACKED as STREAKS
 from scheduler_daemon.insights.anomaly_failures import Streaks
 from scheduler_daemon.insights.observation import Observation
 
@@ -27,7 +27,6 @@ NAMES: Final = (
     "few runs are known of it",
 )
 COUNT: Final = len(NAMES)
-_NUMBERS: Final = ("slow_memory", "fast_memory", "slow_time", "fast_time", "noise_time", "noise_memory", "failed_at")
 _SLOW, _FAST = 0.02, 0.5
 _LARGEST: Final = 1e15
 
@@ -35,7 +34,10 @@ _LARGEST: Final = 1e15
 class FailureHistory:
     """What is remembered of one job, some hundred bytes."""
 
-    __slots__ = ("n", "streaks", *_NUMBERS)
+    __slots__ = (
+        "failed_at", "fast_memory", "fast_time", "n", "noise_memory", "noise_time", "slow_memory", "slow_time",
+        "streaks",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.n = 0
@@ -98,21 +100,27 @@ class FailureHistory:
             run.memory_bytes, 1e6, self.slow_memory, self.fast_memory, self.noise_memory
         )
 
-    def dump(self) -> dict[str, Any]:
-        """Return what `load` takes, as JSON has it."""
-        numbers = array("d", (getattr(self, name) for name in _NUMBERS)).tobytes()
-        return {"n": self.n, "packed": base64.b64encode(self.streaks.pack() + numbers).decode()}
+    def pack(self) -> bytes:
+        """Return all of it, `PACKED` bytes."""
+        return _PACKED.pack(
+            self.n, self.slow_memory, self.fast_memory, self.slow_time, self.fast_time, self.noise_time,
+            self.noise_memory, self.failed_at, self.streaks.pack(),
+        )  # fmt: skip
 
     @classmethod
-    def load(cls, kept: dict[str, Any]) -> "FailureHistory":
-        """Return what was dumped. Raises KeyError, ValueError or struct.error for anything else."""
-        history = cls()
-        history.n = kept["n"]
-        packed = base64.b64decode(kept["packed"])
-        history.streaks = Streaks.unpack(packed[:256])
-        for name, value in zip(_NUMBERS, array("d", packed[256:]), strict=True):
-            setattr(history, name, value)
+    def unpack(cls, kept: bytes) -> "FailureHistory":
+        """Return what was packed. Raises struct.error for anything else."""
+        history = cls.__new__(cls)
+        (
+            history.n, history.slow_memory, history.fast_memory, history.slow_time, history.fast_time,
+            history.noise_time, history.noise_memory, history.failed_at, streaks,
+        ) = _PACKED.unpack(kept)  # fmt: skip
+        history.streaks = Streaks.unpack(streaks)
         return history
+
+
+_PACKED: Final = struct.Struct(f"<q7d{STREAKS}s")
+PACKED: Final = _PACKED.size
 
 
 def _follow(value: float | None, shift: float, slow: float, fast: float, noise: float) -> tuple[float, float, float]:

@@ -7,15 +7,17 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SHAPE = "3"
+SHAPE = "4"
 """Of what is kept: with another one everything is learnt anew."""
 
+_AT_ONCE = 250
+_KEEP_JOB = "INSERT INTO jobs VALUES (?, ?) ON CONFLICT (job_id) DO UPDATE SET state = excluded.state"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (job_id TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (job_id TEXT PRIMARY KEY, state BLOB NOT NULL);
 """
 
 
@@ -57,17 +59,21 @@ class Learnt:
         found = self._db.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
         return found[0] if found else None
 
-    def job(self, job_id: str) -> str | None:
-        """Return what is kept of a job."""
-        found = self._db.execute("SELECT state FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
-        return found[0] if found else None
+    def jobs(self, job_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return what is kept of these jobs, of those of which anything is."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(job_ids), _AT_ONCE):
+            part = job_ids[start : start + _AT_ONCE]
+            places = ",".join("?" * len(part))
+            found.update(self._db.execute(f"SELECT job_id, state FROM jobs WHERE job_id IN ({places})", part))  # noqa: S608
+        return found
 
-    def commit(self, facts: Mapping[str, str], jobs: Mapping[str, str]) -> None:
+    def commit(self, facts: Mapping[str, str], jobs: Mapping[str, bytes]) -> None:
         """Keep all of this, or nothing of it."""
         self._db.execute("BEGIN")
         try:
             self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
-            self._db.executemany("INSERT OR REPLACE INTO jobs VALUES (?, ?)", jobs.items())
+            self._db.executemany(_KEEP_JOB, sorted(jobs.items()))
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise

@@ -1,6 +1,5 @@
 """What is told of a job's runs, and what is not."""
 
-import json
 import pickle
 from dataclasses import replace
 from datetime import timedelta
@@ -136,7 +135,7 @@ def test_every_missed_run_is_told_and_those_in_a_row_are_one_event() -> None:
 
     first = watch.missed(MONDAY, MONDAY + hour)
     again = watch.missed(MONDAY, MONDAY + hour)
-    second = JobWatch.load(json.loads(json.dumps(watch.dump()))).missed(MONDAY + hour, MONDAY + 2 * hour)
+    second = JobWatch.unpack("job", watch.pack()).missed(MONDAY + hour, MONDAY + 2 * hour)
     watch.observe(run(2))
     later = watch.missed(MONDAY + 3 * hour, MONDAY + 4 * hour)
 
@@ -176,7 +175,7 @@ def test_what_a_user_expects_from_now_on_is_told_no_more() -> None:
 def test_a_kind_that_was_called_useless_must_be_rarer() -> None:
     watch = JobWatch("job")
     told(watch, usual(60))
-    strict = JobWatch.load(watch.dump())
+    strict = JobWatch.unpack("job", watch.pack())
     for _ in range(20):
         strict.heed("duration_high", useful=False)
 

@@ -1,6 +1,5 @@
 """What holds of whatever runs a job may have."""
 
-import json
 from datetime import timedelta
 from itertools import pairwise
 from math import inf, nan
@@ -44,12 +43,12 @@ def test_nothing_raises_the_state_stays_small_and_what_is_kept_goes_on_as_if_nev
     watch = JobWatch("job")
     for each in history[:cut]:
         watch.observe(each)
-    kept = json.dumps(watch.dump(), allow_nan=False)
-    again = JobWatch.load(json.loads(kept))
+    kept = watch.pack()
+    again = JobWatch.unpack("job", kept)
 
     assert len(kept) < 12_000
     assert [again.observe(each) for each in history[cut:]] == [watch.observe(each) for each in history[cut:]]
-    assert again.dump() == watch.dump()
+    assert again.pack() == watch.pack()
 
 
 @settings(max_examples=40, deadline=None)
