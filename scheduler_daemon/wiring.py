@@ -62,6 +62,8 @@ log = logging.getLogger(__name__)
 VERSION = "0.1.0"
 _LONGEST_TRIAL = 60.0
 """Seconds the launcher has to try all protections."""
+_IDLE_SECONDS = 60
+"""Seconds a silent connection stays open: longer than a client keeps it, or a call is sent as we close it, and lost."""
 
 
 class AlreadyRunning(Conflict):
@@ -377,7 +379,13 @@ async def _run(
     sockets: list[socket.socket], where: Places, daemon: Daemon, context: Context, announce: Callable[[str], None]
 ) -> None:
     config = uvicorn.Config(
-        make_app(context, VERSION), http=PeerProtocol, ws="none", lifespan="off", log_config=None, access_log=False
+        make_app(context, VERSION),
+        http=PeerProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=_IDLE_SECONDS,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=sockets), name="api")

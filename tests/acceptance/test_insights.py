@@ -18,8 +18,14 @@ def daemon() -> Iterator[DaemonHandle]:
 
 
 def analysts(daemon: DaemonHandle) -> list[int]:
-    ours = processes_of(daemon.state)
-    return [pid for pid in ours if b"scheduler_daemon.analyst" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in processes_of(daemon.state) if b"scheduler_daemon.analyst" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def run(daemon: DaemonHandle, times: int) -> None:

@@ -6,6 +6,7 @@ import sys
 LOST_ONCE = """
 import os, signal, time
 from chronos_tui.verbs.interrupt import insistent
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background of a shell
 try:
     with insistent():
         try:
