@@ -147,7 +147,8 @@ class Adoption:
         """Return what a record of the start would say of box and groups, nothing if there are none."""
         groups = controllers.existing(self._limiters, run)
         boxed = os.path.exists(f"{spool.folder(self._spool, run)}/{boxes.STATUS}")  # noqa: PTH110
-        found: Message = {"started_ns": None, "group": groups.get(controllers.V2)}
+        told = controllers.listing(groups) if boxed else groups.get(controllers.V2)
+        found: Message = {"started_ns": None, "group": told}
         return found | ({"groups": groups, "boxed": boxed, "cpu_limit_ms": None} if groups or boxed else {})
 
     def _start_of(self, run: int, one: Process, mark: str) -> Message:

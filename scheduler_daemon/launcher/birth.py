@@ -10,8 +10,8 @@ import os
 import resource
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import another
-from scheduler_daemon.launcher.command import IGNORED, Files, Unstartable, enter, run_first, tag
+from scheduler_daemon.launcher import another, kernel
+from scheduler_daemon.launcher.command import Files, Unstartable, enter, run_first, tag
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 from scheduler_daemon.launcher.reuse import Folders
 
@@ -49,13 +49,13 @@ def number_of(mark: str) -> int:
     return _TAGS_FROM + int(secret, 16) if own else 0
 
 
-def open_files(path: str, spare: Folders, *, stdin: bool) -> Files:
+def open_files(path: str, spare: Folders, *, stdin: bool, boxed: bool) -> Files:
     """Open stdout, stderr and the input, if any: ours, 0600. Raises AlreadyBegun if output is there, or Unstartable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     opened: list[int] = []
     try:
         try:
-            if spare.take(path):
+            if spare.take(path, boxed=boxed):
                 flags &= ~(os.O_CREAT | os.O_EXCL)
             opened.append(os.open(f"{path}/stdout", flags, 0o600))
         except FileNotFoundError:
@@ -112,7 +112,7 @@ def _start(arguments: list[str], environment: dict[str, str], files: Files) -> i
             file_actions=actions,
             setsid=True,
             setsigmask=(),
-            setsigdef=IGNORED,
+            setsigdef=kernel.IGNORED,
         )
 
     return run_first(arguments, environment, run)

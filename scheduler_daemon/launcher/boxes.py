@@ -33,6 +33,8 @@ _MOST_WORDS = 8000
 _NOBODY = 65534
 _SYSTEM_KEPT = 10.0
 """Seconds for which it is remembered what the system has."""
+_LAYOUTS_KEPT = 64
+"""Ways to lay out a box that are remembered: jobs that declare the same paths have the same."""
 _PATIENCE = 0.25
 """Seconds we wait for killed processes to be gone."""
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -84,12 +86,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     told += ["--uid", str(_NOBODY if own else uid), "--gid", str(_NOBODY if own else gid)]
     shown = {**dict.fromkeys(box["read"], "--ro-bind-fd"), **dict.fromkeys(box["write"], "--bind-fd")}
     held = declared.numbered(shown)
-    system = {
-        path: how
-        for path, how in _system(int(time.monotonic() / _SYSTEM_KEPT)).items()
-        if path in declared.OWN or not any(within(path, one) for one in shown)
-    }
-    places = system | _private(box, paths)
+    places = _system(int(time.monotonic() / _SYSTEM_KEPT), tuple(shown)) | _private(box, paths)
     for path, how in shown.items():
         declared.check(path, paths.state)
         places[path] = [how, str(held[path]), path]
@@ -99,7 +96,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
             if path in box["write"]:  # a folder between could be moved away, and what hides ours with it
                 raise Unstartable(f"box: {path} holds the daemon's own folder; it may be read, not written")
         places[paths.state] = ["--size", "65536", "--tmpfs", paths.state, "--remount-ro", paths.state]
-    for path in sorted(places, key=lambda one: [part for part in one.split("/") if part]):
+    for path in _outermost_first(tuple(places)):
         told += places[path]
     told += ["--remount-ro", "/", "--chdir", _cwd(request["cwd"], shown), "--clearenv"]
     environment = {**request["env"], RUN_MARK: mark, "TMPDIR": "/tmp"}  # noqa: S108 - the box's own
@@ -112,9 +109,14 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     return told
 
 
-@functools.lru_cache(maxsize=1)
-def _system(_period: int) -> dict[str, list[str]]:
-    """Return how each place of the system is shown; it is looked at once a period."""
+@functools.lru_cache(maxsize=_LAYOUTS_KEPT)
+def _outermost_first(places: tuple[str, ...]) -> list[str]:
+    return sorted(places, key=lambda one: [part for part in one.split("/") if part])
+
+
+@functools.lru_cache(maxsize=_LAYOUTS_KEPT)
+def _system(_period: int, shown: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return how each place of the system is shown that is not in one `shown`; it is looked at once a period."""
     places = {"/usr": ["--ro-bind", "/usr", "/usr"]}
     for name in _LINKED:
         path = Path("/", name)
@@ -126,7 +128,9 @@ def _system(_period: int) -> dict[str, list[str]]:
         places[f"/etc/{name}"] = ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     places["/proc"] = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     places["/dev"] = ["--dev", "/dev", "--size", "16777216", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
-    return places
+    return {
+        path: how for path, how in places.items() if path in declared.OWN or not any(within(path, one) for one in shown)
+    }
 
 
 def _private(box: Message, paths: Paths) -> dict[str, list[str]]:
@@ -160,7 +164,7 @@ def told(path: str) -> Told:
     """Return what is known of the box of the run with this folder."""
     found: Message = {}
     with contextlib.suppress(OSError, ValueError):
-        for line in Path(path, STATUS).read_bytes().rstrip(b"\0").splitlines():
+        for line in kernel.content(f"{path}/{STATUS}").rstrip(b"\0").splitlines():
             found |= json.loads(line)
     return Told(found.get("child-pid"), found.get("pid-namespace"), found.get("exit-code"))
 
@@ -175,10 +179,10 @@ def why_not_begun(path: str) -> str:
     return "box: " + ("; ".join(said) or "bubblewrap ended before the command began and did not say why")
 
 
-def close_wholly(path: str, group: str | None) -> None:
+def close_wholly(box: Told, group: str | None) -> None:
     """Kill what is left in a box, and wait a moment until it is gone."""
     end = time.monotonic() + _PATIENCE
-    while close(path) or (group is not None and cgroups.members(group)):
+    while close(box) or (group is not None and cgroups.members(group)):
         if group is not None:
             cgroups.kill(group, frozenset())
         if time.monotonic() > end:
@@ -186,21 +190,20 @@ def close_wholly(path: str, group: str | None) -> None:
         time.sleep(0.001)
 
 
-def close(path: str) -> bool:
+def close(box: Told) -> bool:
     """Kill what is left in a box by killing the first process inside, with which the kernel ends all others.
 
     False if there is none any more.
     """
-    inner = told(path)
-    if inner.inner is None or inner.namespace is None:
+    if box.inner is None or box.namespace is None:
         return False
     try:
-        pinned = os.pidfd_open(inner.inner)
+        pinned = os.pidfd_open(box.inner)
     except OSError:
         return False
     try:
-        same = os.readlink(f"/proc/{inner.inner}/ns/pid") == f"pid:[{inner.namespace}]"  # noqa: PTH115
-        one = kernel.process(inner.inner)
+        same = os.readlink(f"/proc/{box.inner}/ns/pid") == f"pid:[{box.namespace}]"  # noqa: PTH115
+        one = kernel.process(box.inner)
         if not same or one is None or not one.living:
             return False
         signal.pidfd_send_signal(pinned, signal.SIGKILL)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from scheduler_daemon.launcher import kernel
 
 _DEAREST_JOIN = 0.0005
 """Seconds a spawner may spend on joining a group; kernels that wait for a grace period take ten times this."""
@@ -97,29 +100,34 @@ def join(path: str) -> None:
 def members(path: str) -> list[int]:
     """Return the pids in a group, zombies not counted; none if the group is gone."""
     try:
-        descriptor = os.open(f"{path}/cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
+        return [int(word) for word in kernel.content(f"{path}/cgroup.procs").split()]
     except OSError:
         return []
-    text = b""
-    try:
-        while chunk := os.read(descriptor, 65536):
-            text += chunk
-    except OSError:
-        return []
-    finally:
-        os.close(descriptor)
-    return [int(word) for word in text.split()]
 
 
 def kill(path: str, spared: frozenset[int]) -> bool:
-    """Kill all of a group at one stroke, also what is being forked. False if it cannot be or one of us is inside."""
+    """Kill all of a group at one stroke, also what is being forked. False if it cannot be or one of us is inside.
+
+    The old hierarchies (v1) know no such stroke: there each member is killed, and who calls looks again.
+    """
     if spared.intersection(members(path)):
         return False
     try:
         Path(path, "cgroup.kill").write_bytes(b"1")
+    except FileNotFoundError:
+        _kill_each(path)
+        return False
     except OSError:
         return False
     return True
+
+
+def _kill_each(path: str) -> None:
+    """Kill each member that is one still after its start time is known, so that no pid's next owner is hit."""
+    known = {pid: one.ticks for pid in members(path) if (one := kernel.process(pid)) is not None}
+    for pid in members(path):
+        if pid in known:
+            kernel.send(pid, known[pid], signal.SIGKILL)
 
 
 def remove(path: str) -> bool:

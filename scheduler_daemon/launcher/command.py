@@ -5,13 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import signal
 from collections.abc import Callable, Mapping
 
 Files = tuple[int | None, int, int]
 """What becomes stdin (None: an empty one of its own), stdout and stderr."""
-IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
-"""What the launcher and its spawners ignore, and a job must not; they leave every other signal as it is by default."""
 _DEFAULT_PATH = "/usr/bin:/bin"
 
 

@@ -8,6 +8,8 @@ control group can be had; whether they must be in force is for its policy to say
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import resource
 from collections.abc import Callable
@@ -124,12 +126,12 @@ def _boxed(
         hidden[_PACKAGES] = closed
     if who is not None and hidden:
         way = _way_in(box)
-        before.append(lambda: _open_way(way, hidden))
+        before += _opening(way, hidden)
         if home is not None:
             home, temporary = f"{way}/{boxes.HOME}", f"{way}/{boxes.TEMPORARY}"
         if closed is not None:
             program = f"{way}/{_PACKAGES}{program.removeprefix(closed)}"
-    state = os.path.realpath(f"{path}/../..")
+    state = _state_of(os.path.dirname(path))  # noqa: PTH120 - on the path of every start
     words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
     keep.append(_open_status(path))
     words += ["--json-status-fd", str(keep[-1])]
@@ -140,9 +142,17 @@ def _boxed(
     return [program, "--args", str(keep[-1]), "--", *request["argv"]], {RUN_MARK: mark}
 
 
+@functools.lru_cache(maxsize=1)
+def _state_of(spool_path: str) -> str:
+    return os.path.realpath(f"{spool_path}/..")
+
+
 def _open_status(path: str) -> int:
-    """Open the file for what bubblewrap notes, with room set aside: on a full disk the exit code must still fit."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    """Open the file for what bubblewrap notes, with room set aside: on a full disk the exit code must still fit.
+
+    In a folder that is used again it is there already, emptied.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(f"{path}/{boxes.STATUS}", flags, 0o600)
     try:
         os.posix_fallocate(descriptor, 0, _ROOM)
@@ -169,8 +179,10 @@ def _in_memory(data: bytes) -> int:
 
 
 def _make_folder(path: str, who: Account | None) -> str:
+    """Make a folder of the run's, or use the empty one that is there."""
     try:
-        os.mkdir(path, 0o700)  # noqa: PTH102
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)  # noqa: PTH102
         if who is not None:
             os.chown(path, who.uid, who.gid, follow_symlinks=False)
     except OSError as error:
@@ -187,13 +199,14 @@ def _way_in(box: Message) -> str:
     raise Unstartable(f"box: one of {', '.join(_WAYS_IN)} must be left undeclared")
 
 
-def _open_way(way: str, hidden: dict[str, str]) -> None:
-    """In a view of the file system of our own, lead from a folder all may enter to folders that are closed to them."""
-    kernel.leave_mounts()
-    kernel.mount("tmpfs", way, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=0755")
+def _opening(way: str, hidden: dict[str, str]) -> list[Callable[[], None]]:
+    """Return the steps that lead, in a view of our own, from a folder all may enter to folders closed to them."""
+    tmpfs = "size=64k,mode=0755"
+    steps = [kernel.leave_mounts, kernel.mounting("tmpfs", way, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, tmpfs)]
     for name, folder in hidden.items():
-        os.mkdir(f"{way}/{name}")  # noqa: PTH102
-        kernel.mount(folder, f"{way}/{name}", None, kernel.MS_BIND, None)
+        place = f"{way}/{name}"
+        steps += [functools.partial(os.mkdir, place), kernel.mounting(folder, place, None, kernel.MS_BIND, None)]
+    return steps
 
 
 def _join(groups: Groups) -> None:

@@ -12,12 +12,13 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
-from scheduler_daemon.launcher import cgroups
+from scheduler_daemon.launcher import cgroups, kernel
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.protocol import Message
 
 V2 = "v2"
 _V1 = ("memory", "pids", "cpu", "cpuacct", "blkio")
+_FOR_SWAP = ("memory.swap.max", "memory.memsw.limit_in_bytes")
 _PERIOD_US = 100_000
 
 Groups = dict[str, str]
@@ -86,9 +87,9 @@ def make(parents: Groups, run: int, limits: Message, extra: int) -> Groups:
     try:
         for path in groups.values():
             _make(path)
-        for kind, file, value in _settings(groups, limits, extra):
-            with open(f"{groups[kind]}/{file}", "w", encoding="ascii") as setting:  # noqa: PTH123
-                setting.write(value)
+        for kind, file, value in _settings(limits, extra):
+            if kind in groups:
+                _set(f"{groups[kind]}/{file}", value)
     except OSError as error:
         remove(groups)
         raise Unstartable(f"limits: control group {error.filename or ''}: {error.strerror}") from None
@@ -102,21 +103,38 @@ def _make(path: str) -> None:
         Path(path).mkdir(parents=True)
 
 
-def _settings(groups: Groups, limits: Message, extra: int) -> list[tuple[str, str, str]]:
+def _set(path: str, value: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if os.path.basename(path) in _FOR_SWAP:  # noqa: PTH119 - this kernel does not count it
+            return
+        raise
+    try:
+        os.write(descriptor, value.encode("ascii"))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        os.close(descriptor)
+
+
+def _settings(limits: Message, extra: int) -> list[tuple[str, str, str]]:
     memory, processes, cpus = limits.get("memory_bytes"), limits.get("processes"), limits.get("cpus")
     found = []
     if memory is not None:
         found += [(V2, "memory.max", str(memory)), ("memory", "memory.limit_in_bytes", str(memory))]
-        if V2 in groups and Path(groups[V2], "memory.swap.max").exists():
-            found.append((V2, "memory.swap.max", "0"))
-        if "memory" in groups and Path(groups["memory"], "memory.memsw.limit_in_bytes").exists():
-            found.append(("memory", "memory.memsw.limit_in_bytes", str(memory)))
+        found += [(V2, "memory.swap.max", "0"), ("memory", "memory.memsw.limit_in_bytes", str(memory))]
     if processes is not None:
         found += [(kind, "pids.max", str(processes + extra)) for kind in (V2, "pids")]
     if cpus is not None:
         quota = max(1000, int(cpus * _PERIOD_US))
         found += [(V2, "cpu.max", f"{quota} {_PERIOD_US}"), ("cpu", "cpu.cfs_quota_us", str(quota))]
-    return [one for one in found if one[0] in groups]
+    return found
+
+
+def listing(groups: Groups) -> str | None:
+    """Return the group that tells what belongs to a run: the one that holds all, else one of them."""
+    return groups.get(V2) or groups.get("pids") or next(iter(groups.values()), None)
 
 
 def existing(parents: Groups, run: int) -> Groups:
@@ -186,7 +204,7 @@ def _text(path: str | None, file: str) -> str | None:
     if path is None:
         return None
     try:
-        return Path(path, file).read_text("ascii")
+        return kernel.content(f"{path}/{file}").decode("ascii")
     except OSError:
         return None
 

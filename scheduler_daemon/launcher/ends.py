@@ -69,9 +69,9 @@ def noted(spool_path: str, run: int, start: Message) -> Message | None:
     path = spool.folder(spool_path, run)
     if not start.get("boxed"):
         return None
-    code, groups = boxes.told(path).exit_code, start.get("groups") or {}
-    boxes.close_wholly(path, start["group"])
-    if code is None:
+    box, groups = boxes.told(path), start.get("groups") or {}
+    boxes.close_wholly(box, start["group"])
+    if box.exit_code is None:
         return None
     record = {
         "id": run,
@@ -79,7 +79,7 @@ def noted(spool_path: str, run: int, start: Message) -> Message | None:
         "ended_ns": os.stat(f"{path}/{boxes.STATUS}").st_mtime_ns,  # noqa: PTH116
         "leftover": 0,
     }
-    record = outcome(path, record, start, held=False)
+    record = outcome(path, record, start, box.exit_code, held=False)
     controllers.remove(groups)
     return record
 

@@ -12,6 +12,7 @@ import platform
 import signal
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 _SignalSet = ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.signal.argtypes = ctypes.c_int, ctypes.c_void_p
+_NO_SIGNALS, _SIG_SETMASK = _SignalSet(), int(signal.SIG_SETMASK)
 _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
 _INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("13l")
@@ -32,6 +35,8 @@ _TABLE_AGAIN = 0.01
 """Seconds until the process table is read again that could not be."""
 
 
+IGNORED = tuple(map(int, (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)))
+"""What the launcher and its spawners ignore, and a job must not; they leave every other signal as it is by default."""
 MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
 _MS_REC, _MS_PRIVATE, _CLONE_NEWNS = 16384, 1 << 18, 0x20000
 
@@ -77,15 +82,34 @@ def leave_mounts() -> None:
     """Have a view of the file system of our own from now on: what is mounted in it is seen by nobody else."""
     if _libc.unshare(_CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNS)")
-    mount("none", "/", None, _MS_REC | _MS_PRIVATE, None)
+    _ALONE()
 
 
-def mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:
-    """Mount as mount(2) does."""
+def mounting(source: str, target: str, kind: str | None, flags: int, data: str | None) -> Callable[[], None]:
+    """Return what mounts as mount(2) does: all is made ready here, for each page a newborn writes to has a price."""
     texts = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
-    if _libc.mount(*texts, ctypes.c_ulong(flags), None if data is None else data.encode()) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), target)
+    words = *texts, ctypes.c_ulong(flags), None if data is None else data.encode()
+
+    def mount() -> None:
+        if _libc.mount(*words) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), target)
+
+    return mount
+
+
+_ALONE = mounting("none", "/", None, _MS_REC | _MS_PRIVATE, None)
+
+
+def take_signals_as_by_default() -> None:
+    """Ignore and hold back no signal any more, just before another program is run: the interpreter does not hear of it.
+
+    What the signal module does for this costs a newborn three times as much.
+    """
+    for number in IGNORED:
+        _libc.signal(number, None)
+    if _libc.sigprocmask(_SIG_SETMASK, _NO_SIGNALS, None) != 0:
+        raise OSError(ctypes.get_errno(), "sigprocmask")
 
 
 def hear_of_ended_children() -> int:
@@ -147,6 +171,18 @@ def has_living_child_in_group(group: int) -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def content(path: str) -> bytes:
+    """Return all of a small file. Unlike Path.read_bytes it costs next to nothing, which counts at every end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = b""
+        while chunk := os.read(descriptor, 65536):
+            text += chunk
+        return text
+    finally:
+        os.close(descriptor)
 
 
 def boot_id() -> str:

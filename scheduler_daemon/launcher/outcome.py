@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -18,10 +19,11 @@ _MOST_LOOKED_AT = 2000
 """Files of a run looked at for one that has reached its limit."""
 
 
-def outcome(path: str, record: Message, start: Message, *, held: bool) -> Message:
+def outcome(path: str, record: Message, start: Message, code: int | None, *, held: bool) -> Message:
     """Return the record of an end with all that tells of it. `held` where we are ending it.
 
-    `path` is the folder of the run, `start` the record of its start (`groups`, `boxed` and limits).
+    `path` is the folder of the run, `start` the record of its start (`groups`, `boxed` and limits), `code` the exit
+    code that its box noted, if it has one.
     """
     boxed, groups = bool(start.get("boxed")), start.get("groups") or {}
     found = {**record, **controllers.told(groups)}
@@ -31,7 +33,6 @@ def outcome(path: str, record: Message, start: Message, *, held: bool) -> Messag
         found.setdefault("limit_hit", _LIMIT_OF[record["signal"]])
     if not boxed:
         return found
-    code = boxes.told(path).exit_code
     if code is None and record.get("exit_code") is not None and not held:
         whole = {name: record[name] for name in ("id", "started_ns", "ended_ns")}
         return {**whole, "spawn_error": boxes.why_not_begun(path)}
@@ -45,7 +46,7 @@ def outcome(path: str, record: Message, start: Message, *, held: bool) -> Messag
 def _note(code: int) -> Message:
     """Return what an exit code may mean: a box tells a signal inside by the same number as an exit with it."""
     number = code - 128
-    if number not in signal.valid_signals() or number <= 0:
+    if number <= 0 or number not in signal.valid_signals():
         return {}
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return {"note": f"128+{number}: {name} inside the box or an exit with that code"}
@@ -64,7 +65,8 @@ def _reached(path: str, number: int, start: Message) -> bool:
 def _sizes(path: str) -> Iterator[int]:
     """Yield the sizes of a run's files that are left: its output, and what is in its home and /tmp."""
     for name in ("stdout", "stderr"):
-        yield os.stat(f"{path}/{name}", follow_symlinks=False).st_size  # noqa: PTH116
+        with contextlib.suppress(FileNotFoundError):  # the folder was taken away under us
+            yield os.stat(f"{path}/{name}", follow_symlinks=False).st_size  # noqa: PTH116
     folders, looked_at = [f"{path}/{boxes.HOME}", f"{path}/{boxes.TEMPORARY}"], 0
     while folders and looked_at < _MOST_LOOKED_AT:
         folder = folders.pop()

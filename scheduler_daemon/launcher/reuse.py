@@ -3,11 +3,14 @@
 Making a file is dear where others were removed lately (ext4 passes over inodes freed in the last minute: up to 1 ms of
 CPU for each), and a scheduler makes and removes files all day. A folder is used again only if the kernel confirms, by
 granting a write lease, that nobody has its output open any more: a process left behind must not write into another log.
+What a job may have changed of the home and /tmp of its box, and could leave to the next, is looked for; folders of
+runs with a box serve runs with a box.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -26,6 +29,8 @@ _DOOMED = 100
 _AT_ONCE = 512 * 1024
 """Bytes of arguments that the kernel surely takes."""
 _KNOWN = {"stdout", "stderr", "stdin", spool.RECORD, boxes.STATUS, boxes.HOME, boxes.TEMPORARY}
+GET_FLAGS = 0x80086601
+"""FS_IOC_GETFLAGS: what chattr(1) sets."""
 _LONGEST_RECORD = 64 * 1024
 """Bytes a record may grow to over some hundred runs before a new one is begun."""
 
@@ -43,33 +48,37 @@ class Folders:
 
     def __init__(self, spool_path: str) -> None:
         self._spool = spool_path
-        self._free: list[str] = []
+        self._free: dict[bool, list[str]] = {False: [], True: []}
+        """Those for runs without a box, and with one."""
         self._made = 0
         self._doomed: list[str] = []
         self._remover: int | None = None
 
-    def take(self, path: str) -> bool:
+    def take(self, path: str, *, boxed: bool) -> bool:
         """Put an emptied folder in place as `path`. False if there is none or something is there already."""
-        if not self._free:
+        free = self._free[boxed]
+        if not free:
             return False
         try:
-            os.rename(self._free[-1], path)  # noqa: PTH104 - on the path of every start
+            os.rename(free[-1], path)  # noqa: PTH104 - on the path of every start
         except OSError:
             return False
-        self._free.pop()
+        free.pop()
         return True
 
     def give(self, run: int) -> None:
         """Take back the folder of a forgotten run; remove it if it cannot be used again."""
         path = spool.folder(self._spool, run)
-        if len(self._free) < _MOST and _emptied(path):
+        boxed = os.path.exists(f"{path}/{boxes.STATUS}")  # noqa: PTH110
+        free = self._free[boxed]
+        if len(free) < _MOST and _emptied(path):
             self._made += 1
             place = f"{self._spool}/{FREE}{os.getpid()}-{self._made}"
             with contextlib.suppress(OSError):
                 os.rename(path, place)  # noqa: PTH104
-                self._free.append(place)
+                free.append(place)
                 return
-        if os.path.exists(f"{path}/{boxes.STATUS}"):  # noqa: PTH110
+        if boxed:
             with contextlib.suppress(OSError):
                 os.rename(path, f"{self._spool}/{FREE}box-{run}")  # noqa: PTH104
                 self._doomed.append(f"{self._spool}/{FREE}box-{run}")
@@ -95,19 +104,43 @@ def _emptied(path: str) -> bool:
         names = set(os.listdir(path))  # noqa: PTH208
         if not names <= _KNOWN or not {"stdout", "stderr"} <= names:
             return False
-        for name in (boxes.HOME, boxes.TEMPORARY):
-            if name in names:
+        for name in names & {boxes.HOME, boxes.TEMPORARY}:
+            if not _is_bare(f"{path}/{name}", path):
                 Path(path, name).rmdir()
-        if not (_cut(f"{path}/stdout") and _cut(f"{path}/stderr")):
+        if not all(_cut(f"{path}/{name}") for name in names & {"stdout", "stderr", boxes.STATUS}):
             return False
-        for name in ("stdin", boxes.STATUS):
-            if name in names:
-                Path(path, name).unlink()
+        if "stdin" in names:
+            Path(path, "stdin").unlink()
         if spool.RECORD in names and spool.close(path) > _LONGEST_RECORD:
             Path(path, spool.RECORD).unlink()
     except OSError:
         return False
     return True
+
+
+def _is_bare(path: str, beside: str) -> bool:
+    """Take a run's folder back from its account. False unless it is empty and as one just made `beside` would be."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, os.geteuid(), os.getegid())
+        os.fchmod(descriptor, 0o700)
+        if os.listdir(descriptor) or os.listxattr(descriptor):  # noqa: PTH208
+            return False
+        return _flags(path) == _flags(beside)
+    finally:
+        os.close(descriptor)
+
+
+def _flags(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))
+    except OSError as error:
+        if error.errno not in {errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL}:
+            raise
+        return b""  # this file system has none
+    finally:
+        os.close(descriptor)
 
 
 def _cut(path: str) -> bool:

@@ -302,10 +302,12 @@ class Server:
         groups = start.get("groups")
         if groups is None:
             return record
-        path = spool.folder(self._spool, job.run)
+        path, code = spool.folder(self._spool, job.run), None
         if start.get("boxed"):
-            boxes.close_wholly(path, start["group"])
-        found = outcome(path, record, start, held=job.killing is not None)
+            box = boxes.told(path)
+            boxes.close_wholly(box, start["group"])
+            code = box.exit_code
+        found = outcome(path, record, start, code, held=job.killing is not None)
         controllers.remove(groups)
         return found
 

@@ -56,6 +56,8 @@ class Spawner:
         self._away: str | None = None
         self._next_group: str | None = None
         """The empty group we wait in for the next job."""
+        self._stays = False
+        """Whether the last job needed no group of ours to be in: the next may need none either."""
         self._me = os.getpid()
         self._launcher = os.getppid()
         self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
@@ -152,7 +154,8 @@ class Spawner:
             return  # it died, and the next one may have had this run started, ended and forgotten by now
         path = spool.folder(self._spool, run)
         try:
-            files = birth.open_files(path, self._folders, stdin=request["stdin"])
+            boxed = bool(request.get("box"))
+            files = birth.open_files(path, self._folders, stdin=request["stdin"], boxed=boxed)
             self._give_birth(run, path, request, files)
         except birth.AlreadyBegun:
             self._say("begun", run)
@@ -166,20 +169,20 @@ class Spawner:
         group = None
         try:
             mark = birth.new_mark(birth.first_half(self._spool, run))
-            group = self._enter_group()
+            group = self._enter_group(request)
             before = kernel.ticks_now()
             pid, groups = self._spawn(path, request, files, mark, tagged=group is None)
         except (Unstartable, OSError):
             if group is not None:
-                self._go_home()
+                self._step_out()
                 self._leave_group(group, crowded=False)
             raise
         finally:
             for descriptor in files:
                 if descriptor is not None:
                     os.close(descriptor)
-        if groups and controllers.V2 in groups:
-            group = self._trade_group(group, groups[controllers.V2])
+        if groups and group is None:
+            group = controllers.listing(groups)
         now, inherited = time.time_ns(), ends.own_peak()
         confined = None if groups is None else confinement.told(request, groups)
         self._children[pid] = Child(run, now, inherited, group, confined)
@@ -210,20 +213,22 @@ class Spawner:
             return birth.spawn(request, files, mark, tagged=tagged), None
         return confinement.spawn(request, files, (mark.text, mark.number if tagged else None), path, self._limiters)
 
-    def _enter_group(self) -> str | None:
-        """Go into a group of the next job's own; None where groups cannot be had."""
-        group = self._next_group or self._enter_new_group()
+    def _enter_group(self, request: Message) -> str | None:
+        """Go into a group of the next job's own; None where groups cannot be had, or those that limit it tell enough.
+
+        They do if one of them holds all, and for a job in a box, of which nothing can stay behind.
+        """
+        limited = controllers.V2 in self._limiters and confinement.wanted(request)
+        self._stays = limited or bool(self._limiters and request.get("box"))
+        if self._stays and self._next_group is not None:
+            self._away = self._next_group
+            self._leave_group(self._next_group, crowded=False)
+            self._next_group = None
+        group = None if self._stays else self._next_group or self._enter_new_group()
         if group is None:
             self._go_home()
         self._next_group, self._away = None, group
         return group
-
-    def _trade_group(self, entered: str | None, limiting: str) -> str:
-        """Give up the group we entered for a job that is in another now, which limits it too."""
-        if entered is not None:
-            self._go_home()
-            self._leave_group(entered, crowded=False)
-        return limiting
 
     def _enter_new_group(self) -> str | None:
         """Go into an emptied group if there is one, or make one."""
@@ -239,10 +244,10 @@ class Spawner:
 
     def _stand_ready(self) -> None:
         """With nothing to do, leave the last job's group for the next one's: going into a group takes the kernel
-        milliseconds, unless it was just done.
+        milliseconds, unless it was just done. After a job that needed none we stay at home.
         """
-        if self._next_group is None:
-            self._next_group, self._away = self._enter_group(), None
+        if self._next_group is None and not self._stays:
+            self._next_group, self._away = self._enter_new_group(), None
 
     def _leave_group(self, group: str, *, crowded: bool) -> None:
         """Keep an empty group for the next job; one with processes left is only removed, once it is empty."""
@@ -254,11 +259,15 @@ class Spawner:
             cgroups.remove(group)
 
     def _go_home(self) -> None:
-        """Leave the last job's group, so that killing it does not kill us; if we cannot, the launcher spares us."""
+        """Leave the last job's group. Raises OSError if we cannot: then the next job would be in that group too."""
         if self._away is not None:
-            with contextlib.suppress(OSError):
-                cgroups.join(self._home)
-                self._away = None
+            cgroups.join(self._home)
+            self._away = None
+
+    def _step_out(self) -> None:
+        """Leave the last job's group, so that killing it does not kill us; if we cannot, the launcher spares us."""
+        with contextlib.suppress(OSError):
+            self._go_home()
 
     def _fail(self, run: int, why: str) -> None:
         self._end(run, ends.unstarted(run, why))
@@ -272,7 +281,7 @@ class Spawner:
         self._outbox.append(announce("ended", text))
 
     def _hold(self, run: int) -> None:
-        self._go_home()
+        self._step_out()
         for child in self._children.values():
             if child.run == run:
                 child.held = True
@@ -297,20 +306,22 @@ class Spawner:
             self._flush()  # it must be out before the zombie, the other witness, goes
             return
         if child.group is not None and child.group == self._away:
-            self._go_home()
+            self._step_out()
         record["leftover"] = ends.leftover(child.group, ending.pid)
-        if child.group is not None:
-            limiting = child.group in (child.confined or {}).get("groups", {}).values()
-            self._leave_group(child.group, crowded=limiting or record["leftover"] > 0)
+        if child.group is not None and child.group not in (child.confined or {}).get("groups", {}).values():
+            self._leave_group(child.group, crowded=record["leftover"] > 0)
         self._end(child.run, record)
 
     def _bury_confined(self, child: Child, confined: Message, record: Message) -> Message:
         """Let nothing stay in a box whose run is over, and say what box and groups tell of it."""
-        path = spool.folder(self._spool, child.run)
-        if confined["boxed"] and not child.held:
-            if child.group is not None and child.group == self._away:
-                self._go_home()
-            boxes.close_wholly(path, child.group)
-        found = outcome(path, record, confined, held=child.held)
+        path, code = spool.folder(self._spool, child.run), None
+        if confined["boxed"]:
+            box = boxes.told(path)
+            code = box.exit_code
+            if not child.held:
+                if child.group is not None and child.group == self._away:
+                    self._step_out()
+                boxes.close_wholly(box, child.group)
+        found = outcome(path, record, confined, code, held=child.held)
         self._emptying.add(*confined["groups"].values())
         return found

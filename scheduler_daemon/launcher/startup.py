@@ -47,8 +47,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     os.chdir("/")
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in kernel.IGNORED:
+        signal.signal(ignored, signal.SIG_IGN)
     lock = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,44 @@ async def test_a_box_that_left_nothing_leaves_its_folder_for_the_next_run(bench:
 
     assert {(bench.state / "spool" / str(run) / "stdout").stat().st_ino for run in range(10, 18)} & inodes
     assert all(bench.out(run) == b"new\n" and bench.ended[run].exit_code == 0 for run in range(10, 18))
+
+
+async def test_a_home_is_given_on_only_as_it_was_made(bench: Bench) -> None:
+    await bench.run(*[shell(run, "true", box=Box()) for run in range(8)])
+    for run in range(8):
+        home = str(bench.state / "spool" / str(run) / "home")
+        os.setxattr(home, "user.mark", b"x") if run % 2 else set_no_dump(home)
+        os.chmod(home, 0o777 if run < 4 else 0)  # noqa: PTH101 - as a job in the box may do
+
+    await bench.runner.forget(range(8))
+    await bench.until(lambda: free_folders(bench) == 8)
+    await bench.run(*[shell(run, "stat -c '%a %u' $HOME /tmp; id -u", box=Box()) for run in range(10, 18)])
+
+    assert {bench.out(run) for run in range(10, 18)} == {b"700 65534\n700 65534\n65534\n"}
+    homes = [str(bench.state / "spool" / str(run) / "home") for run in range(10, 18)]
+    assert {tuple(os.listxattr(home)) for home in homes} == {()}
+    assert {flags_of(home) & NO_DUMP for home in homes} == {0}
+
+
+NO_DUMP = 0x40
+
+
+def flags_of(path: str) -> int:
+    with opened(path) as descriptor:
+        return int.from_bytes(fcntl.ioctl(descriptor, reuse.GET_FLAGS, bytes(8))[:4], sys.byteorder)
+
+
+def set_no_dump(path: str) -> None:
+    """As `chattr +d` does."""
+    flags = flags_of(path) | NO_DUMP
+    with opened(path) as descriptor:
+        fcntl.ioctl(descriptor, 0x40086602, flags.to_bytes(8, sys.byteorder))
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
