@@ -5,7 +5,7 @@ An insight is a document of the API, as JSON has it.
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chronos_tui import format as fmt
@@ -24,12 +24,45 @@ _ACTIONS = {
     "set_memory_limit": "memory limit",
 }
 
+LATELY = timedelta(days=1)
+"""So long what was applied and decided is still shown beside what is open."""
+
 Document = Mapping[str, Any]
 
 
 def severity(name: str) -> Look:
     """Return how a severity shows; one we do not know shows as itself."""
     return SEVERITIES.get(name) or Look("?", name, "?", "muted")
+
+
+def stage(state: str, verdict: str | None, *, proposes: bool) -> tuple[str, str]:
+    """Return in a word or two how far an insight has come, and its tone."""
+    if state == "open":
+        return ("proposed", "accent") if proposes else ("open", "muted")
+    if state == "applied":
+        return {"keep": ("kept", "ok"), "wait": ("on trial", "running")}.get(verdict or "", ("applied", "ok"))
+    return ("taken back", "late") if state == "reverted" else (state, "muted")
+
+
+def is_current(state: str, verdict: str | None, last: datetime | None, now: datetime) -> bool:
+    """Tell whether it is open, or its change is being tried, or was kept or taken back a short time ago.
+
+    `last` is when somebody decided about it, or it was measured.
+    """
+    if state == "open":
+        return True
+    lately = last is not None and now - last < LATELY
+    return (state == "applied" and (verdict == "wait" or lately)) or (state == "reverted" and lately)
+
+
+def headline(title: str, job: str) -> str:
+    """Return a title without the name of its job, for where that stands beside it."""
+    if not job:
+        return title
+    if title.startswith(f"{job} "):
+        short = title.removeprefix(f"{job} ")
+        return short[:1].upper() + short[1:]
+    return title.replace(f" of {job} ", " ", 1)
 
 
 def source(insight: Document) -> str:

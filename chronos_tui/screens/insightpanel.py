@@ -118,6 +118,8 @@ def insight_lines(insight: Insight, now: datetime, *, plain: bool = False) -> It
     for line in words.change(document["action"]):
         tone = "ok" if line.startswith("+") else "failed" if line.startswith("-") else "title"
         yield PanelLine(line, tone, None, INDENT)
+    for line in words.measured(document["measured"]):
+        yield PanelLine(line)
     if verbs := can_do(insight, now):
         yield PanelLine(verbs, "muted")
 

@@ -19,7 +19,7 @@ from chronos_tui.screens.frame import bound
 from chronos_tui.screens.insightpanel import InsightPanel
 from chronos_tui.screens.insightverbs import INSIGHT_VERBS, InsightVerbs
 from chronos_tui.screens.listing import RESORT_S, Listing
-from chronos_tui.screens.query import parse_insight_filter
+from chronos_tui.screens.query import InsightFilter, parse_insight_filter
 from chronos_tui.screens.rows import INSIGHT_COLUMNS, insight_painter
 from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.line_table import LineTable
@@ -95,7 +95,7 @@ class InsightsScreen(InsightVerbs, Listing):
         if asked != self.filter:
             return
         found = sorted(map(self._newest, page.items), key=_weight, reverse=True)
-        self._listed = {each.id: each for each in found if _holds(each, wanted.words)}
+        self._listed = {each.id: each for each in found if self._fits(each, wanted)}
         self._more = page.next is not None
         self._show()
 
@@ -121,18 +121,20 @@ class InsightsScreen(InsightVerbs, Listing):
         self.table.update_rows(cast("Any", known))
         if known:
             self._show_panel()
-        if dirty.insights - known.keys() or (known and self._leaving(known.values())):
+        wanted = parse_insight_filter(self.filter)
+        if dirty.insights - known.keys() or not all(self._fits(each, wanted) for each in known.values()):
             self.reread_soon(RESORT_S)
 
-    def _leaving(self, insights: Any) -> bool:
-        """Whether some are in a state now that this list does not show: they stay a moment, to be undone."""
-        states = parse_insight_filter(self.filter).states
-        return bool(states) and any(each.state not in states for each in insights) and not self._just_applied
-
-    @property
-    def _just_applied(self) -> bool:
-        insight = self.insight_meant()
-        return insight is not None and insight.state == "applied"
+    def _fits(self, insight: Insight, wanted: InsightFilter) -> bool:
+        """Whether this list shows it."""
+        if wanted.states and insight.state not in wanted.states:
+            return False
+        measured = insight.measured
+        last = max((at for at in (insight.decided_at, measured and measured.at) if at), default=None)
+        verdict = measured.verdict if measured else None
+        if wanted.lately and not words.is_current(insight.state, verdict, last, self.desk.now()):
+            return False
+        return _holds(insight, wanted.words)
 
     # What the user does
 
@@ -178,8 +180,8 @@ class InsightsScreen(InsightVerbs, Listing):
             super().action_back()
 
 
-def _weight(insight: Insight) -> tuple[int, datetime]:
-    return words.RANK[insight.severity], insight.at
+def _weight(insight: Insight) -> tuple[bool, int, datetime]:
+    return insight.state == "open", words.RANK[insight.severity], insight.at
 
 
 def _holds(insight: Insight, wanted: Sequence[str]) -> bool:

@@ -108,7 +108,9 @@ class Listing(RowVerbs):
         self.open_prompt("/", self.filter)
 
     @on(Prompt.Changed)
-    def _typed(self, event: Prompt.Changed) -> None:
+    @on(Prompt.Submitted)
+    def _typed(self, event: Prompt.Changed | Prompt.Submitted) -> None:
+        """Filter as one types; of what was typed ahead of the screen only the whole line with its Enter is heard."""
         if event.kind == "/":
             self.set_filter(event.text)
 

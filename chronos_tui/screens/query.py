@@ -51,8 +51,10 @@ _INSIGHT_CLAUSE = re.compile(r"(status|state|job|kind|severity):(\S+)\Z", re.IGN
 class InsightFilter(NamedTuple):
     """What is asked of `/v1/insights`; words are looked for in what it gives."""
 
-    states: tuple[str, ...] = ("open",)
+    states: tuple[str, ...] = ("open", "applied", "reverted")
     """None of them asks for all."""
+    lately: bool = True
+    """Of those that were applied only what is being tried, or was decided a short time ago."""
     job: str | None = None
     kind: str | None = None
     severity: str | None = None
@@ -60,14 +62,14 @@ class InsightFilter(NamedTuple):
 
 
 def parse_insight_filter(text: str) -> InsightFilter:
-    """Read a filter; without a status it is open ones that are meant, `status:all` asks for all."""
+    """Read a filter; without a status open ones are meant and what is tried of them, `status:all` asks for all."""
     found = InsightFilter()
     for part in text.split():
         matched = _INSIGHT_CLAUSE.match(part)
         key, value = (matched[1].lower(), matched[2]) if matched else ("", part)
         if key in {"status", "state"}:
             states = tuple(name for name in value.lower().split(",") if name)
-            found = found._replace(states=() if "all" in states else states)
+            found = found._replace(states=() if "all" in states else states, lately=False)
         elif key == "job":
             found = found._replace(job=value)
         elif key == "kind":

@@ -40,8 +40,7 @@ INSIGHT_COLUMNS = (
     Column("job", "Job", 12, flex=2, most=32, priority=1, sorts=False),
     Column("title", "Insight", 24, flex=4, sorts=False),
     Column("sure", "Sure", 4, align="right", priority=6, sorts=False),
-    Column("change", "Change", 8, priority=4, sorts=False),
-    Column("state", "State", 9, priority=5, sorts=False),
+    Column("state", "State", 10, priority=4, sorts=False),
     Column("found", "Found", 8, priority=2, sorts=False),
 )
 RUN_COLUMNS = (
@@ -162,13 +161,13 @@ def insight_painter(
 
     def paint(insight: Insight) -> list[Cell]:
         look = insights.severity(insight.severity)
+        verdict = insight.measured.verdict if insight.measured else None
         return [
             Cell(f"{look.ascii if ascii_only() else look.glyph} {look.word}", look.tone),
             Cell(insight.job or "all jobs", "title"),
-            Cell(insight.title),
+            Cell(insights.headline(insight.title, insight.job)),
             Cell(f"{insight.confidence:.0%}", "muted"),
-            Cell("proposed" if insight.action else "", "accent"),
-            Cell(str(insight.state), "muted" if insight.state != "applied" else "ok"),
+            Cell(*insights.stage(insight.state, verdict, proposes=insight.action is not None)),
             Cell(fmt.clock(insight.at, now(), zone), "muted"),
         ]
 

@@ -185,7 +185,8 @@ class Reviewer:
             seen[0] += 1
             seen[1] += int(failed)
         gap = float(np.median(np.diff(runs.started))) if len(runs) > 1 else 0.0
-        due = now + min(_LONGEST, timedelta(seconds=gap * _NEW_RUNS))
+        wanted = _NEW_RUNS if len(runs) >= ENOUGH else ENOUGH - len(runs)
+        due = now + min(_LONGEST, timedelta(seconds=gap * wanted))
         return _Known(last, due, float(np.quantile(runs.took, 0.75)) if len(runs) >= ENOUGH else None)
 
     async def _finish(self, current: _Round, now: datetime) -> None:

@@ -90,10 +90,20 @@ def moved(expression: str, by: int) -> str:
 def rarer(expression: str, every_s: float) -> str | None:
     """Return an expression that fires as rarely as every so many seconds allow, and at times the old one fires too.
 
-    Only for a minute or an hour that is `*`, or every so many; None where that is not so, or would be no rarer.
+    Only for a second, a minute or an hour that is `*`, or every so many; None where that is not so, or would be no
+    rarer.
     """
-    fields = _fields(expression)
-    if fields is None:
+    text = cron_text(expression)
+    fields = text.split() if text is not None else []
+    seconds = _step(fields[0], 60) if len(fields) == 6 else None
+    if seconds is not None:
+        wider = _widest(seconds, 60, every_s)
+        once_a_minute = " ".join(["0", *fields[1:]])
+        if every_s >= 60:
+            return rarer(once_a_minute, every_s) or once_a_minute
+        return " ".join([f"*/{wider}", *fields[1:]]) if wider > seconds else None
+    fields = _fields(expression) or []
+    if not fields:
         return None
     minutes, hours = _step(fields[-5], 60), _step(fields[-4], 24)
     if minutes is not None and every_s < 3600:

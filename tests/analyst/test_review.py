@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select, update
 
 from scheduler_daemon.analyst.review import Reviewer
 from scheduler_daemon.contract.insights import AnalystReport, InsightDecision, InsightState
@@ -17,7 +17,7 @@ from scheduler_daemon.services import insights, jobs, retry_advice
 from scheduler_daemon.storage import insights as stored
 from scheduler_daemon.storage import retry_advice as advice
 from scheduler_daemon.storage.executions import EXECUTIONS
-from scheduler_daemon.storage.jobs import JOBS
+from scheduler_daemon.storage.jobs import JOBS, STATES
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
 from tests.analyst.records import MIB
@@ -75,6 +75,9 @@ class Office:
             for number in range(count):
                 started = end - every * (count - number)
                 db.execute(insert(EXECUTIONS), {**_run(job.id, version, started), **each(number)})
+            last = select(func.max(EXECUTIONS.c.id)).where(EXECUTIONS.c.job_id == job.id).scalar_subquery()
+            ended = {"last_state": "succeeded", "last_fire_at": end, "last_ended_at": end}
+            db.execute(update(STATES).where(STATES.c.job_id == job.id).values(last_id=last, **ended))
 
         await self.database.write(work)
 
@@ -120,6 +123,17 @@ async def limited(office: Office) -> tuple[JobView, Any]:
     await office.work()
     (found,) = await office.found()
     return job, await act(office, "apply", found)
+
+
+async def test_a_young_job_is_reviewed_as_soon_as_it_has_run_often_enough(office: Office) -> None:
+    job = await a_job(office, limits={"memory_bytes": 4096 * MIB})
+    await office.runs(job, 10, varied)
+    await office.work()
+
+    await office.runs(job, 20, varied, until=office.now + DAY)
+    await office.work(24.5)
+
+    assert [each.kind for each in await office.found()] == ["memory_limit"]
 
 
 async def test_every_job_is_looked_at_in_its_turn(office: Office) -> None:

@@ -1,11 +1,13 @@
 """How insights are written: figures in their units, evidence, predictions, and changes as differences."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chronos_tui import insights as words
 from chronos_tui.screens.query import InsightFilter, parse_insight_filter
+from tests.support.times import utc
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,48 @@ def test_a_change_is_written_as_a_difference(action: dict[str, Any] | None, line
     assert words.change(action) == lines
 
 
-def test_a_filter_without_a_status_means_open_ones() -> None:
+def test_a_filter_without_a_status_means_what_is_open_or_tried() -> None:
     assert parse_insight_filter("") == InsightFilter()
     assert parse_insight_filter("status:all job:x kind:slow severity:Critical Two words") == InsightFilter(
-        states=(), job="x", kind="slow", severity="critical", words=("two", "words")
+        states=(), lately=False, job="x", kind="slow", severity="critical", words=("two", "words")
     )
     assert parse_insight_filter("status:applied,open").states == ("applied", "open")
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "proposes", "text"),
+    [
+        ("open", None, False, "open"),
+        ("open", None, True, "proposed"),
+        ("applied", None, True, "applied"),
+        ("applied", "wait", True, "on trial"),
+        ("applied", "keep", True, "kept"),
+        ("reverted", "revert", True, "taken back"),
+        ("snoozed", None, True, "snoozed"),
+    ],
+)
+def test_the_list_says_how_far_an_insight_has_come(state: str, verdict: str | None, proposes: bool, text: str) -> None:
+    assert words.stage(state, verdict, proposes=proposes)[0] == text
+
+
+def test_what_is_tried_stays_listed_until_a_day_after_it_was_decided() -> None:
+    now = utc(2026, 5, 4, 12)
+    yesterday, today = now - timedelta(hours=25), now - timedelta(hours=23)
+
+    assert words.is_current("open", None, None, now)
+    assert words.is_current("applied", "wait", yesterday, now)
+    assert [words.is_current("applied", "keep", at, now) for at in (today, yesterday)] == [True, False]
+    assert [words.is_current("reverted", "revert", at, now) for at in (today, yesterday)] == [True, False]
+    assert not words.is_current("dismissed", None, today, now)
+
+
+@pytest.mark.parametrize(
+    ("title", "job", "text"),
+    [
+        ("backup took 3 s, far longer than usual", "backup", "Took 3 s, far longer than usual"),
+        ("The memory limit of backup is nearly reached", "backup", "The memory limit is nearly reached"),
+        ("Several jobs fail with one error: x", "", "Several jobs fail with one error: x"),
+    ],
+)
+def test_a_headline_does_not_repeat_the_name_beside_it(title: str, job: str, text: str) -> None:
+    assert words.headline(title, job) == text
