@@ -45,7 +45,7 @@ VERBS = {
     "insight": Verb("insights", "app", "What was found in runs: list, show, judge, apply; explain RUN, patterns."),
     "insights": Verb("insights", "list_app", "List what was found in how jobs run."),
     "secret": Verb("secrets", "app", "List, set, delete secrets: values that jobs get and nobody sees."),
-    "policy": Verb("policies", "app", "List and show policies: how jobs are kept apart."),
+    "policy": Verb("policies", "app", "List, show, create, edit, delete policies: how jobs are kept apart."),
     "pool": Verb("pools", "app", "List, set, delete pools: slots that jobs share."),
     "calendar": Verb("calendars", "app", "List, show, set, import, delete, preview calendars."),
     "next": Verb("times", "next_app", "Say when an expression fires next."),

@@ -406,3 +406,22 @@ _CONDITIONS: dict[str, Callable[[dict[str, Any], Callable[[str], str]], str]] = 
     "state": lambda each, name_of: f"{name_of(each['job'])} {' or '.join(each['states'])}",
     "metric": _figure,
 }
+
+
+_SIZES = {"memory_bytes": "memory", "file_bytes": "of each file", "scratch_bytes": "scratch space"}
+_COUNTS = {"processes": "processes", "cpus": "cpus", "open_files": "open files"}
+
+
+def limits(most: Mapping[str, Any] | None) -> str:
+    """Say in a line how much a run may use; "" for no limit. The limits are as the API spells them."""
+    found = {name: value for name, value in (most or {}).items() if value is not None}
+    parts = [f"{size(found[name])} {word}" for name, word in _SIZES.items() if name in found]
+    parts += [f"{found[name]:g} {word}" for name, word in _COUNTS.items() if name in found]
+    return ", ".join(parts + ([f"{duration(found['cpu_ms'])} processor time"] if "cpu_ms" in found else []))
+
+
+def network(wish: Mapping[str, Any] | None) -> str:
+    """Say whom a run may speak to; "" where its policy decides."""
+    if not wish:
+        return ""
+    return f"only {', '.join(wish['allow'])}" if wish.get("allow") else str(wish["mode"])

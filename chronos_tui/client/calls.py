@@ -181,6 +181,22 @@ def policy(name: str) -> Call:
     return _get("policies", name)
 
 
+def create_policy(request: Json) -> Call:
+    return _send("POST", _path("policies"), request)
+
+
+def patch_policy(name: str, patch: Json) -> Call:
+    return _send("PATCH", _path("policies", name), patch)
+
+
+def delete_policy(name: str) -> Call:
+    return _send("DELETE", _path("policies", name))
+
+
+def policy_versions(name: str) -> Call:
+    return _get("policies", name, "versions")
+
+
 def put_pool(name: str, request: Json) -> Call:
     return _send("PUT", _path("pools", name), request)
 

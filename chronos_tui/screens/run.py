@@ -202,7 +202,8 @@ class RunScreen(RowVerbs):
         facts.append(Fact("then", self._followed()))
         facts += self._left()
         missing = f"; missing: {', '.join(run.policy.missing)}" if run.policy.missing else ""
-        facts.append(Fact("where", f"{run.host}, version {run.job_version}, {run.policy.requested}{missing}", "muted"))
+        policy = run.policy.requested + (f" version {run.policy.version}" if run.policy.version else "")
+        facts.append(Fact("where", f"{run.host}, version {run.job_version}, {policy}{missing}", "muted"))
         if self._beside is not None and self._beside.host_facts is not None:
             facts += [Fact(name, text, "muted") for name, text in fmt.host_facts(self._beside.host_facts.model_dump())]
         return [fact for fact in facts if fact.value]

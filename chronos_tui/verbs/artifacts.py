@@ -12,7 +12,7 @@ from chronos_tui.client import calls
 from chronos_tui.verbs import output
 from chronos_tui.verbs.common import AsJson, RunId, connect
 from chronos_tui.verbs.failure import FAILED, NOT_FOUND, Failure, wrong_use
-from chronos_tui.verbs.isolation import size_of
+from chronos_tui.verbs.limits import size_of
 
 app = typer.Typer(help="List and get the files that a run left.", rich_markup_mode=None, add_completion=False)
 

@@ -178,7 +178,8 @@ def _which(execution: dict[str, Any]) -> str:
 def _policy(policy: dict[str, Any]) -> str:
     missing = f", missing: {', '.join(policy['missing'])}" if policy["missing"] else ""
     in_force = f", in force: {', '.join(policy['in_force'])}" if policy["in_force"] else ""
-    return f"{policy['requested']}{in_force}{missing}"
+    version = f" version {policy['version']}" if policy.get("version") else ""
+    return f"{policy['requested']}{version}{in_force}{missing}"
 
 
 @list_app.command("list")

@@ -88,6 +88,8 @@ class PolicyInForce(BaseModel, frozen=True):
     """The isolation asked for, what held, what was missing."""
 
     requested: str
+    version: int | None = None
+    """Of the policy that it was given; None for one that is built in, or before that was decided."""
     in_force: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 

@@ -7,18 +7,22 @@ trying, never assumed, and a run whose policy requires more than that is refused
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from scheduler_daemon.contract.texts import AbsolutePath
+from scheduler_daemon.contract.texts import AbsolutePath, plain, speakable
 
 _HOST_AND_PORT = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\]):([0-9]{1,5})\Z"
 )
 
 PolicyName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+AccountName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)]
+VariableName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Message = Annotated[str, Field(max_length=400), AfterValidator(speakable)]
 
 
 class Protection(StrEnum):
@@ -125,13 +129,67 @@ class PolicySpec(BaseModel, frozen=True, extra="forbid"):
     """The same to write; what may be written may be read."""
     network: Network = Network()
     """The most that a job may ask for, and what it gets if it asks for nothing."""
+    accounts: Annotated[tuple[AccountName, ...], Field(max_length=64)] = ()
+    """A job names one of these to run as; none listed is any."""
     root: bool = False
     """Runs may be root's."""
+    admins_only: bool = False
+    """Only an admin saves a job of it."""
+    environment: Annotated[dict[VariableName, Annotated[str, AfterValidator(speakable)]], Field(max_length=64)] = {}
+    """Variables that every run gets; a job that sets one of them is refused."""
     seccomp: bool = True
     limits: Limits = Limits()
     """The most that a job may ask for, and what it gets if it asks for nothing."""
+    timeout_ms: Annotated[int, Field(ge=1, le=31 * 86_400_000)] | None = None
+    """The most that an attempt of a run may take, and what it gets if its job says nothing."""
+    output_limit_bytes: Annotated[int, Field(ge=4096, le=1 << 40)] | None = None
+    """The most that is kept of each stream of a run, whatever its job says."""
     requires: tuple[Protection, ...] = ()
     """What must be in force; without it the run is refused."""
+
+
+class PolicyCreate(BaseModel, frozen=True, extra="forbid"):
+    """A request for a policy of one's own: another one with some fields changed."""
+
+    name: PolicyName
+    based_on: PolicyName = "standard"
+    changes: dict[str, Any] = {}
+    """Fields of the policy that are to be otherwise."""
+    message: Message = ""
+
+
+class PolicyPatch(BaseModel, frozen=True, extra="forbid"):
+    """Fields of a policy to change. `version` is the one the editor saw; another one in between is a conflict."""
+
+    version: int
+    changes: dict[str, Any]
+    message: Message = ""
+
+
+class PolicyVersion(BaseModel, frozen=True):
+    """One saved policy and who saved it."""
+
+    version: int
+    policy: PolicySpec
+    author: str
+    message: str
+    created_at: datetime
+
+
+class CustomPolicy(BaseModel, frozen=True):
+    """What is known of a policy that somebody here has made."""
+
+    version: int
+    based_on: str
+    owner: str
+    jobs: int
+    """Living jobs that have it."""
+    used_by: tuple[str, ...]
+    """The first of them, as far as the reader may see them."""
+    unfit: dict[str, str] = {}
+    """After a change: those that ask for more than it now grants, and what. Their runs are refused."""
+    created_at: datetime
+    updated_at: datetime
 
 
 class PolicyView(BaseModel, frozen=True):
@@ -142,6 +200,8 @@ class PolicyView(BaseModel, frozen=True):
     """New jobs that say nothing get it."""
     missing: dict[str, str]
     """What it requires that is not in force, and why. A run of it would be refused."""
+    custom: CustomPolicy | None = None
+    """None for one that is built in."""
 
 
 _APART = (Protection.FILES, Protection.PROCESSES, Protection.SECCOMP, Protection.PRIVILEGES, Protection.KILL)

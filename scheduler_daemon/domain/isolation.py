@@ -42,6 +42,9 @@ class Granted:
     write: tuple[str, ...]
     network: NetworkMode
     limits: Limits
+    timeout_ms: int | None
+    output_limit_bytes: int
+    """Kept of each stream."""
 
 
 def apart(spec: Mapping[str, Any]) -> bool:
@@ -60,17 +63,17 @@ def _requested(policy: str) -> dict[str, Any]:
     return {"requested": policy, "in_force": [], "missing": []}
 
 
-def policy_named(name: str) -> PolicySpec:
-    """Return a policy. Raises Invalid."""
-    if name not in BUILT_IN:
-        raise Invalid(f"there is no policy {name!r}; choose one of {', '.join(BUILT_IN)}", field="policy")
-    return BUILT_IN[name]
+def unknown(name: str) -> Invalid:
+    """Return what is said of a policy that does not exist."""
+    return Invalid(
+        f"there is no policy {name!r}; choose one of {', '.join(BUILT_IN)}, or make it with "
+        f"`chronos policy create {name}`",
+        field="policy",
+    )
 
 
 def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
     """Return what a run of the job gets. Raises Invalid for a wish beyond the policy, naming both."""
-    if spec.user == "root" and not policy.root:
-        raise Invalid(f"policy {policy.name!r} runs nothing as root; choose another account or policy", field="user")
     if policy.files is Files.HOST and (spec.read or spec.write):
         raise Invalid(
             f"policy {policy.name!r} keeps no file from a job, so there is nothing to declare; take the paths out, "
@@ -83,6 +86,8 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
             "take it out, let the job itself try it, or choose the policy trusted",
             field="conditions",
         )
+    _require_account(policy, spec.user)
+    _require_variables(policy, spec)
     _require_paths("read", spec.read, policy, (*policy.read, *policy.write))
     _require_paths("write", spec.write, policy, policy.write)
     return Granted(
@@ -91,13 +96,30 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
         spec.write,
         _network(policy, spec.network),
         _limits(policy, spec.limits),
+        _timeout(policy, spec.timeout_ms),
+        output_limit(policy, spec.output_limit_bytes),
     )
+
+
+def output_limit(policy: PolicySpec, wish: int) -> int:
+    """Return how many bytes are kept of each stream of a run whose job says to keep so many."""
+    return wish if policy.output_limit_bytes is None else min(wish, policy.output_limit_bytes)
 
 
 def required(granted: Granted) -> frozenset[Protection]:
     """Return what must be in force, or the run is refused: what its policy says, and a network kept from it."""
     own = {Protection.NETWORK} if granted.network is NetworkMode.NONE else set()
-    return frozenset({*granted.policy.requires, *own})
+    return needs(granted.policy) | own
+
+
+def needs(policy: PolicySpec) -> frozenset[Protection]:
+    """Return what must be in force for each run of a policy: what it says, and what there is no box without."""
+    found = set(policy.requires)
+    if policy.files is not Files.HOST:
+        found |= {Protection.FILES, Protection.PROCESSES, Protection.PRIVILEGES}
+        found |= {Protection.NETWORK} if policy.network.mode is NetworkMode.NONE else set()
+        found |= {Protection.SECCOMP} if policy.seccomp else set()
+    return frozenset(found)
 
 
 def wanted(granted: Granted) -> frozenset[Protection]:
@@ -116,6 +138,29 @@ def why_refused(policy: str, lacking: Mapping[str, str]) -> str:
     """Return why a run is refused, in a sentence that names what is missing and the remedy."""
     each = "; ".join(f"{name}: {why}" for name, why in lacking.items())
     return f"what its policy {policy!r} requires is not in force here: {each}"
+
+
+def _require_account(policy: PolicySpec, account: str | None) -> None:
+    if account == "root" and not policy.root:
+        raise Invalid(f"policy {policy.name!r} runs nothing as root; choose another account or policy", field="user")
+    if policy.accounts and account not in policy.accounts:
+        wish = "names no account" if account is None else f"asks to run as {account}"
+        raise Invalid(
+            f"the job {wish}, and policy {policy.name!r} runs jobs as {', '.join(policy.accounts)}; "
+            "name one of them, or choose another policy",
+            field="user",
+        )
+
+
+def _require_variables(policy: PolicySpec, spec: JobSpec) -> None:
+    ways = {"env": spec.env, "secrets": spec.secrets, "parameters": [one.variable for one in spec.parameters]}
+    for field, names in ways.items():
+        for name in sorted(policy.environment.keys() & set(names)):
+            raise Invalid(
+                f"policy {policy.name!r} sets the variable {name}, so its jobs cannot; take it out, "
+                "or choose another policy",
+                field=field,
+            )
 
 
 def _require_paths(field: str, wishes: Collection[str], policy: PolicySpec, granted: Collection[str]) -> None:
@@ -167,3 +212,13 @@ def _limits(policy: PolicySpec, wishes: Limits) -> Limits:
             field="limits.scratch_bytes",
         )
     return policy.limits.under(wishes)
+
+
+def _timeout(policy: PolicySpec, wish: int | None) -> int | None:
+    if wish is not None and policy.timeout_ms is not None and wish > policy.timeout_ms:
+        raise Invalid(
+            f"the job asks for a timeout of {wish} ms, and policy {policy.name!r} grants at most {policy.timeout_ms}; "
+            "ask for less, or choose another policy",
+            field="timeout_ms",
+        )
+    return policy.timeout_ms if wish is None else wish

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scheduler_daemon.contract.policies import BUILT_IN, Files, NetworkMode, PolicySpec, Protection
+from scheduler_daemon.contract.policies import BUILT_IN, Protection
+from scheduler_daemon.domain.isolation import needs
 
 WHAT = {
     Protection.FILES: "a view of the files of its own",
@@ -40,7 +41,7 @@ def standings(lacking: Mapping[str, str]) -> list[Standing]:
     for one in Protection:
         reason = lacking.get(one.value, "it has not been tried")
         why, _, enable = reason.rpartition(": ") if ": " in reason else (reason, "", "")
-        needed_by = tuple(name for name, policy in BUILT_IN.items() if one in _required(policy))
+        needed_by = tuple(name for name, policy in BUILT_IN.items() if one in needs(policy))
         found.append(Standing(one.value, WHAT[one], not reason, why, enable, needed_by))
     return found
 
@@ -49,8 +50,3 @@ def refused_policies(found: Iterable[Standing]) -> list[str]:
     """Return the policies of which no run is started here."""
     lacking = [one for one in found if not one.in_force]
     return [name for name in BUILT_IN if any(name in one.required_by for one in lacking)]
-
-
-def _required(policy: PolicySpec) -> frozenset[Protection]:
-    kept_from = policy.files is not Files.HOST and policy.network.mode is NetworkMode.NONE
-    return frozenset({*policy.requires, *({Protection.NETWORK} if kept_from else set())})

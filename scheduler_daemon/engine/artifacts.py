@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scheduler_daemon.contract.artifacts import DEFAULT_BYTES, MOST_FILES
-from scheduler_daemon.contract.policies import TRUSTED
+from scheduler_daemon.contract.policies import Files
 from scheduler_daemon.domain.errors import ChronosError, NotFound
 from scheduler_daemon.engine.ending import end
+from scheduler_daemon.engine.granting import current
 from scheduler_daemon.engine.launch import folder_of
 from scheduler_daemon.engine.probes import ended_after
 from scheduler_daemon.services.runs import Start
@@ -119,7 +120,10 @@ class FileKeeper:
             with contextlib.ExitStack() as stack:
                 pack = await asyncio.to_thread(_make, self._folder, scratch)
                 stack.callback(os.close, pack)
-                source = _source(start, self._spool / str(run), stack)
+                name = start.spec["policy"]
+                kept = (await current(self._database, {name})).get(name)
+                boxed = kept is None or kept.policy.files is not Files.HOST
+                source = _source(start, self._spool / str(run), stack, boxed=boxed)
                 found, notes = await self._run(start.spec, source, pack, began)
                 files = await asyncio.to_thread(_checked, pack, found)
         except (_Unreachable, OSError) as error:
@@ -197,15 +201,14 @@ async def _parts(pack: int, place: artifacts.Place) -> AsyncIterator[bytes]:
         os.close(pack)
 
 
-def _source(start: Start, run_folder: Path, stack: contextlib.ExitStack) -> Source:
+def _source(start: Start, run_folder: Path, stack: contextlib.ExitStack, *, boxed: bool) -> Source:
     """Return where a run worked. Raises _Unreachable, OSError."""
     spec = start.spec
     declared = (*spec.get("read", ()), *spec.get("write", ()))
     cwd = spec["cwd"] or ""
     home = run_folder / "home"
-    boxed = home.is_dir() or spec.get("policy", TRUSTED.name) != TRUSTED.name
-    if not boxed:
-        return Source(folder_of(spec), None, plain=False, account=_account(spec["user"]))
+    if not boxed and not home.is_dir():
+        return Source(folder_of(spec, boxed=False), None, plain=False, account=_account(spec["user"]))
     visible = any(cwd == path or cwd.startswith(path.rstrip("/") + "/") for path in declared)
     if not home.is_dir():
         if visible and (spec["user"] is not None or os.geteuid() != 0):

@@ -253,7 +253,8 @@ class Dispatcher:
         requests = [request_for(one.start, now, one.granted, one.given) for one in ready]
         for one in ready:
             mask = None if one.given is None else await asyncio.to_thread(mask_of, one.given.values)
-            limit = one.start.spec["output_limit_bytes"]
+            spec, granted = one.start.spec, one.granted
+            limit = spec["output_limit_bytes"] if granted is None else granted.output_limit_bytes
             self._follower.expect(one.start.execution_id, limit_bytes=limit, mask=mask)
         await self._runner.launch(requests)
 

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from scheduler_daemon.contract.host import DiskFacts, HostFacts
+from scheduler_daemon.contract.policies import Files
 from scheduler_daemon.domain.errors import ChronosError
 from scheduler_daemon.engine import host
+from scheduler_daemon.engine.granting import current
 from scheduler_daemon.engine.launch import folder_of
 from scheduler_daemon.services import snapshots
 from scheduler_daemon.storage.session import Database
@@ -54,7 +56,9 @@ class Failures:
             for execution_id in ids:
                 del self._failed[execution_id]
             specs = await self._database.read(partial(snapshots.specs, ids=ids))
-            folders = {execution_id: folder_of(spec) for execution_id, spec in specs.items()}
+            kept = await current(self._database, {spec["policy"] for spec in specs.values()})
+            hosts = {name for name, (policy, _) in kept.items() if policy.files is Files.HOST}
+            folders = {run: folder_of(spec, boxed=spec["policy"] not in hosts) for run, spec in specs.items()}
             disks = await self._disks({folder for folder in folders.values() if folder})
             await self._database.write(partial(snapshots.attach, facts=facts, folders=folders, disks=disks))
 

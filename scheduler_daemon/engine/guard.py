@@ -5,6 +5,8 @@ What a run needs is decided in the domain. While the launcher cannot be asked su
 
 import asyncio
 import logging
+import os
+import pwd
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -13,18 +15,21 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from scheduler_daemon.contract.jobs import JobSpec
+from scheduler_daemon.contract.policies import Files
 from scheduler_daemon.domain.errors import ChronosError, Invalid
 from scheduler_daemon.domain.isolation import (
     Granted,
     missing,
-    policy_named,
     required,
     resolve,
+    unknown,
     wanted,
     why_refused,
 )
 from scheduler_daemon.engine.ending import end
+from scheduler_daemon.engine.granting import current
 from scheduler_daemon.runners.requests import Ended, withheld
+from scheduler_daemon.services.policies import Kept
 from scheduler_daemon.services.runs import Start
 from scheduler_daemon.storage import executions
 from scheduler_daemon.storage.session import Database
@@ -103,9 +108,10 @@ class Guard:
     async def _decide(self, starts: Sequence[Start]) -> None:
         granted: dict[int, Granted] = {}
         refused: dict[int, str] = {}
+        kept = await current(self._database, {start.spec["policy"] for start in starts})
         for start in starts:
             try:
-                granted[start.execution_id] = _resolved(start)
+                granted[start.execution_id] = _resolved(start, kept)
             except (Invalid, ValidationError) as error:
                 refused[start.execution_id] = f"its job cannot be run as it is kept: {error}"
         lacking = await self._lacking(granted.values())
@@ -114,6 +120,7 @@ class Guard:
             absent = missing(wanted(what), lacking)
             told[run] = {
                 "requested": what.policy.name,
+                "version": kept[what.policy.name].version,
                 "in_force": sorted(one.value for one in wanted(what) if one.value not in absent),
                 "missing": list(absent),
             }
@@ -153,6 +160,21 @@ class Guard:
                 return
 
 
-def _resolved(start: Start) -> Granted:
+def _resolved(start: Start, kept: Mapping[str, Kept]) -> Granted:
     spec = JobSpec.model_validate(start.spec)
-    return resolve(policy_named(spec.policy), spec)
+    if spec.policy not in kept:
+        raise unknown(spec.policy)
+    policy = kept[spec.policy].policy
+    if policy.files is Files.HOST and not policy.root and _is_root(spec.user):
+        raise Invalid(f"policy {policy.name!r} runs nothing as root, and the job would run so; name an account")
+    return resolve(policy, spec)
+
+
+def _is_root(account: str | None) -> bool:
+    """Tell whether a job of an account, None for the daemon's own, is root's by whatever name."""
+    if account is None:
+        return os.geteuid() == 0
+    try:
+        return pwd.getpwnam(account).pw_uid == 0
+    except KeyError:  # the launcher refuses it
+        return False

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from scheduler_daemon.contract.policies import Files, NetworkMode
-from scheduler_daemon.domain.isolation import Granted, apart
+from scheduler_daemon.domain.isolation import Granted
 from scheduler_daemon.domain.retry import attempt_timeout
 from scheduler_daemon.runners.process import Box, LaunchRequest, Limits
 from scheduler_daemon.services import parameters
@@ -48,11 +48,14 @@ def request_for(
     env = _environment(name, home, shell, spec["env"])
     if spec.get("parameters"):
         env |= parameters.environment(spec, None if start.told is None else start.told.values)
+    if granted is not None:
+        env |= granted.policy.environment
     if given is not None:
         env |= given.env
     if start.fire_at is not None:
         env["CHRONOS_FIRE_AT"] = f"{start.fire_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    timeout = attempt_timeout(spec["timeout_ms"], spec.get("run_timeout_ms"), start.run_ends_at, now)
+    most = spec["timeout_ms"] if granted is None else granted.timeout_ms
+    timeout = attempt_timeout(most, spec.get("run_timeout_ms"), start.run_ends_at, now)
     return LaunchRequest(
         execution_id=start.execution_id,
         argv=(shell, "-c", spec["command"]),
@@ -69,11 +72,11 @@ def request_for(
     )
 
 
-def folder_of(spec: Mapping[str, Any]) -> str:
+def folder_of(spec: Mapping[str, Any], *, boxed: bool) -> str:
     """Return where runs of a job work, "" where each has a folder of its own in the daemon's."""
     if spec["cwd"]:
         return str(spec["cwd"])
-    return "" if apart(spec) else str(spec["env"].get("HOME") or _home(spec["user"])[1])
+    return "" if boxed else str(spec["env"].get("HOME") or _home(spec["user"])[1])
 
 
 def _box(granted: Granted | None) -> Box | None:

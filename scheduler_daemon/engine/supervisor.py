@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 from scheduler_daemon.contract.executions import State
 from scheduler_daemon.domain.errors import ChronosError
+from scheduler_daemon.domain.isolation import output_limit
 from scheduler_daemon.domain.lifecycle import Report, verdict
 from scheduler_daemon.engine.artifacts import FileKeeper
 from scheduler_daemon.engine.dispatcher import Dispatcher
+from scheduler_daemon.engine.granting import current
 from scheduler_daemon.engine.sampler import Sampler, figures
 from scheduler_daemon.engine.starts import Starts
 from scheduler_daemon.runners.process import Ended, Started
@@ -149,9 +151,13 @@ class Supervisor:
         if self._files is not None:
             self._files.expect(starts.values())
             self._files.done = self._to_finish.set
+        kept = await current(self._database, {start.spec["policy"] for start in starts.values()})
         for execution_id in known:
             if execution_id in starts:
-                limit = starts[execution_id].spec["output_limit_bytes"]
+                spec = starts[execution_id].spec
+                limit = spec["output_limit_bytes"]
+                if policy := kept.get(spec["policy"]):
+                    limit = output_limit(policy.policy, limit)
                 await self._sink.resume(execution_id, limit_bytes=limit)
             else:
                 self._strays.add(execution_id)

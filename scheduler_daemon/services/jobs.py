@@ -15,9 +15,19 @@ from scheduler_daemon.domain import access
 from scheduler_daemon.domain.access import Verb
 from scheduler_daemon.domain.concurrency import SINGLE
 from scheduler_daemon.domain.errors import BadSchedule, ChronosError, Conflict, Invalid, NotFound
-from scheduler_daemon.domain.isolation import policy_named, resolve
 from scheduler_daemon.domain.occasions import Times, timetable
-from scheduler_daemon.services import calendars, conditions, dependencies, fires, pools, record, retries, secrets, views
+from scheduler_daemon.services import (
+    calendars,
+    conditions,
+    dependencies,
+    fires,
+    policies,
+    pools,
+    record,
+    retries,
+    secrets,
+    views,
+)
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.types import Written, as_json
 
@@ -51,7 +61,7 @@ def create_many(
     access.require(actor, Verb.EDIT, actor.id)
     for request in requests:
         access.require_account(actor, request.spec.user)
-        resolve(policy_named(request.spec.policy), request.spec)
+    policies.require(db, actor, [request.spec for request in requests])
     _refuse_taken_names(db, [request.spec.name for request in requests])
     pools.require(db, (request.spec.pool for request in requests))
     secrets.require(db, actor.id, actor.role, [request.spec.secrets for request in requests])
@@ -110,7 +120,7 @@ def _save(
     db: Connection, actor: Actor, row: Any, spec: JobSpec, message: str, now: datetime, *, lenient: bool = False
 ) -> JobView:
     access.require_account(actor, spec.user)
-    resolve(policy_named(spec.policy), spec)
+    policies.require(db, actor, [spec])
     pools.require(db, [spec.pool])
     secrets.require_for(db, row.owner_id, spec.secrets)
     spec = conditions.resolved(db, actor, dependencies.resolved(db, actor, spec))

@@ -312,6 +312,31 @@ class CalendarVersionRow(Row, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
+class PolicyRow(Row, table=True):
+    """What a policy now says that somebody here has made. Jobs name it in their specs."""
+
+    __tablename__ = "policies"
+    name: str = Field(primary_key=True, max_length=64)
+    version: int
+    spec: dict[str, Any] = Field(sa_type=Json)
+    based_on: str = Field(max_length=64)
+    owner_id: int = Field(sa_column=Column(BigId, ForeignKey("users.id"), nullable=False))
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class PolicyVersionRow(Row, table=True):
+    """An immutable saved policy; it outlives the policy, for runs name it."""
+
+    __tablename__ = "policy_versions"
+    name: str = Field(primary_key=True, max_length=64)
+    version: int = Field(primary_key=True)
+    spec: dict[str, Any] = Field(sa_type=Json)
+    author: str = Field(max_length=64)
+    message: str = Field(max_length=400)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
 class EventRow(Row, table=True):
     """What happened, written with the change itself. `pending` until the relay has projected it to Redis."""
 

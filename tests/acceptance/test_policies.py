@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chronos_tui.client import ServerError
+from chronos_tui.client import ServerError, calls
 from scheduler_daemon.contract.places import places
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.support.api import Api, api_of
@@ -115,3 +115,31 @@ def test_a_strict_job_has_no_network_and_its_home_in_memory(common_api: Api) -> 
         assert all(name in end["reason"] for name in end["policy"]["missing"])
     else:
         assert common_api.output(run).decode().split() == ["lo", "/job"]
+
+
+def test_a_run_tells_the_version_of_its_own_policy_and_keeps_to_it(common_api: Api) -> None:
+    request = {"name": "quiet", "changes": {"network": {"mode": "none"}, "environment": {"TEAM": "a"}}}
+    common_api.ask(calls.create_policy(request))
+    job = common_api.create("echo $TEAM; sleep 0.1; tail -n +3 /proc/net/dev | cut -d: -f1; sleep 60", policy="quiet")
+    common_api.ask(calls.patch_policy("quiet", {"version": 1, "changes": {"timeout_ms": 1500}}))
+
+    end = common_api.until_final(int(common_api.ask(calls.run_job(job["id"]))["id"]))
+
+    assert common_api.output(end["id"]).decode().split() == ["a", "lo"]
+    assert (end["policy"]["requested"], end["policy"]["version"]) == ("quiet", 2)
+    assert "network" in end["policy"]["in_force"]
+    assert end["outcome"] == "timed_out"
+    with pytest.raises(ServerError, match=f"used by '{job['name']}'"):
+        common_api.ask(calls.delete_policy("quiet"))
+
+
+def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(common_api: Api) -> None:
+    request = {"name": "capped", "based_on": "trusted", "changes": {"limits": {"open_files": 64}}}
+    made = common_api.ask(calls.create_policy(request))
+    run = common_api.run("ulimit -n; pwd", policy="capped", cwd="/tmp", artifacts=["none/*"])
+
+    end = common_api.until_final(run)
+
+    assert made["policy"]["admins_only"]
+    assert common_api.output(run).decode().split() == ["64", "/tmp"]
+    assert "files" not in end["policy"]["in_force"]

@@ -2,9 +2,14 @@
 
 import pytest
 
-from chronos_tui.verbs import isolation
+from chronos_tui.verbs import isolation, limits
 from chronos_tui.verbs.failure import Failure
+from scheduler_daemon.contract.policies import Limits
 from tests.cli.conftest import Canned, Chronos, job_view
+
+_NOTHING: dict[str, str | None] = dict.fromkeys(
+    ("memory", "processes", "cpus", "cpu_time", "open_files", "file_size", "scratch")
+)
 
 
 def test_job_add_turns_limits_paths_and_the_network_into_fields(chronos: Chronos, canned: Canned) -> None:
@@ -29,8 +34,26 @@ def test_what_is_not_said_of_limits_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("given", [{"memory": "much"}, {"memory": "1.5G"}, {"processes": "-1"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"memory": "much"}, {"memory": "1.5G"}, {"processes": "-1"}, {"cpus": "half"}, {"cpu_time": "long"},
+        {"open_files": "2K"}, {"file_size": "-1"}, {"scratch": ""},
+    ],
+)  # fmt: skip
 def test_what_is_no_size_or_number_is_refused(given: dict[str, str]) -> None:
-    nothing = dict.fromkeys(("memory", "processes", "network"))
-    with pytest.raises(Failure, match="write one such as"):
-        isolation.fields(**(nothing | given), read=None, write=None)  # type: ignore[arg-type]
+    with pytest.raises(Failure, match=r"--[a-z-]+ '.*' is"):
+        limits.fields(**(_NOTHING | given))
+
+
+def test_every_limit_has_a_flag() -> None:
+    read = limits.fields(
+        memory="1G", processes="8", cpus="0.5", cpu_time="2m", open_files="64", file_size="10M", scratch="none"
+    )
+
+    assert read == {
+        "memory_bytes": 1 << 30, "processes": 8, "cpus": 0.5, "cpu_ms": 120_000, "open_files": 64,
+        "file_bytes": 10 << 20, "scratch_bytes": None,
+    }  # fmt: skip
+    assert read.keys() == Limits.model_fields.keys()
+    assert limits.fields(**_NOTHING) == {}

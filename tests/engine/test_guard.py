@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.policies import STRICT, PolicyCreate, PolicyPatch
 from scheduler_daemon.engine import guard
+from scheduler_daemon.services import policies
 from scheduler_daemon.storage.session import Database
 from tests.support.rig import Rig, eventually
 from tests.support.world import MINUTE, NOON, add_job, rows
@@ -25,7 +27,7 @@ class Stumbling(dict[str, str]):
         return super().get(*words)
 
 
-ALL_IN_FORCE = {one.value: "" for one in guard.policy_named("strict").requires}
+ALL_IN_FORCE = {one.value: "" for one in STRICT.requires}
 
 
 async def taken_up(rig: Rig, database: Database, admin: Actor, *names: str, **fields: Any) -> None:
@@ -94,10 +96,10 @@ async def test_one_run_that_faults_each_time_holds_up_no_other(
 ) -> None:
     resolved = guard._resolved
 
-    def stumble(start: Any) -> Any:
+    def stumble(start: Any, kept: Any) -> Any:
         if start.spec["name"] == "bad":
             raise RuntimeError("nobody expected this")
-        return resolved(start)
+        return resolved(start, kept)
 
     monkeypatch.setattr(guard, "RETRY", 0.01)
     monkeypatch.setattr(guard, "_resolved", stumble)
@@ -145,3 +147,43 @@ async def test_conditions_are_looked_at_when_nothing_else_is_waited_for(
     assert [(end.execution_id, (end.unmet or "").endswith("no such file")) for end in rig.launches.withdrawn] == [
         (1, True)
     ]
+
+
+async def test_a_policy_of_ones_own_holds_as_it_is_when_the_run_starts(
+    rig: Rig, database: Database, admin: Actor
+) -> None:
+    rig.launches.lacking = ALL_IN_FORCE
+    request = PolicyCreate(name="quiet", changes={"network": {"mode": "none"}})
+    await database.write(lambda db: policies.create(db, admin, request, NOON))
+    await database.write(lambda db: add_job(db, admin, "backup", policy="quiet"))
+    patch = PolicyPatch(version=1, changes={"timeout_ms": 5000, "environment": {"TEAM": "a"}})
+    await database.write(lambda db: policies.edit(db, admin, "quiet", patch, NOON))
+
+    await rig.ticker.load()
+    await rig.until(NOON + MINUTE)
+    await settled(rig)
+
+    (run,) = await database.read(lambda db: rows(db, "executions"))
+    (launched,) = rig.launches.requests
+    assert (run.policy["requested"], run.policy["version"]) == ("quiet", 2)
+    assert "network" in run.policy["in_force"]
+    assert launched.timeout is not None
+    assert (launched.timeout.total_seconds(), launched.env["TEAM"]) == (5.0, "a")
+
+
+async def test_a_run_that_its_policy_no_longer_fits_is_refused_with_the_reason(
+    rig: Rig, database: Database, admin: Actor
+) -> None:
+    rig.launches.lacking = ALL_IN_FORCE
+    await database.write(lambda db: policies.create(db, admin, PolicyCreate(name="quiet"), NOON))
+    await database.write(lambda db: add_job(db, admin, "backup", policy="quiet", limits={"processes": 100}))
+    patch = PolicyPatch(version=1, changes={"limits": {"processes": 64}})
+    await database.write(lambda db: policies.edit(db, admin, "quiet", patch, NOON))
+
+    await rig.ticker.load()
+    await rig.until(NOON + MINUTE)
+    await settled(rig)
+
+    (end,) = rig.launches.withdrawn
+    assert rig.launches.started == []
+    assert "grants at most 64" in (end.blocked or "")

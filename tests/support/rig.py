@@ -40,6 +40,7 @@ class Launches:
 
     def __init__(self) -> None:
         self.started: list[int] = []
+        self.requests: list[LaunchRequest] = []
         self.stopped: dict[int, tuple[str, timedelta]] = {}
         self.lacking: dict[str, str] = {}
         self.tried_anew = 0
@@ -61,6 +62,7 @@ class Launches:
     async def launch(self, batch: Sequence[LaunchRequest]) -> None:
         """Note them as started."""
         self.started += [request.execution_id for request in batch]
+        self.requests += batch
         self.not_before |= {request.execution_id: request.not_before for request in batch}
         await asyncio.sleep(0)
 

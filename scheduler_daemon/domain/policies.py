@@ -1,0 +1,139 @@
+"""Make a policy out of another, and say what it grants that the other does not. Who may do that is decided elsewhere.
+
+Built-in policies are as strict as they say, so a policy of one's own is held against the one it was made from.
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from scheduler_daemon.contract.policies import Files, Limits, NetworkMode, PolicySpec, Protection
+from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.domain.isolation import needs
+
+_FIXED = frozenset({"name"})
+_OPENNESS = {Files.SCRATCH: 0, Files.SYSTEM: 1, Files.HOST: 2}
+_REACH = {NetworkMode.NONE: 0, NetworkMode.ALLOW: 1, NetworkMode.HOST: 2}
+
+
+def changed(policy: PolicySpec, changes: Mapping[str, Any]) -> PolicySpec:
+    """Return a policy with some fields changed. Raises Invalid, naming the field.
+
+    It no longer requires what it no longer gives, unless the changes say that it does, which makes no sense.
+    """
+    odd = sorted((set(changes) - set(PolicySpec.model_fields)) | (set(changes) & _FIXED))
+    if odd:
+        why = "stays as it is" if odd[0] in _FIXED else "is no field of a policy"
+        raise Invalid(f"{odd[0]!r} {why}; take it out", field=f"changes.{odd[0]}")
+    try:
+        made = PolicySpec.model_validate({**policy.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("changes", *first["loc"])))
+        raise Invalid(f"{field} {first['msg'].removeprefix('Value error, ')}", field=field) from None
+    _require_sense(made)
+    idle = {one for one in made.requires if one in _not_given(made)}
+    if idle and "requires" in changes:
+        named = ", ".join(sorted(idle))
+        raise Invalid(f"the policy requires {named} and does not give it; take it out", field="changes.requires")
+    return made.model_copy(update={"requires": tuple(one for one in made.requires if one not in idle)})
+
+
+def _not_given(policy: PolicySpec) -> set[Protection]:
+    """Return what runs of a policy do not have, whatever is in force."""
+    if policy.files is Files.HOST:
+        return {
+            Protection.FILES,
+            Protection.PROCESSES,
+            Protection.PRIVILEGES,
+            Protection.NETWORK,
+            Protection.SECCOMP,
+        }
+    none = set() if policy.seccomp else {Protection.SECCOMP}
+    return none | ({Protection.NETWORK} if policy.network.mode is NetworkMode.HOST else set())
+
+
+def looser(policy: PolicySpec, base: PolicySpec) -> list[str]:
+    """Return the names of the fields in which a policy grants or drops what another does not; none if it is as strict.
+
+    A policy in which nothing is kept from a job has nothing to declare, so any path is within it.
+    """
+    unlike = {
+        "files": _OPENNESS[policy.files] > _OPENNESS[base.files],
+        "read": not _within(policy.read, (*base.read, *base.write), base.files),
+        "write": not _within(policy.write, base.write, base.files),
+        "network": not _reaches_no_further(policy, base),
+        "accounts": bool(base.accounts) and not (policy.accounts and set(policy.accounts) <= set(base.accounts)),
+        "root": policy.root and not base.root,
+        "admins_only": base.admins_only and not policy.admins_only,
+        "environment": policy.environment != base.environment,
+        "seccomp": base.seccomp and not policy.seccomp,
+        **{f"limits.{name}": more for name, more in _beyond(policy.limits, base).items()},
+        "timeout_ms": _more(policy.timeout_ms, base.timeout_ms),
+        "output_limit_bytes": _more(policy.output_limit_bytes, base.output_limit_bytes),
+        "requires": not needs(base) <= needs(policy),
+    }
+    return [name for name, yes in unlike.items() if yes]
+
+
+def privileges(policy: PolicySpec) -> list[str]:
+    """Return the names of the fields by which a policy gives what an admin alone may give, whatever it is based on."""
+    return [name for name, yes in (("files", policy.files is Files.HOST), ("root", policy.root)) if yes]
+
+
+def _require_sense(policy: PolicySpec) -> None:
+    """Raise Invalid for what contradicts itself: no box can be made from it, or it promises what it does not keep."""
+    boxed = policy.files is not Files.HOST
+    if not boxed and policy.network.mode is not NetworkMode.HOST:
+        raise Invalid(
+            "a policy without a box (files host) can keep no network from a job; let files be system or scratch, "
+            "or the network host",
+            field="changes.network",
+        )
+    if not boxed and policy.seccomp:
+        raise Invalid(
+            "a policy without a box (files host) has no filter of system calls; let files be system or scratch, "
+            "or seccomp off",
+            field="changes.seccomp",
+        )
+    if not boxed and (policy.read or policy.write):
+        raise Invalid(
+            "a policy without a box (files host) keeps no file from a job; take the paths out",
+            field=f"changes.{'read' if policy.read else 'write'}",
+        )
+    if boxed and policy.root:
+        raise Invalid("what runs in a box is never root's; let files be host, or root off", field="changes.root")
+    if policy.limits.scratch_bytes is not None and policy.files is not Files.SCRATCH:
+        raise Invalid(
+            "only files scratch has space in memory to limit; take scratch_bytes out, or choose files scratch",
+            field="changes.limits.scratch_bytes",
+        )
+    for field in ("read", "write"):
+        for path in getattr(policy, field):
+            if posixpath.normpath(path) != path:
+                raise Invalid(f"{path!r} takes a detour; write {posixpath.normpath(path)!r}", field=f"changes.{field}")
+
+
+def _within(paths: Iterable[str], granted: Iterable[str], files: Files) -> bool:
+    most = tuple(granted)
+    return files is Files.HOST or all(
+        any(path == one or path.startswith(one.rstrip("/") + "/") for one in most) for path in paths
+    )
+
+
+def _reaches_no_further(policy: PolicySpec, base: PolicySpec) -> bool:
+    mine, other = policy.network, base.network
+    if mine.mode is NetworkMode.ALLOW and other.mode is NetworkMode.ALLOW:
+        return set(mine.allow) <= set(other.allow)
+    return _REACH[mine.mode] <= _REACH[other.mode]
+
+
+def _beyond(limits: Limits, base: PolicySpec) -> dict[str, bool]:
+    found = {name: _more(getattr(limits, name), getattr(base.limits, name)) for name in Limits.model_fields}
+    return found | ({} if base.files is Files.SCRATCH else {"scratch_bytes": False})
+
+
+def _more(mine: float | None, most: float | None) -> bool:
+    return most is not None and (mine is None or mine > most)
