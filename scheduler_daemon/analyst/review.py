@@ -38,7 +38,7 @@ from scheduler_daemon.domain.schedule import compile_schedule
 from scheduler_daemon.insights.hours import Seen as HourSeen
 from scheduler_daemon.insights.retry_advice import Advice
 from scheduler_daemon.insights.retry_record import Attempt, RetryRecord
-from scheduler_daemon.storage import ended, histories, insights, jobs
+from scheduler_daemon.storage import ended, histories, insights, jobs, retry_advice
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
 
@@ -60,6 +60,8 @@ _LOOK: Final = timedelta(minutes=10)
 """So often retries are told and what was applied is measured."""
 _ROWS: Final = 1000
 _TOLD: Final = 20
+_MOST_RETRIES: Final = 5000
+"""What is told of retries at once, that of all jobs together first."""
 _LONGEST: Final = timedelta(days=14)
 _NEW_RUNS: Final = 60
 _NO_FIRE: Final = 7 * 86_400.0
@@ -137,9 +139,11 @@ class Reviewer:
         """Learn from attempts that ended, some at a time."""
         after, until = self._read, self._now() - SETTLED
         rows = await self._database.read(lambda db: ended.history(db, after, until, _ROWS))
+        failed = {row.id for row in rows if row.state == State.FAILED}
+        said = await self._database.read(lambda db: retry_advice.said(db, failed)) if failed else {}
         for row in rows:
             if row.state in _RAN and row.started_at is not None:
-                self._record.ended(_attempt(row))
+                self._record.ended(_attempt(row, said.get(row.id, "")))
         if rows:
             self._read = (rows[-1].ended_at, rows[-1].id)
         return len(rows) == _ROWS
@@ -225,18 +229,20 @@ class Reviewer:
     async def _tell_retries(self) -> None:
         advice = self._record.advice(await self._between())
         self._advice = {}
-        for (job_id, code, again), known in advice.items():
-            self._advice.setdefault(job_id, {})[code, again] = known
+        for (job_id, end), known in advice.items():
+            if not end.template:
+                self._advice.setdefault(job_id, {})[end.code, end.again] = known
         told = tuple(
             LearntRetry(
                 job_id=job_id,
-                code=code[:32],
-                again=again,
+                code=end.code[:32],
+                pattern_id=end.template,
+                again=end.again,
                 waits_ms=tuple(wait * 1000 for wait in known.waits_s),
                 chance=min(1.0, known.chance),
                 seen=int(known.seen),
             )
-            for (job_id, code, again), known in sorted(advice.items())
+            for (job_id, end), known in sorted(advice.items(), key=lambda item: item[0])[:_MOST_RETRIES]
         )
         if told != self._told_retries:
             await self._say(AnalystReport(retries=told))
@@ -262,7 +268,7 @@ class Reviewer:
         return json.dumps({"at": at.isoformat(), "last": last, "record": self._record.dump()})
 
 
-def _attempt(row: Any) -> Attempt:
+def _attempt(row: Any, said: str) -> Attempt:
     failed = row.state == State.FAILED
     return Attempt(
         job=row.job_id,
@@ -272,6 +278,7 @@ def _attempt(row: Any) -> Attempt:
         started=row.started_at.timestamp(),
         ended=row.ended_at.timestamp(),
         code=end_code(Outcome(row.outcome), row.exit_code, row.signal) if failed else "",
+        template=said,
     )
 
 

@@ -225,6 +225,8 @@ class LearntRetry(BaseModel, frozen=True, extra="forbid"):
     """"" for all."""
     code: Annotated[str, Field(max_length=32)]
     """How the attempt had ended, such as `exit 75`."""
+    pattern_id: Annotated[str, Field(max_length=16)] = ""
+    """Of what it had written; "" for whatever it wrote."""
     again: bool
     """The run before had ended so too."""
     waits_ms: tuple[int, ...]

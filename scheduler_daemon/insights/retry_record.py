@@ -91,18 +91,19 @@ class RetryRecord:
             end = End(known.code, known.template, known.again)
             self.model.observe(following.job, end, later, following.ended, elapsed)
 
-    def advice(self, between_s: Mapping[str, float] = MappingProxyType({})) -> dict[tuple[str, str, bool], Advice]:
-        """Return what is known well enough, by job ("" for all), code, and whether it was so the time before.
+    def advice(self, between_s: Mapping[str, float] = MappingProxyType({})) -> dict[tuple[str, End], Advice]:
+        """Return what is known well enough, by job ("" for all) and end.
 
+        An end with a template is among them only where its waits are others than those of its code alone.
         `between_s` are the seconds from one fire to the next, of jobs whose retries end by the next fire; of jobs of
         which nothing is known, and of all together, an hour.
         """
-        known = (key for key in self.model.known(ENOUGH) if not key[1].template)
         found = {
-            (job, end.code, end.again): self.model.advise(job, end, within_s=between_s.get(job, _HOUR_S))
-            for job, end in known
+            (job, end): self.model.advise(job, end, within_s=between_s.get(job, _HOUR_S))
+            for job, end in self.model.known(ENOUGH)
         }
-        return {key: advice for key, advice in found.items() if advice.seen >= ENOUGH}
+        found = {key: advice for key, advice in found.items() if advice.seen >= ENOUGH}
+        return {key: advice for key, advice in found.items() if _tells(key, advice, found)}
 
     def dump(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -122,3 +123,9 @@ class RetryRecord:
                 later = [(elapsed, succeeded) for elapsed, succeeded in each["later"]]
                 record._open[job] = _Open(**{**each, "later": later})
         return record
+
+
+def _tells(key: tuple[str, End], advice: Advice, found: Mapping[tuple[str, End], Advice]) -> bool:
+    job, end = key
+    plain = found.get((job, end._replace(template="")))
+    return not end.template or plain is None or plain.waits_s != advice.waits_s

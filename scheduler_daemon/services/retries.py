@@ -62,9 +62,15 @@ def follow(db: Connection, ended: Sequence[SimpleNamespace], now: datetime) -> l
 
 
 def _advice(
-    db: Connection, failed: Sequence[SimpleNamespace], specs: Mapping[tuple[str, int], Mapping[str, Any]]
+    db: Connection,
+    failed: Sequence[Any],
+    specs: Mapping[tuple[str, int], Mapping[str, Any]],
+    said: Mapping[int, str] | None = None,
 ) -> dict[int, Learnt]:
-    """Return by attempt what was learnt about such ends, of the job or else of all, for those that ask for it."""
+    """Return by attempt what was learnt about such ends, of the job or else of all, for those that ask for it.
+
+    `said` is the pattern of what each wrote, of those that are known to have written one; None while nobody can know.
+    """
     smart = [row for row in failed if specs[row.job_id, row.job_version]["retry"].get("smart")]
     known = retry_advice.of_jobs(db, {row.job_id for row in smart}) if smart else {}
     found = {}
@@ -72,11 +78,23 @@ def _advice(
         code = _code(row)
         before = retry_advice.run_before(db, row.job_id, row.fire_at)
         again = before is not None and before.state in _FAILED and code == _code(before)
-        keys = [(job_id, code, again) for job_id in (row.job_id, retry_advice.EVERY_JOB)]
-        learnt = next((known[key] for key in keys if key in known), None)
+        learnt = _learnt(known, row.job_id, code, again=again, said=None if said is None else said.get(row.id, ""))
         if learnt is not None:
             found[row.id] = Learnt(tuple(learnt.waits_ms), learnt.chance, learnt.seen)
     return found
+
+
+def _learnt(
+    known: Mapping[tuple[str, str, str, bool], Any], job_id: str, code: str, *, again: bool, said: str | None
+) -> Any:
+    """Return what counts of what was learnt. While it is not known what was written, the best of it is hoped for."""
+    whose = (job_id, retry_advice.EVERY_JOB)
+    keys = [(one, code, pattern, again) for pattern in dict.fromkeys((said or "", "")) for one in whose]
+    learnt = next((known[key] for key in keys if key in known), None)
+    if said is not None or learnt is None or learnt.waits_ms:
+        return learnt
+    hopeful = [row for row in known.values() if row.waits_ms and (row.code, row.again) == (code, again)]
+    return min((row for row in hopeful if row.job_id in whose), key=lambda row: row.waits_ms[0], default=learnt)
 
 
 def _code(row: Any) -> str:
@@ -174,6 +192,35 @@ def give_up(db: Connection, now: datetime) -> list[SimpleNamespace]:
         row.reason = f"could not begin in time: {row.reason}"
     _end(db, passed, State.MISSED, Outcome.MISFIRE, now)
     return passed
+
+
+def think_again(db: Connection, now: datetime) -> tuple[list[SimpleNamespace], list[Any]]:
+    """Judge smart retries whose time has come by what the attempts before them wrote, which is known by now.
+
+    Those that are to come later wait on. Returns those that will not come, ended, and the failed attempts before them.
+    """
+    waiting = _open(attempts.late(db, now))
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in waiting}) if waiting else {}
+    smart = [row for row in waiting if specs[row.job_id, row.job_version]["retry"].get("smart")]
+    if not smart:
+        return [], []
+    tried = {row.id: _before(db, row) for row in smart}
+    advice = _advice(db, list(tried.values()), specs, retry_advice.said(db, {row.id for row in tried.values()}))
+    living = {row.id: row for row in attempts.jobs_behind(db, {row.job_id for row in smart})}
+    spared = []
+    for row in smart:
+        failed = tried[row.id]
+        if failed.id not in advice:
+            continue
+        spec = specs[row.job_id, row.job_version]
+        decided = _decided(failed, spec, living.get(row.job_id), row.run_ends_at, now, advice[failed.id])
+        if decided.at is None:
+            row.reason = decided.why
+            spared.append(row)
+        elif decided.at > now:
+            attempts.put_off(db, row.id, row.queued_at, decided.at)
+    _end(db, spared, State.SKIPPED, Outcome.SUPERSEDED, now)
+    return spared, [tried[row.id] for row in spared]
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -280,7 +280,9 @@ def request(
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> Begun:
     """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
-    after = _settle(db, retries.give_up(db, now), now)
+    spared, failed = retries.think_again(db, now)
+    _announce(db, handlers.follow(db, failed, now), now)
+    after = _settle(db, [*spared, *retries.give_up(db, now)], now)
     starts: list[Start] = []
     while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
         taken = _open(waiting)

@@ -11,13 +11,22 @@ from scheduler_daemon.storage.executions import EXECUTIONS, OWN, Record
 from scheduler_daemon.storage.tables import metadata
 
 ADVICE = metadata.tables["retry_advice"]
+SAID = metadata.tables["failures"]
 EVERY_JOB = ""
 
 
-def of_jobs(db: Connection, job_ids: Collection[str]) -> dict[tuple[str, str, bool], Record]:
-    """Return what was learnt of these jobs, and of all together, by (job id, code, again)."""
+def of_jobs(db: Connection, job_ids: Collection[str]) -> dict[tuple[str, str, str, bool], Record]:
+    """Return what was learnt of these jobs, and of all together, by (job id, code, pattern, again)."""
     found = db.execute(select(ADVICE).where(among(db, ADVICE.c.job_id, [EVERY_JOB, *job_ids])))
-    return {(row.job_id, row.code, row.again): row for row in found}
+    return {(row.job_id, row.code, row.pattern_id, row.again): row for row in found}
+
+
+def said(db: Connection, execution_ids: Collection[int]) -> dict[int, str]:
+    """Return the pattern of what each of these attempts wrote, of those of which it is known."""
+    found = db.execute(
+        select(SAID.c.execution_id, SAID.c.pattern_id).where(among(db, SAID.c.execution_id, execution_ids))
+    )
+    return {row.execution_id: row.pattern_id for row in found}
 
 
 def replace(db: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -201,6 +201,8 @@ class RetryAdviceRow(Row, table=True):
     """"" for all jobs together."""
     code: str = Field(primary_key=True, max_length=32)
     """Such as `exit 75`."""
+    pattern_id: str = Field(primary_key=True, max_length=16)
+    """Of what the attempt had written; "" for whatever it wrote."""
     again: bool = Field(primary_key=True)
     """The job's run before had ended so too."""
     waits_ms: list[int] = Field(sa_type=Json)

@@ -229,8 +229,8 @@ async def test_what_retries_taught_is_passed_on_and_survives(office: Office, tmp
     await office.work()
 
     known = await office.database.read(lambda db: advice.of_jobs(db, [job.id]))
-    assert known[job.id, "exit 77", False].waits_ms == []
-    assert known["", "exit 77", False].seen >= 10
+    assert known[job.id, "exit 77", "", False].waits_ms == []
+    assert known["", "exit 77", "", False].seen >= 10
     office.learnt.close()
     office.learnt = Learnt(tmp_path / "learnt.db")
     office.reviewer = Reviewer(office.database, office.learnt, office, lambda: office.now, DAY)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from scheduler_daemon.insights.retry_advice import End
 from scheduler_daemon.insights.retry_record import Attempt, RetryRecord
 
 HOUR = 3600.0
@@ -24,9 +25,9 @@ def test_retries_that_help_are_advised() -> None:
 
     advice = record.advice()
 
-    assert advice["job", "exit 1", False].waits_s[0] == 10
-    assert advice["", "exit 1", False].waits_s[0] == 10
-    assert advice["job", "exit 1", False].chance > 0.7
+    assert advice["job", End("exit 1", "", False)].waits_s[0] == 10
+    assert advice["", End("exit 1", "", False)].waits_s[0] == 10
+    assert advice["job", End("exit 1", "", False)].chance > 0.7
 
 
 def test_retries_that_never_help_are_advised_against() -> None:
@@ -36,8 +37,8 @@ def test_retries_that_never_help_are_advised_against() -> None:
 
     advice = record.advice({"job": HOUR})
 
-    assert advice["job", "exit 77", True].waits_s == ()
-    assert advice["job", "exit 77", True].chance < 0.1
+    assert advice["job", End("exit 77", "", True)].waits_s == ()
+    assert advice["job", End("exit 77", "", True)].chance < 0.1
 
 
 def test_without_retries_the_next_run_tells() -> None:
@@ -45,7 +46,7 @@ def test_without_retries_the_next_run_tells() -> None:
     for number in range(40):
         run(record, number, "exit 2" if number % 20 else "", wait=0)
 
-    assert record.advice({"job": HOUR})["job", "exit 2", True].waits_s == ()
+    assert record.advice({"job": HOUR})["job", End("exit 2", "", True)].waits_s == ()
 
 
 def test_a_failure_is_open_until_the_next_run() -> None:
@@ -67,7 +68,7 @@ def test_a_changed_job_is_learnt_anew_and_its_open_failure_dropped() -> None:
     run(record, 20, "", version=2)
 
     assert not [key for key in record.advice() if key[0] == "job"]
-    assert ("", "exit 1", True) in record.advice()
+    assert ("", End("exit 1", "", True)) in record.advice()
 
 
 def test_what_is_open_survives_too() -> None:
@@ -80,5 +81,5 @@ def test_what_is_open_survives_too() -> None:
         run(each, 11, "")
 
     assert restored.advice().keys() == record.advice().keys()
-    assert restored.advice()["job", "exit 1", False].seen == pytest.approx(11, abs=0.1)
+    assert restored.advice()["job", End("exit 1", "", False)].seen == pytest.approx(11, abs=0.1)
     assert RetryRecord.load({}).advice() == {}

@@ -13,7 +13,7 @@ from scheduler_daemon.domain.errors import Conflict
 from scheduler_daemon.domain.lifecycle import Report
 from scheduler_daemon.services import explain, jobs, pools, retries, runs, views
 from scheduler_daemon.services.runs import Ended
-from scheduler_daemon.storage import attempts, executions, retry_advice
+from scheduler_daemon.storage import attempts, executions, failures, retry_advice
 from scheduler_daemon.storage import jobs as job_rows
 from scheduler_daemon.storage.session import Database
 from tests.support.world import HOLDER, MINUTE, NOON, SECOND, add_job, fire, recount, rows
@@ -390,13 +390,23 @@ async def test_one_query_tells_the_attempts_of_a_run(database: Database, admin: 
     assert await database.read(lambda db: executions.at_instant(db, job.id, FIRST)) == found[1]
 
 
-async def learn(database: Database, job_id: str, code: str, waits_ms: list[int], *, again: bool = False) -> None:
-    row = {"job_id": job_id, "code": code, "again": again, "waits_ms": waits_ms, "chance": 0.0, "seen": 9, "at": NOON}
-    await database.write(lambda db: retry_advice.replace(db, [row]))
+def learnt(code: str, waits_ms: list[int], *, job_id: str = "", pattern_id: str = "", again: bool = False) -> Any:
+    key = {"job_id": job_id, "code": code, "pattern_id": pattern_id, "again": again}
+    return {**key, "waits_ms": waits_ms, "chance": 0.9 if waits_ms else 0.0, "seen": 9, "at": NOON}
+
+
+async def learn(database: Database, *rows: Any) -> None:
+    await database.write(lambda db: retry_advice.replace(db, rows))
+
+
+async def wrote(database: Database, job: JobView, run: int, pattern_id: str) -> None:
+    """Have it known of a run what it wrote, as the process that reads the output of failed runs tells."""
+    row = {"execution_id": run, "job_id": job.id, "pattern_id": pattern_id, "at": NOON, "line": 1, "text": "no"}
+    await database.write(lambda db: failures.keep(db, [{**row, "vector": b""}], {pattern_id: "no"}))
 
 
 async def test_a_smart_policy_spares_a_retry_that_was_learnt_to_be_wasted(database: Database, admin: Actor) -> None:
-    await learn(database, "", "exit 1", [])
+    await learn(database, learnt("exit 1", []))
 
     await failed_run(database, admin, retry={**RETRY, "smart": True})
 
@@ -407,11 +417,7 @@ async def test_a_smart_policy_spares_a_retry_that_was_learnt_to_be_wasted(databa
 
 async def test_what_was_learnt_of_the_job_itself_counts_first(database: Database, admin: Actor) -> None:
     job = await database.write(lambda db: add_job(db, admin, schedule="1 * * * *", retry={**RETRY, "smart": True}))
-    advice = [
-        {"job_id": job_id, "code": "exit 1", "again": False, "waits_ms": waits, "chance": 0.9, "seen": 9, "at": NOON}
-        for job_id, waits in (("", []), (job.id, [150_000]))
-    ]
-    await database.write(lambda db: retry_advice.replace(db, advice))
+    await learn(database, learnt("exit 1", []), learnt("exit 1", [150_000], job_id=job.id))
 
     await fail(database, await begun(database, job, FIRST), FAILED_AT)
 
@@ -420,7 +426,7 @@ async def test_what_was_learnt_of_the_job_itself_counts_first(database: Database
 
 
 async def test_a_failure_like_the_one_before_is_known_as_such(database: Database, admin: Actor) -> None:
-    await learn(database, "", "exit 1", [], again=True)
+    await learn(database, learnt("exit 1", [], again=True))
     job, _ = await failed_run(database, admin, retry={**RETRY, "smart": True}, schedule="1 * * * *")
     await database.write(lambda db: retries.give_way(db, [job.id], FIRST + timedelta(hours=1)))
 
@@ -433,8 +439,68 @@ async def test_a_failure_like_the_one_before_is_known_as_such(database: Database
 
 
 async def test_a_policy_that_is_not_smart_asks_nothing(database: Database, admin: Actor) -> None:
-    await learn(database, "", "exit 1", [])
+    await learn(database, learnt("exit 1", []))
 
     await failed_run(database, admin)
 
     assert len(await table(database)) == 2
+
+
+async def test_what_it_wrote_puts_a_smart_retry_off_or_spares_it(database: Database, admin: Actor) -> None:
+    await learn(
+        database,
+        learnt("exit 1", [10_000]),
+        learnt("exit 1", [600_000], pattern_id="database down"),
+        learnt("exit 1", [], pattern_id="no such file"),
+    )
+    smart = {"retry": {**RETRY, "smart": True}}
+    job, first = await failed_run(database, admin, **smart, on_failure={"command": "true"})
+    due = FAILED_AT + 10 * SECOND
+
+    await wrote(database, job, first, "database down")
+    early = await claim(database, due)
+    (_, waiting) = await table(database)
+    await wrote(database, job, first, "no such file")  # kept already, and stays what it was
+    start = await claim(database, FAILED_AT + 600 * SECOND)
+    await fail(database, waiting.id, FAILED_AT + 601 * SECOND)
+    after = await table(database)
+
+    assert (early, waiting.start_after) == ([], FAILED_AT + 600 * SECOND)
+    assert [each.execution_id for each in start] == [waiting.id]
+    assert "not retried" in after[1].reason
+
+
+async def test_a_retry_that_what_was_written_says_is_wasted_ends_the_run_as_failed(
+    database: Database, admin: Actor
+) -> None:
+    await learn(database, learnt("exit 1", [10_000]), learnt("exit 1", [], pattern_id="no such file"))
+    smart = {"retry": {**RETRY, "smart": True}}
+    job, first = await failed_run(database, admin, **smart, on_failure={"command": "true"})
+    await wrote(database, job, first, "no such file")
+
+    started = await claim(database, FAILED_AT + 10 * SECOND)
+
+    _, spared, handler = await table(database)
+    assert [each.execution_id for each in started] == [handler.id]
+    assert (spared.state, spared.reason) == (
+        "skipped", "not retried: it would be wasted: after 9 such failures a retry helps in 0%"
+    )  # fmt: skip
+    assert handler.reason == f"on_failure of run {first}"
+    assert (await database.read(lambda db: jobs.show(db, admin, job.id))).last.state == "failed"
+    assert await database.read(recount) == []
+
+
+async def test_where_only_some_words_give_hope_it_waits_until_it_is_known_which_were_written(
+    database: Database, admin: Actor
+) -> None:
+    await learn(database, learnt("exit 1", []), learnt("exit 1", [40_000], pattern_id="refused"))
+    smart = {"retry": {**RETRY, "smart": True}}
+    job, first = await failed_run(database, admin, **smart)
+    _, waiting = await table(database)
+    await wrote(database, job, first, "syntax error")
+
+    started = await claim(database, FAILED_AT + 40 * SECOND)
+
+    assert waiting.start_after == FAILED_AT + 40 * SECOND
+    assert started == []
+    assert [row.state for row in await table(database)] == ["failed", "skipped"]

@@ -19,7 +19,7 @@ from scheduler_daemon.storage.tables import UserRow, metadata
 from tests.support.databases import PostgresServer
 from tests.support.rows import NOON, add_execution
 
-HEAD = "0022"
+HEAD = "0023"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
