@@ -76,6 +76,14 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
+def length_text(ms: int) -> str:
+    """Return milliseconds as one types them, exactly."""
+    for unit, name in ((3_600_000, "h"), (60_000, "m"), (1000, "s")):
+        if ms % unit == 0:
+            return f"{ms // unit}{name}"
+    return f"{ms}ms"
+
+
 def kept(bounds: Mapping[str, Any] | None) -> str:
     """Write for how long a job's output is kept; "" where it says nothing itself."""
     found = bounds or {}
@@ -208,11 +216,16 @@ def usage(used: Mapping[str, Any]) -> list[str]:
         ("write_bytes", "written", size),
         ("output_bytes", "output", size),
     ]
-    return [
+    parts = [
         f"{word} {'~' if name in sampled else ''}{write(used[name])}"
         for name, word, write in written
         if used.get(name) is not None
     ]
+    hit = used.get("limit_hit")
+    return parts + ([f"met its limit of {_MET.get(hit, hit)}"] if hit else [])
+
+
+_MET = {"pids": "processes", "cpu_time": "processor time", "file_size": "a file's size"}
 
 
 def counted_by(used: Mapping[str, Any]) -> str:

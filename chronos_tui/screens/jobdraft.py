@@ -92,14 +92,14 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "timeout_ms": _length_text(spec.timeout_ms),
         "run_timeout_ms": _length_text(spec.run_timeout_ms),
         "retry.attempts": "" if spec.retry is None else str(spec.retry.attempts),
-        "retry.delay_ms": "" if spec.retry is None else length_text(spec.retry.delay_ms),
+        "retry.delay_ms": "" if spec.retry is None else fmt.length_text(spec.retry.delay_ms),
         "concurrency": str(spec.concurrency),
         "concurrency_limit": "" if spec.concurrency_limit is None else str(spec.concurrency_limit),
         "queue_limit": str(spec.queue_limit),
         "pool": spec.pool or "",
         "priority": str(spec.priority),
         "misfire": str(spec.misfire),
-        "misfire_grace_ms": length_text(spec.misfire_grace_ms),
+        "misfire_grace_ms": fmt.length_text(spec.misfire_grace_ms),
         "catchup_on_resume": "catch_up" if spec.catchup_on_resume else "skip",
         "schedule.calendars": " ".join(_calendar_text(use) for use in whole["schedule"]["calendars"]),
         "schedule.blackouts": shlex.join(_blackout_text(each) for each in whole["schedule"]["blackouts"]),
@@ -123,15 +123,7 @@ def _blackout_text(blackout: Mapping[str, str]) -> str:
 
 
 def _length_text(ms: int | None) -> str:
-    return "" if ms is None else length_text(ms)
-
-
-def length_text(ms: int) -> str:
-    """Return milliseconds as one types them, exactly."""
-    for unit, name in ((3_600_000, "h"), (60_000, "m"), (1000, "s")):
-        if ms % unit == 0:
-            return f"{ms // unit}{name}"
-    return f"{ms}ms"
+    return "" if ms is None else fmt.length_text(ms)
 
 
 def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, Any]:

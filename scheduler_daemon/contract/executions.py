@@ -111,6 +111,8 @@ class Usage(BaseModel, frozen=True):
     """Who counted: the run's control group, or the kernel for the first process and those it waited for."""
     sampled: tuple[str, ...] = ()
     """Names of those above that are the highest of looks taken every few seconds."""
+    limit_hit: Literal["memory", "pids", "cpu_time", "file_size", "output"] | None = None
+    """The limit that is known to have struck it, also where it went on and ended well."""
 
 
 class ExecutionView(BaseModel, frozen=True):

@@ -72,7 +72,8 @@ def _own_end(report: Report) -> Verdict:
     return Verdict(State.FAILED, outcome or own, f"it met {limit}: {how}" if limit else how)
 
 
-_LIMITS = {
+_LIMITS: dict[str, tuple[Outcome | None, str]] = {
+    "output": (None, "the limit of its output, of which the middle is not kept"),
     "memory": (Outcome.OOM_KILLED, "its limit of memory"),
     "pids": (Outcome.PIDS_LIMIT, "its limit of processes"),
     "cpu_time": (Outcome.CPU_LIMIT, "its limit of processor time"),

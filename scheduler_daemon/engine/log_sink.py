@@ -109,6 +109,11 @@ class LogSink:
             if execution_id in self._runs:
                 self._wake(execution_id)
 
+    def limit_of(self, execution_id: int) -> int | None:
+        """Return how many bytes are kept of each stream of a run; None for one that is not expected."""
+        run = self._runs.get(execution_id)
+        return None if run is None else run.limit_bytes
+
     def follow(self, execution_id: int, *, limit_bytes: int, mask: Mask | None = None) -> None:
         """Follow a run that has no stored output yet. The files may come later."""
         self.expect(execution_id, limit_bytes=limit_bytes, mask=mask)

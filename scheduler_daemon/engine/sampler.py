@@ -135,7 +135,7 @@ def figures(end: Ended, peak: Peak | None) -> tuple[int | None, dict[str, Any] |
     if processes is None and peak is not None and peak.processes:
         processes = peak.processes
         sampled.append("processes")
-    if end.usage_source is None and not sampled:
+    if end.usage_source is None and end.limit_hit is None and not sampled:
         return memory, None
     return memory, {
         "read_bytes": end.read_bytes,
@@ -143,6 +143,7 @@ def figures(end: Ended, peak: Peak | None) -> tuple[int | None, dict[str, Any] |
         "processes": processes,
         "source": _SOURCES.get(end.usage_source or ""),
         "sampled": sampled,
+        "limit_hit": end.limit_hit,
     }
 
 

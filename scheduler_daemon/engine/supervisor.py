@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +61,9 @@ class Sink(Protocol):
 
     def begin(self, ids: Iterable[int]) -> None:
         """Read the output of these runs as they write it."""
+
+    def limit_of(self, execution_id: int) -> int | None:
+        """Return how many bytes are kept of each stream of a run; None for one that is not expected."""
 
     def forget(self, execution_id: int) -> None:
         """Stop reading."""
@@ -249,6 +253,10 @@ class Supervisor:
 
     def _as_recorded(self, end: Ended) -> runs.Ended:
         peak = None if self._sampler is None else self._sampler.peak(end.execution_id)
+        sizes = self._sizes(end.execution_id)
+        kept = self._sink.limit_of(end.execution_id)
+        if end.limit_hit is None and kept is not None and any(size > kept for size in sizes):
+            end = replace(end, limit_hit="output")
         memory, used = figures(end, peak)
         return runs.Ended(
             end.execution_id,
@@ -257,18 +265,19 @@ class Supervisor:
             end.ended_at,
             None if end.cpu_ms is None else round(end.cpu_ms),
             memory,
-            self._size(end.execution_id),
+            min(sum(sizes), MOST_BYTES),
             used,
         )
 
-    def _size(self, execution_id: int) -> int:
-        total = 0
+    def _sizes(self, execution_id: int) -> list[int]:
+        """Return how many bytes a run has written to each of its streams."""
+        found = []
         for stream in ("stdout", "stderr"):
             try:
-                total += os.stat(f"{self._spool}/{execution_id}/{stream}").st_size  # noqa: PTH116  # half Path's price
+                found.append(os.stat(f"{self._spool}/{execution_id}/{stream}").st_size)  # noqa: PTH116  # half Path's price
             except OSError:  # never started, or swept
                 continue
-        return min(total, MOST_BYTES)
+        return found
 
     async def stop(self, execution_id: int, reason: str) -> None:
         """Stop a run within its job's grace; its end comes as an event."""

@@ -59,7 +59,8 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     groups: Groups = {}
     try:
         groups = controllers.make(parents, request["id"], limits, HELPERS if box else 0)
-        before, after = [lambda: _join(groups)], [lambda: _limit(request, who, groups)]
+        most = _each(request, who, groups)
+        before, after = [lambda: _join(groups)], [lambda: _limit(most)]
         if box:
             arguments, environment = _boxed(request, mark[0], who, path, keep, before)
             paths = declared.numbered((*box["read"], *box["write"]))
@@ -217,8 +218,11 @@ def _join(groups: Groups) -> None:
             raise Unstartable(f"limits: control group of {kind}: {error.strerror}") from None
 
 
-def _limit(request: Message, who: Account | None, groups: Groups) -> None:
-    """Take the limits that the kernel keeps for each process."""
+def _each(request: Message, who: Account | None, groups: Groups) -> dict[int, int]:
+    """Return the limits that the kernel is to keep for each process.
+
+    Asked before the newborn has its own view of the files, which may hide the control groups.
+    """
     limits = request.get("limits") or {}
     wanted = {resource.RLIMIT_NOFILE: limits.get("open_files"), resource.RLIMIT_FSIZE: limits.get("file_bytes")}
     if request.get("box"):
@@ -228,12 +232,15 @@ def _limit(request: Message, who: Account | None, groups: Groups) -> None:
     alone = who is not None and request["user"] is None
     if alone and limits.get("processes") is not None and not {"pids", controllers.V2} & groups.keys():
         wanted[resource.RLIMIT_NPROC] = limits["processes"] + HELPERS
-    for kind, most in wanted.items():
-        if most is not None:
-            hard = resource.getrlimit(kind)[1]
-            lesser = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            top = lesser + 1 if kind == resource.RLIMIT_CPU else lesser
-            resource.setrlimit(kind, (lesser, top if hard == resource.RLIM_INFINITY else min(top, hard)))
+    return {kind: most for kind, most in wanted.items() if most is not None}
+
+
+def _limit(each: dict[int, int]) -> None:
+    for kind, most in each.items():
+        hard = resource.getrlimit(kind)[1]
+        lesser = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        top = lesser + 1 if kind == resource.RLIMIT_CPU else lesser
+        resource.setrlimit(kind, (lesser, top if hard == resource.RLIM_INFINITY else min(top, hard)))
 
 
 def remove_folders(paths: list[str]) -> int | None:

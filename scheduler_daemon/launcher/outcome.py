@@ -38,7 +38,7 @@ def outcome(path: str, record: Message, start: Message, code: int | None, *, hel
         return {**whole, "spawn_error": boxes.why_not_begun(path)}
     if code is not None:
         found |= {"exit_code": code, "signal": None, **_note(code)}
-        if _reached(path, code - 128, start):
+        if _reached(path, code, start):
             found.setdefault("limit_hit", "file_size")
     return found
 
@@ -52,14 +52,14 @@ def _note(code: int) -> Message:
     return {"note": f"128+{number}: {name} inside the box or an exit with that code"}
 
 
-def _reached(path: str, number: int, start: Message) -> bool:
-    """Tell whether a file of the run is as long as one may be, and its exit code may be that signal's.
+def _reached(path: str, code: int, start: Message) -> bool:
+    """Tell whether a run that failed has left a file as long as one may be: its signal, or the error, was for that.
 
     What a process in a box used of the processor is told by nobody else, so there an exit code of 128+SIGXCPU stays
     what its note says, unless a control group counts.
     """
     most = start.get("file_limit_bytes")
-    return number == signal.SIGXFSZ and most is not None and any(size >= most for size in _sizes(path))
+    return code != 0 and most is not None and any(size >= most for size in _sizes(path))
 
 
 def _sizes(path: str) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Say why a job did, did not, will or will not run at an instant: the record first, then the rules in force then."""
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from scheduler_daemon.domain.dependencies import Answer
 from scheduler_daemon.domain.jitter import jitter
 from scheduler_daemon.domain.occasions import Times, Timetable, instant, timetable
 from scheduler_daemon.domain.schedule_words import words
-from scheduler_daemon.services import calendars, conditions, dependencies, fires, views
+from scheduler_daemon.services import apart, calendars, conditions, dependencies, fires, views
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.admission import why_it_waits
 from scheduler_daemon.storage import attempts, executions, jobs, people
@@ -28,11 +29,21 @@ _SECOND = timedelta(seconds=1)
 _FAR = timedelta(days=4 * 366)
 
 
-def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: datetime) -> Explanation:
-    """Explain one instant of a job; without one, its next fire. Raises NotFound."""
+def explain(
+    db: Connection,
+    actor: Actor,
+    ref: str,
+    at: datetime | None,
+    now: datetime,
+    lacking: Mapping[str, str] | None = None,
+) -> Explanation:
+    """Explain one instant of a job; without one, its next fire. Raises NotFound.
+
+    `lacking` says why protections are not in force on the machine; None where nobody could tell.
+    """
     row = job_services.get(db, actor, ref)
     if at is None:
-        return _explain_next(db, row, now)
+        return _explain_next(db, row, now, lacking)
     spec, saved_at = _spec_at(db, row, at)
     times = timetable(spec.schedule, row.id, _calendars_at(db, spec.schedule, at, now))
     reasons = [
@@ -46,27 +57,34 @@ def explain(db: Connection, actor: Actor, ref: str, at: datetime | None, now: da
     ran = executions.at_instant(db, row.id, at)
     if ran is not None:
         view = views.execution_view(ran)
-        tried = [*_attempt_reasons(db, view), *_run_reasons(view)]
+        tried = [*_attempt_reasons(db, view), *_run_reasons(view), apart.of_run(view.policy)]
         return Explanation(
             job=row.name, at=at, verdict=_told(view, _waits(db, ran)), reasons=(*reasons, *tried), execution=view
         )
     if spec.after:
         return Explanation(job=row.name, at=at, verdict=_in_set(db, row, spec, at), reasons=tuple(reasons))
-    verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now)
+    refused = ""
+    if at > now:
+        kept = apart.of_job(db, spec, lacking)
+        reasons, refused = [*reasons, kept.words], kept.refused
+    verdict, more = _without_record(db, row, spec.schedule, times, saved_at, at, now, refused)
     return Explanation(job=row.name, at=at, verdict=verdict, reasons=(*reasons, *more))
 
 
-def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
+def _explain_next(db: Connection, row: Any, now: datetime, lacking: Mapping[str, str] | None) -> Explanation:
     spec = views.spec_of(row)
     schedule = spec.schedule
     times = calendars.times_of(db, schedule, row.id)
     upcoming = times.next_fire(now)
+    kept = apart.of_job(db, spec, lacking)
     reasons = [
         *_rule_reasons(schedule),
         *_upstream_reasons(db, spec),
         *_limits(spec),
         *(f"starts only if: {each}" for each in conditions.in_words(db, spec.conditions)),
+        kept.words,
         *(_way_here(times, schedule, row.id, upcoming) if upcoming else ()),
+        *([f"a run would be blocked: {kept.refused}"] if kept.refused else ()),
     ]
     if row.paused:
         verdict = f"will not run: the job is paused, and what comes due meanwhile {_meanwhile(spec)}"
@@ -76,7 +94,7 @@ def _explain_next(db: Connection, row: Any, now: datetime) -> Explanation:
     elif upcoming is None:
         verdict = "has no coming fire" if schedule.expressions else "runs only when someone asks"
     else:
-        verdict = _still_to_come(row, schedule, upcoming)
+        verdict = _still_to_come(row, schedule, upcoming, kept.refused)
     return Explanation(job=row.name, at=upcoming or now, verdict=verdict, reasons=tuple(reasons))
 
 
@@ -201,13 +219,20 @@ def _told(view: ExecutionView, waits: str) -> str:
 
 
 def _without_record(
-    db: Connection, row: Any, schedule: Schedule, times: Times, saved_at: datetime, at: datetime, now: datetime
+    db: Connection,
+    row: Any,
+    schedule: Schedule,
+    times: Times,
+    saved_at: datetime,
+    at: datetime,
+    now: datetime,
+    refused: str,
 ) -> tuple[str, list[str]]:
     if times.next_fire(at - _MICROSECOND) != at:
         passed_over = _passed_over(times, schedule, at, now)
         return passed_over or "the schedule does not fire at this instant", _neighbours(times, schedule.zone, at)
     if at > now:
-        return _still_to_come(row, schedule, at), []
+        return _still_to_come(row, schedule, at, refused), []
     if row.created_at > at:
         return "did not run: the job did not exist yet", []
     if row.last_handled < at and fires.is_held(row):
@@ -221,11 +246,13 @@ def _without_record(
     return "did not run, and the record does not say why: the fires were more than are recorded after an outage", []
 
 
-def _still_to_come(row: Any, schedule: Schedule, at: datetime) -> str:
+def _still_to_come(row: Any, schedule: Schedule, at: datetime, refused: str) -> str:
     if row.paused:
         return "will not run while the job is paused" + _resumed(row)
     if _is_snoozed(row, at):
         return f"will be skipped: the job is snoozed until {_both(row.snoozed_until, schedule.zone)}"
+    if refused:
+        return f"will be blocked at {_both(at, schedule.zone)}: {refused}"
     proviso = ", if its conditions hold then" if row.spec.get("conditions") else ""
     return f"will run at {_both(at, schedule.zone)}{proviso}"
 

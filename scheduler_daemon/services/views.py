@@ -76,6 +76,7 @@ _UNCOUNTED: dict[str, Any] = {
     "processes": None,
     "source": None,
     "sampled": [],
+    "limit_hit": None,
 }
 _SILENT: dict[str, Any] = {"progress": None, "kpis": [], "warnings": 0, "warned": []}
 

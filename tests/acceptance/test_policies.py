@@ -143,3 +143,19 @@ def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(common_api: A
     assert made["policy"]["admins_only"]
     assert common_api.output(run).decode().split() == ["64", "/tmp"]
     assert "files" not in end["policy"]["in_force"]
+
+
+def test_a_run_that_met_a_limit_and_ended_well_tells_of_it(common_api: Api) -> None:
+    run = common_api.run("head -c 200M /dev/zero | tail | wc -c; exit 0", limits={"memory_bytes": 32 << 20})
+    loud = common_api.run("yes | head -c 20000; exit 0", output_limit_bytes=4096)
+
+    end, other = common_api.until_final(run), common_api.until_final(loud)
+
+    assert (other["state"], other["usage"]["limit_hit"]) == ("succeeded", "output")
+    assert "the limit of its output" in other["reason"]
+    assert (end["state"], end["exit_code"]) == ("succeeded", 0)
+    if "memory" in end["policy"]["missing"]:
+        assert end["usage"]["limit_hit"] is None
+    else:
+        assert end["usage"]["limit_hit"] == "memory"
+        assert "its limit of memory" in end["reason"]

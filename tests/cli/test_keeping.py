@@ -31,7 +31,7 @@ def test_bounds_are_put_over_those_a_job_has(
     assert "5 runs" in done.out
 
 
-@pytest.mark.parametrize("text", ["soon", "1.5d", "5X", "30 d"])
+@pytest.mark.parametrize("text", ["soon", "1.5m", "5X", "30 d"])
 def test_a_bound_that_cannot_be_read_is_refused(chronos: Chronos, canned: Canned, text: str) -> None:
     done = chronos("job", "add", "x", "--keep", text, "--", "true")
 

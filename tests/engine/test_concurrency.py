@@ -35,6 +35,9 @@ class Ear:
     def begin(self, ids: Iterable[int]) -> None:
         """Read nothing."""
 
+    def limit_of(self, execution_id: int) -> int | None:
+        """No limit is known."""
+
     async def resume(self, execution_id: int, *, limit_bytes: int) -> None:
         """Read nothing."""
 

@@ -33,6 +33,9 @@ class Sink:
     def begin(self, ids: Iterable[int]) -> None:
         """Read nothing."""
 
+    def limit_of(self, execution_id: int) -> int | None:
+        """No limit is known."""
+
     def forget(self, execution_id: int) -> None:
         """Nothing was read."""
 

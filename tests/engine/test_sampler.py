@@ -109,9 +109,13 @@ def test_what_was_counted_wins_over_what_was_seen_and_each_says_which_it_is() ->
             "processes": 2,
             "source": "rusage",
             "sampled": ["max_rss_bytes", "processes"],
+            "limit_hit": None,
         },
     )
     memory, used = figures(ended(counted), Peak(rss=100, processes=2))
     assert used is not None
     assert (memory, used["processes"], used["source"], used["sampled"]) == (5, 3, "cgroup", [])
     assert figures(ended({"id": 7, "ended_ns": 1, "unknown": True}), None) == (None, None)
+    _, used = figures(ended({"id": 7, "ended_ns": 1, "limit_hit": "pids"}), None)
+    assert used is not None
+    assert used["limit_hit"] == "pids"

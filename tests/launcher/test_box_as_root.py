@@ -267,18 +267,29 @@ async def test_processor_time_of_the_whole_run_is_limited(bench: Bench) -> None:
     assert processes_marked(bench.state, 1) == []
 
 
+async def test_one_process_beyond_the_processor_time_is_ended_for_that_and_by_nobody_else(bench: Bench) -> None:
+    end = await bench.run(boxed(1, "ulimit -t; while :; do :; done", limits=Limits(cpu_ms=1000)))
+
+    assert bench.out(1) == b"unlimited\n"  # the kernel's limit of each process would end it without saying so
+    assert end.limit_hit == "cpu_time"
+
+
 async def test_files_and_descriptors_are_limited_process_by_process(bench: Bench) -> None:
     limits = Limits(open_files=16, file_bytes=8192)
 
     await bench.run(boxed(1, "ulimit -n; ulimit -c; exec head -c 9000 /dev/zero > /tmp/x", limits=limits))
     end = await bench.run(shell(2, f"exec head -c 9000 /dev/zero > {bench.state}/x", limits=limits))
     await bench.run(boxed(3, "head -c 8000 /dev/zero > /tmp/x; exit 153", limits=limits))
+    await bench.run(boxed(4, "trap '' XFSZ; head -c 9000 /dev/zero > /tmp/x", limits=limits))
+    await bench.run(boxed(5, "head -c 9000 /dev/zero > /tmp/x; exit 0", limits=limits))
 
     assert bench.out(1) == b"16\n0\n"
     assert bench.ended[1].exit_code == 128 + signal.SIGXFSZ
     assert bench.ended[1].limit_hit == end.limit_hit == "file_size"
     assert bench.ended[3].exit_code == 153
     assert bench.ended[3].limit_hit is None  # an exit with that code is no proof
+    assert (bench.ended[4].exit_code, bench.ended[4].limit_hit) == (1, "file_size")
+    assert (bench.ended[5].exit_code, bench.ended[5].limit_hit) == (0, None)  # not looked for where it ended well
 
 
 async def test_a_cancel_reaches_what_hides_in_a_box(any_bench: Bench) -> None:

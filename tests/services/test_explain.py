@@ -6,7 +6,8 @@ import pytest
 
 from scheduler_daemon.contract.jobs import JobPatch
 from scheduler_daemon.contract.people import Actor
-from scheduler_daemon.services import jobs
+from scheduler_daemon.contract.policies import PolicyCreate, PolicyPatch, Protection
+from scheduler_daemon.services import jobs, policies
 from scheduler_daemon.services.explain import explain
 from scheduler_daemon.storage.session import Database
 from tests.support.world import MINUTE, NOON, SECOND, add_job, end, fire
@@ -102,3 +103,37 @@ async def test_a_job_without_a_coming_fire_says_so(
     await database.write(lambda db: add_job(db, admin, schedule=schedule))
 
     assert expected in await verdict(database, admin, None)
+
+
+async def test_how_runs_are_kept_apart_is_told_and_what_would_block_the_next(database: Database, admin: Actor) -> None:
+    changes = {"network": {"mode": "none"}, "limits": {"processes": 8}}
+    request = PolicyCreate(name="quiet", changes=changes)
+    await database.write(lambda db: policies.create(db, admin, request, NOON))
+    await database.write(lambda db: add_job(db, admin, policy="quiet", read=["/srv"]))
+    in_force = dict.fromkeys(Protection, "")
+
+    fine = await database.read(lambda db: explain(db, admin, "job", None, NOON, in_force))
+    lacking = in_force | {"seccomp": "the kernel has none"}
+    blocked = await database.read(lambda db: explain(db, admin, "job", None, NOON, lacking))
+    later = await database.read(lambda db: explain(db, admin, "job", NOON + 2 * MINUTE, NOON, lacking))
+
+    words = "policy quiet, version 1: a box of its own, network none, reads /srv, at most 8 processes"
+    assert words in fine.reasons
+    assert fine.verdict.startswith("will run at")
+    assert blocked.verdict.startswith("will be blocked at")
+    assert later.verdict.startswith("will be blocked at 2026-05-04 12:02:00 UTC")
+    assert "seccomp: the kernel has none" in blocked.verdict
+
+
+async def test_a_job_that_asks_for_more_than_its_policy_now_grants_will_be_blocked(
+    database: Database, admin: Actor
+) -> None:
+    await database.write(lambda db: policies.create(db, admin, PolicyCreate(name="quiet"), NOON))
+    await database.write(lambda db: add_job(db, admin, policy="quiet", limits={"processes": 100}))
+    patch = PolicyPatch(version=1, changes={"limits": {"processes": 64}})
+    await database.write(lambda db: policies.edit(db, admin, "quiet", patch, NOON))
+
+    found = await database.read(lambda db: explain(db, admin, "job", None, NOON))
+
+    assert found.verdict.startswith("will be blocked at")
+    assert "grants at most 64" in found.verdict

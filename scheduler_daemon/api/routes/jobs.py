@@ -111,8 +111,13 @@ async def job_fires(
 @router.get("/jobs/{job:path}/explain")
 async def explain_job(ask: Asked, job: str, at: str | None = None) -> Explanation:
     """Say why a job did, did not, will or will not run at an instant; without one, why it stands as it does."""
-    moment = instant(at, "at")
-    return await ask.read(lambda db, actor: explain_services.explain(db, actor, job, moment, ask.context.now()))
+    moment, now = instant(at, "at"), ask.context.now()
+    lacking: dict[str, str] | None
+    try:
+        lacking = await ask.context.engine.protections()
+    except Unavailable:
+        lacking = None
+    return await ask.read(lambda db, actor: explain_services.explain(db, actor, job, moment, now, lacking))
 
 
 @router.get("/jobs/{job:path}/graph")
