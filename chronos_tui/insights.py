@@ -90,7 +90,7 @@ def evidence(item: Document) -> list[str]:
         if item["last_line"] != item["first_line"]:
             lines = f"lines {item['first_line']}-{item['last_line']}"
         return [f"run {item['run_id']}, {lines}", *(f"  {line}" for line in item["text"].splitlines())]
-    name, unit = item["metric"].replace("_", " "), item["unit"]
+    name, unit = _name(item["metric"]), item["unit"] or _unit(item["metric"])
     text = f"{name}: {figure(item['value'], unit)}"
     if item["expected"] is not None:
         text += f", expected {figure(item['expected'], unit)}"
@@ -110,8 +110,13 @@ def figure(value: float, unit: str) -> str:
         return fmt.size(value)
     if unit == "ratio":
         return f"{value:.0%}" if value == 0 or abs(value) >= 0.1 else f"{value:.1%}"
-    number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+    number = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.3g}"
     return f"{number} {unit}".rstrip()
+
+
+def _name(metric: str) -> str:
+    """Write a metric without its unit, which stands with the figure."""
+    return metric.removesuffix("_bytes").removesuffix("_s").replace("_", " ")
 
 
 def _unit(metric: str) -> str:
@@ -130,7 +135,7 @@ def measured(found: Document | None) -> list[str]:
     if found is None:
         return []
     unit = _unit(found["metric"])
-    text = f"{found['metric'].replace('_', ' ')}: {figure(found['after'], unit)}"
+    text = f"{_name(found['metric'])}: {figure(found['after'], unit)}"
     if found["before"] is not None:
         text += f", before {figure(found['before'], unit)}"
     if found["gain"] is not None:
@@ -150,7 +155,7 @@ def prediction(expected: Document | None) -> list[str]:
     if expected is None:
         return []
     unit = _unit(expected["metric"])
-    text = f"{expected['metric'].replace('_', ' ')}: {figure(expected['expected'], unit)}"
+    text = f"{_name(expected['metric'])}: {figure(expected['expected'], unit)}"
     if expected["low"] is not None and expected["high"] is not None:
         text += f" ({figure(expected['low'], unit)} to {figure(expected['high'], unit)})"
     if expected["by"]:

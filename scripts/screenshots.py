@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.keys import _character_to_key as character_to_key
 from textual.pilot import Pilot
@@ -34,6 +35,10 @@ HISTORY_S = float(os.environ.get("SCREENSHOT_HISTORY_S", "75"))
 """How long jobs run before the first picture."""
 READY_S, SHOWN_S = 120.0, 30.0
 
+POLL = """\
+now=$(date +%s); last=$(cat mailbox 2>/dev/null || echo $now); echo $now > mailbox; echo '::kpi mails=0'
+test $((now - last)) -le 8 || { echo 'mailbox full: mails were refused' >&2; exit 4; }"""
+LIMITS = {"scale-thumbnails": ("--memory", "512M"), "poll-mailbox": ("--policy", "trusted", "--cwd", "{state}")}
 WAVERING = "$(( $(date +%s) % 9 ))"
 JOBS = (
     ("nightly-backup", "*/20 * * * * *", "database,nightly", f"sleep 0.{WAVERING}; echo '41 tables, 2.3 GiB'"),
@@ -47,6 +52,8 @@ JOBS = (
     ),
     ("rotate-logs", "*/9 * * * * *", "system", "echo rotated; sleep 0.05"),
     ("refresh-search", "*/6 * * * * *", "shop", "test $(( $(date +%s) - __NOW__ )) -lt 45 || exit 1"),
+    ("scale-thumbnails", "* * * * * *", "shop", "echo 12 pictures scaled"),
+    ("poll-mailbox", "* * * * * *", "mail", POLL),
     ("train-forecast", "30 2 * * *", "science", "make -C models forecast"),
 )  # fmt: skip
 STREAM = """\
@@ -82,6 +89,7 @@ SHOTS = (
         ("2", "@nightly-backup", "/", "=nightly", "@jobs 1 ", "enter", "e", "@means", "end", "= | 30 2 * * 1-5"),
     ),
     Shot("insights", (120, 24), ("7", "@in a row")),
+    Shot("advice", (120, 30), ("7", "@taken back", "G", "k", "@surely", "@kept")),
     Shot("narrow", (60, 18), ("2", "@nightly-backup")),
     Shot("light", (120, 34), ("@nightly-backup",), theme="chronos-light"),
 )  # fmt: skip
@@ -93,8 +101,9 @@ def running_daemon() -> Iterator[Settings]:
     state = tempfile.mkdtemp(prefix="chronos-pictures-")
     settings = load(state, None, os.environ)
     process = subprocess.Popen(
-        [sys.executable, "-m", "scheduler_daemon", "serve", "--state", state], stderr=subprocess.DEVNULL, cwd=ROOT
-    )
+        [sys.executable, "-m", "scheduler_daemon", "serve", "--state", state], stderr=subprocess.DEVNULL, cwd=ROOT,
+        env={**os.environ, "CHRONOS_REVIEW_EVERY": "PT2S"},
+    )  # fmt: skip
     try:
         _wait_until_ready(state)
         yield settings
@@ -126,10 +135,32 @@ def prepare(state: str) -> None:
     for name, schedule, tags, command in JOBS:
         flags = [word for tag in tags.split(",") for word in ("--tag", tag)]
         text = command.replace("__NOW__", str(int(time.time())))
+        flags += [word.format(state=state) for word in LIMITS.get(name, ())]
         _chronos(state, "job", "add", name, "--schedule", schedule, *flags, "--", text)
     _chronos(state, "job", "add", "import-orders", "--tag", "shop", "--", STREAM)
     _chronos(state, "job", "pause", "rotate-logs")
     _chronos(state, "run", "import-orders")
+
+
+def follow_advice(state: str) -> None:
+    """Apply what is proposed to two jobs, and wait until one change is kept and the other taken back."""
+    for kind in ("memory_limit", "idle_runs"):
+        _chronos(state, "insight", "apply", _insight(state, kind, "open")["id"])
+    _insight(state, "idle_runs", "reverted")
+    while (_insight(state, "memory_limit", "applied")["measured"] or {}).get("verdict") != "keep":
+        time.sleep(1)
+
+
+def _insight(state: str, kind: str, wanted: str) -> dict[str, Any]:
+    """Wait for the insight of a kind to be in a state."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        found = _chronos(state, "insight", "list", "--kind", kind, "--state", wanted, "--json").stdout
+        for each in json.loads(found)["items"]:
+            if each["job"] in LIMITS:
+                return dict(each)
+        time.sleep(1)
+    raise SystemExit(f"no insight {kind} comes to be {wanted}")
 
 
 async def take(shot: Shot, settings: Settings) -> None:
@@ -201,7 +232,9 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     with running_daemon() as settings:
         prepare(settings.state)
-        time.sleep(HISTORY_S)
+        began = time.monotonic()
+        follow_advice(settings.state)
+        time.sleep(max(0.0, began + HISTORY_S - time.monotonic()))
         asyncio.run(_take_all(wanted, settings))
 
 

@@ -51,6 +51,7 @@ class InsightPanel(LineTable):
         self._nothing = nothing
         self._insights: tuple[Insight, ...] = ()
         self._targets: dict[Key, Target | None] = {}
+        self._said: list[str] = []
 
     @property
     def insight(self) -> Insight | None:
@@ -64,6 +65,12 @@ class InsightPanel(LineTable):
             self._fold()
             self.scroll_to(y=0, animate=False, force=True)
 
+    def tick(self) -> None:
+        """Say anew how long ago things were."""
+        said = [line.text for line in self._lines()]
+        if said != self._said:
+            self._fold()
+
     def target(self, key: Key) -> Target | None:
         """Return where a line leads."""
         return self._targets.get(key)
@@ -74,7 +81,9 @@ class InsightPanel(LineTable):
     def _fold(self) -> None:
         room = max(self.size.width - 3, 16)
         rows: list[Row] = []
-        for line in self._lines():
+        lines = list(self._lines())
+        self._said = [line.text for line in lines]
+        for line in lines:
             parts = folded(fmt.printable(line.text), room - len(line.indent)) if line.text else [""]
             for part in parts:
                 rows.append(Row(len(rows), PanelLine(line.indent + part, line.tone, line.target)))
@@ -129,7 +138,8 @@ def standing(insight: Insight, now: datetime) -> str:
     by = f" by {insight.decided_by}" if insight.decided_by and insight.state not in {"open", "expired"} else ""
     until = f" until {fmt.relative(insight.snoozed_until, now)}" if insight.snoozed_until else ""
     why = f" ({insight.reason})" if insight.reason else ""
-    return f"{insight.state}{by}{until}{why}"
+    word = {"reverted": "taken back"}.get(insight.state, insight.state)
+    return f"{word}{by}{until}{why}"
 
 
 def can_do(insight: Insight, now: datetime) -> str:

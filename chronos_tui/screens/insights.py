@@ -79,6 +79,10 @@ class InsightsScreen(InsightVerbs, Listing):
         """The insight under the cursor, in full."""
         return self.query_one(InsightPanel)
 
+    def second(self) -> None:
+        super().second()
+        self.panel.tick()
+
     def counted(self) -> str:
         return f"{len(self._listed)}{'+' if self._more else ''}"
 

@@ -92,6 +92,11 @@ class JobsScreen(InsightVerbs, Listing):
 
     # What is shown
 
+    def second(self) -> None:
+        super().second()
+        if self.panel.display:
+            self.panel.tick()
+
     @property
     def _asked(self) -> tuple[str, str]:
         """What the server is asked for: the filter, and the order."""

@@ -80,7 +80,7 @@ def _idle(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
         text=f"{seen.idle} of its last {seen.runs} runs succeeded with the same result. Something to do comes "
         f"about every {_length(seen.work_s)}; `{text}` instead of `{expressions[0]}` would find it at most "
         f"{_length(seen.every_s)} later.",
-        evidence=(_metric("idle_share", seen.idle / seen.runs, 0.5, "", runs.ids[-_TOLD_RUNS:]),),
+        evidence=(_metric("idle_share", seen.idle / seen.runs, None, "ratio", runs.ids[-_TOLD_RUNS:]),),
         action=Action(verb=ActionVerb.SET_SCHEDULE, value={**before, "expressions": [text]}, before=before),
         prediction=Prediction(
             metric="runs_per_day", expected=86_400 / seen.every_s, low=0, high=86_400 / seen.usual_s / 2
@@ -103,21 +103,21 @@ def _changed(job: Subject, runs: Past, now: datetime) -> Iterator[Finding]:
 
 
 def _change(job: Subject, runs: Past, change: Change, metric: str, unit: str, now: datetime) -> Finding:
-    share = change.after / change.before - 1
+    times = change.after / change.before
+    share = times - 1
+    thing, verb, measure = {"duration_s": ("Runs", "take", "long"), "memory_bytes": ("Memory", "is", "much")}[metric]
+    much = f"{abs(share):.0%} {'more' if share > 0 else 'less'}" if times < 2 else f"{times:,.3g} times as {measure}"
     first = int(runs.ids[change.at])
     began = (
         f"with version {change.version}" if change.version else f"with run {first}, at which the job stayed the same"
     )
-    thing = {"duration_s": "Runs", "memory_bytes": "Memory"}[metric]
-    verb = {"duration_s": "take", "memory_bytes": "is"}[metric]
     return Finding(
         key=f"change:{job.id}:{metric}:{first}",
         job_id=job.id,
         kind="change_point",
         severity=Severity.WARNING if share > 0.5 else Severity.INFO,
         confidence=0.8,
-        title=f"{thing} of {job.name} {verb} {abs(share):.0%} {'more' if share > 0 else 'less'}"
-        + (f" since version {change.version}" if change.version else ""),
+        title=f"{thing} of {job.name} {verb} {much}" + (f" since version {change.version}" if change.version else ""),
         text=f"From {_amount(change.before, unit)} to {_amount(change.after, unit)}, {began}.",
         evidence=(_metric(metric, change.after, change.before, unit, runs.ids[change.at : change.at + _TOLD_RUNS]),),
         prediction=Prediction(
@@ -190,7 +190,7 @@ def _retry_finding(job: Subject, runs: Past, now: datetime, code: str, known: Ad
         title=f"A retry would mend most failures of {job.name} with {code}",
         text=f"Of {known.seen:.0f} such failures, of this job or others, {known.chance:.0%} ({known.low:.0%} to "
         f"{known.high:.0%}) had passed within {_length(sum(waits))}. The job retries nothing.",
-        evidence=(_metric("recovered_share", known.chance, 0, "", runs.ids[runs.failed][-_TOLD_RUNS:]),),
+        evidence=(_metric("recovered_share", known.chance, None, "ratio", runs.ids[runs.failed][-_TOLD_RUNS:]),),
         action=Action(verb=ActionVerb.SET_RETRY, value=value, before=job.spec.retry and _policy(job)),
         prediction=Prediction(metric="recovered_share", expected=known.chance, low=known.low, high=known.high),
         model="retry",
@@ -211,7 +211,7 @@ def _spare_finding(job: Subject, runs: Past, now: datetime, code: str, known: Ad
         confidence=1 - known.high,
         title=f"Retries of {job.name} after {code} are wasted",
         text=f"Of {known.seen:.0f} such failures a retry mended {known.chance:.0%} (at the most {known.high:.0%}).",
-        evidence=(_metric("recovered_share", known.chance, 0.5, "", runs.ids[runs.failed][-_TOLD_RUNS:]),),
+        evidence=(_metric("recovered_share", known.chance, None, "ratio", runs.ids[runs.failed][-_TOLD_RUNS:]),),
         action=Action(verb=ActionVerb.SET_RETRY, value=value, before=before),
         prediction=Prediction(metric="recovered_share", expected=known.chance, low=0, high=known.high),
         model="retry",
@@ -225,9 +225,10 @@ def _policy(job: Subject) -> dict[str, Any]:
     return job.spec.retry.model_dump(mode="json")
 
 
-def _metric(metric: str, value: float, expected: float, unit: str, ids: Any) -> MetricEvidence:
+def _metric(metric: str, value: float, expected: float | None, unit: str, ids: Any) -> MetricEvidence:
+    known = None if expected is None else float(expected)
     return MetricEvidence(
-        metric=metric, value=float(value), expected=float(expected), unit=unit, run_ids=tuple(int(n) for n in ids)
+        metric=metric, value=float(value), expected=known, unit=unit, run_ids=tuple(int(n) for n in ids)
     )
 
 
@@ -236,6 +237,8 @@ def _amount(value: float, unit: str) -> str:
 
 
 def _mib(value: float) -> str:
+    if value < _MIB:
+        return f"{value / 1024:,.0f} KiB"
     return f"{value / _MIB:,.0f} MiB" if value < 10_240 * _MIB else f"{value / _MIB / 1024:,.1f} GiB"
 
 

@@ -13,6 +13,7 @@ SHOWN = timedelta(days=7)
 
 _CRITICAL = frozenset({"failure_burst", "missed_run"})
 _WARNING = frozenset({"duration_high", "memory_high", "cpu_high", "delay_high", "degradation"})
+_IN_A_ROW = "failures in a row"
 _TITLES = {
     "duration_high": "{job} took {value}, far longer than usual",
     "duration_low": "{job} took only {value}, far shorter than usual",
@@ -120,13 +121,18 @@ def figure(value: float, unit: str) -> str:
 
 
 def _sentence(measure: Measure) -> str:
+    if measure.metric == _IN_A_ROW:
+        return f"Before, {measure.expected:.1%} of its runs failed; {measure.runs} are known."
     usual = f"{figure(measure.low, measure.unit)} to {figure(measure.high, measure.unit)}"
-    return f"Usual is a {measure.metric} of {usual}, by {measure.predictor}, learnt from {measure.runs} runs."
+    return f"Its {measure.metric} is {usual} as a rule, by {measure.predictor}; {measure.runs} runs are known."
 
 
 def _evidence(measure: Measure, run: int) -> MetricEvidence:
+    name = measure.metric.replace(" ", "_")
+    if measure.metric == _IN_A_ROW:  # what is known beside it is a share of runs, not a number in a row
+        return MetricEvidence(metric=name, value=measure.value, expected=0, run_ids=(run,))
     return MetricEvidence(
-        metric=measure.metric.replace(" ", "_"),
+        metric=name,
         value=measure.value,
         expected=measure.expected,
         low=min(measure.low, measure.high),
