@@ -13,34 +13,34 @@ RANGE = {"from": "2026-03-27T00:00:00Z", "to": "2026-03-31T00:00:00Z"}
 FIRES = ["2026-03-27T01:30:00Z", "2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]
 
 
-def test_each_backfilled_run_is_told_its_fire_and_none_overlaps_another(common_api: Api, tmp_path: Path) -> None:
+def test_each_backfilled_run_is_told_its_fire_and_none_overlaps_another(api: Api, tmp_path: Path) -> None:
     command = 'mkdir alone || touch overlapped; echo "$CHRONOS_FIRE_AT"; sleep 0.1; rmdir alone'
-    job = common_api.create(command, cwd=str(tmp_path), schedule=DAILY)
+    job = api.create(command, cwd=str(tmp_path), schedule=DAILY)
 
-    listed = common_api.ask(calls.backfill(job["id"], {**RANGE, "dry_run": True}))
-    done = common_api.ask(calls.backfill(job["id"], RANGE))
+    listed = api.ask(calls.backfill(job["id"], {**RANGE, "dry_run": True}))
+    done = api.ask(calls.backfill(job["id"], RANGE))
     for run in done["runs"]:
-        common_api.until_final(run)
+        api.until_final(run)
 
     assert listed["fires"] == done["fires"] == FIRES
     assert listed["runs"] == []
-    runs = [common_api.execution(run) for run in done["runs"]]
+    runs = [api.execution(run) for run in done["runs"]]
     assert {(run["state"], run["trigger"]) for run in runs} == {("succeeded", "backfill")}
-    assert [common_api.output(run["id"]).decode().strip() for run in runs] == FIRES
+    assert [api.output(run["id"]).decode().strip() for run in runs] == FIRES
     assert not (tmp_path / "overlapped").exists()
-    again = common_api.ask(calls.backfill(job["id"], RANGE))
+    again = api.ask(calls.backfill(job["id"], RANGE))
     assert again["fires"] == []
     assert [each["why"] for each in again["left_out"]] == ["it ran and succeeded"] * 4
 
 
-def test_a_scheduled_run_is_told_its_fire(common_api: Api) -> None:
-    job = common_api.create('echo "$CHRONOS_FIRE_AT"', schedule={"expressions": ["* * * * * *"]})
+def test_a_scheduled_run_is_told_its_fire(api: Api) -> None:
+    job = api.create('echo "$CHRONOS_FIRE_AT"', schedule={"expressions": ["* * * * * *"]})
 
-    (run, *_) = wait_until(lambda: common_api.executions(job["id"]))
-    common_api.ask(calls.pause_job(job["id"]))
-    common_api.until_final(run["id"])
+    (run, *_) = wait_until(lambda: api.executions(job["id"]))
+    api.ask(calls.pause_job(job["id"]))
+    api.until_final(run["id"])
 
-    assert common_api.output(run["id"]).decode().strip() == run["fire_at"]
+    assert api.output(run["id"]).decode().strip() == run["fire_at"]
 
 
 def test_a_backfill_goes_on_after_a_kill_and_is_withdrawn_as_a_whole(daemon: DaemonHandle, api: Api) -> None:

@@ -37,11 +37,11 @@ def instants(runs: list[Doc]) -> list[datetime]:
     return sorted(datetime.fromisoformat(run["fire_at"]) for run in runs)
 
 
-def test_each_fire_replaces_the_run_before_it_and_never_overlaps_it(common_api: Api, tmp_path: Path) -> None:
+def test_each_fire_replaces_the_run_before_it_and_never_overlaps_it(api: Api, tmp_path: Path) -> None:
     command = ALONE.format(work="sleep 60 & wait")
-    job = common_api.create(command, cwd=str(tmp_path), schedule=EACH_SECOND, concurrency="replace", misfire="run_all")
+    job = api.create(command, cwd=str(tmp_path), schedule=EACH_SECOND, concurrency="replace", misfire="run_all")
 
-    runs = after(common_api, job, 5)
+    runs = after(api, job, 5)
 
     assert not (tmp_path / "overlapped").exists()
     for run, following in pairwise(runs):
@@ -53,13 +53,11 @@ def test_each_fire_replaces_the_run_before_it_and_never_overlaps_it(common_api: 
     assert fires == [fires[0] + timedelta(seconds=number) for number in range(len(fires))]
 
 
-def test_queue_one_runs_one_after_the_other_and_each_instant_has_one_end(common_api: Api, tmp_path: Path) -> None:
+def test_queue_one_runs_one_after_the_other_and_each_instant_has_one_end(api: Api, tmp_path: Path) -> None:
     command = ALONE.format(work="sleep 1.6")
-    job = common_api.create(
-        command, cwd=str(tmp_path), schedule=EACH_SECOND, concurrency="queue_one", misfire="run_all"
-    )
+    job = api.create(command, cwd=str(tmp_path), schedule=EACH_SECOND, concurrency="queue_one", misfire="run_all")
 
-    runs = after(common_api, job, 7)
+    runs = after(api, job, 7)
 
     assert not (tmp_path / "overlapped").exists()
     fires = instants(runs)
@@ -96,26 +94,26 @@ def test_a_daemon_killed_while_a_run_gives_way_goes_on_to_the_next(
     assert not (tmp_path / "overlapped").exists()
 
 
-def test_a_full_pool_holds_a_run_back_and_says_so(common_daemon: DaemonHandle, common_api: Api) -> None:
-    made = common_daemon.chronos("pool", "set", "narrow", "1")
-    first = common_api.run("sleep 60", name="first in", pool="narrow")
-    second = common_api.run("true", name="second in", pool="narrow")
+def test_a_full_pool_holds_a_run_back_and_says_so(daemon: DaemonHandle, api: Api) -> None:
+    made = daemon.chronos("pool", "set", "narrow", "1")
+    first = api.run("sleep 60", name="first in", pool="narrow")
+    second = api.run("true", name="second in", pool="narrow")
 
-    waiting = common_api.execution(second)
-    why = common_daemon.chronos("explain", "second in", "--at", waiting["fire_at"]).stdout
-    listed = common_daemon.json("pool", "list")["items"][0]
+    waiting = api.execution(second)
+    why = daemon.chronos("explain", "second in", "--at", waiting["fire_at"]).stdout
+    listed = daemon.json("pool", "list")["items"][0]
     with pytest.raises(ServerError, match="pool 'narrow' is used by 'first in', 'second in'"):
-        common_api.ask(calls.delete_pool("narrow"))
-    common_api.ask(calls.put_pool("narrow", {"slots": 2}))
+        api.ask(calls.delete_pool("narrow"))
+    api.ask(calls.put_pool("narrow", {"slots": 2}))
 
     assert made.stdout == "pool narrow: 0 of 1 slots taken, 0 runs wait\n"
     assert (waiting["state"], waiting["reason"]) == ("queued", "waits: pool narrow is full (1 of 1)")
     assert "waits: pool narrow is full (1 of 1)" in why
     assert (listed["running"], listed["waiting"], listed["used_by"]) == (1, 1, ["first in", "second in"])
-    assert common_api.until_final(second)["state"] == "succeeded"
-    common_api.ask(calls.cancel(first))
+    assert api.until_final(second)["state"] == "succeeded"
+    api.ask(calls.cancel(first))
 
 
-def test_an_unknown_pool_is_refused(common_api: Api) -> None:
+def test_an_unknown_pool_is_refused(api: Api) -> None:
     with pytest.raises(ServerError, match="there is no pool 'nowhere'"):
-        common_api.create("true", pool="nowhere")
+        api.create("true", pool="nowhere")

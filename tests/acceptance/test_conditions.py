@@ -37,14 +37,14 @@ def test_a_daemon_killed_while_it_looks_looks_again_and_never_starts_without(
 
 def test_a_run_is_cancelled_while_its_condition_is_looked_at(daemon: DaemonHandle, api: Api, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    daemon.json("job", "add", "load", "--cwd", "/", "--if", f"command echo $$ > {pid}; sleep 60", "--", "true")
-    daemon.chronos("run", "load")
+    daemon.json("job", "add", "asked", "--cwd", "/", "--if", f"command echo $$ > {pid}; sleep 60", "--", "true")
+    daemon.chronos("run", "asked")
     wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
 
-    daemon.chronos("cancel", str(api.executions("load")[0]["id"]), "--reason", "not now")
+    daemon.chronos("cancel", str(api.executions("asked")[0]["id"]), "--reason", "not now")
 
-    wait_until(lambda: api.executions("load")[0]["ended_at"] is not None)
-    (run,) = api.executions("load")
+    wait_until(lambda: api.executions("asked")[0]["ended_at"] is not None)
+    (run,) = api.executions("asked")
     assert (run["state"], run["started_at"]) == ("cancelled", None)
     assert run["reason"].endswith(": not now")
     wait_until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())

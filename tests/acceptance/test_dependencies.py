@@ -54,7 +54,10 @@ def test_a_diamond_runs_in_order_once_over_a_daemon_killed_in_the_middle(
     assert [len(line) - len(line.lstrip()) for line in tree.splitlines()] == [0, 2, 4, 2, 4]
 
 
-def test_a_failure_blocks_what_is_behind_it_and_says_so(daemon: DaemonHandle, api: Api, tmp_path: Path) -> None:
+def test_a_failure_blocks_what_is_behind_it_and_says_so(
+    fresh_daemon: DaemonHandle, fresh_api: Api, tmp_path: Path
+) -> None:
+    daemon, api = fresh_daemon, fresh_api
     _make(daemon, tmp_path / "notes", b="exit 3;")
     daemon.chronos("run", "a", "--wait")
 
@@ -83,11 +86,11 @@ def test_a_run_that_comes_up_behind_another_stops_the_one_it_replaces(daemon: Da
 
 def test_what_is_behind_a_run_that_is_withdrawn_before_it_began_comes_up(daemon: DaemonHandle, api: Api) -> None:
     daemon.json("pool", "set", "closed", "0")
-    daemon.json("job", "add", "first", "--pool", "closed", "--", "true")
-    daemon.json("job", "add", "cleanup", "--after", "first", "--trigger-rule", "all_done", "--", "true")
-    waiting = daemon.json("run", "first")
+    daemon.json("job", "add", "withdrawn", "--pool", "closed", "--", "true")
+    daemon.json("job", "add", "cleanup", "--after", "withdrawn", "--trigger-rule", "all_done", "--", "true")
+    waiting = daemon.json("run", "withdrawn")
 
     daemon.json("cancel", str(waiting["id"]))
 
     wait_until(lambda: [run["state"] for run in api.executions("cleanup")] == ["succeeded"])
-    assert [run["state"] for run in api.executions("first")] == ["cancelled"]
+    assert [run["state"] for run in api.executions("withdrawn")] == ["cancelled"]

@@ -45,24 +45,24 @@ def _living(mark: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_cancelling_leaves_no_process(common_api: Api, kind: str) -> None:
+def test_cancelling_leaves_no_process(api: Api, kind: str) -> None:
     mark = _mark()
-    run = common_api.run(HOSTILE[kind].format(mark=mark), grace_ms=300)
+    run = api.run(HOSTILE[kind].format(mark=mark), grace_ms=300)
     wait_until(lambda: _living(f"sleep\0{mark}"))
 
-    common_api.ask(calls.cancel(run, reason="enough of it"))
+    api.ask(calls.cancel(run, reason="enough of it"))
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
     assert (end["state"], end["outcome"]) == ("cancelled", "cancelled")
-    assert end["reason"] == f"cancelled by {common_api.ask(calls.whoami())['name']}: enough of it"
+    assert end["reason"] == f"cancelled by {api.ask(calls.whoami())['name']}: enough of it"
     assert _living(mark) == []
 
 
-def test_a_run_beyond_its_timeout_fails_and_leaves_no_process(common_api: Api) -> None:
+def test_a_run_beyond_its_timeout_fails_and_leaves_no_process(api: Api) -> None:
     mark = _mark()
-    run = common_api.run(HOSTILE["forks twice"].format(mark=mark), timeout_ms=700, grace_ms=200)
+    run = api.run(HOSTILE["forks twice"].format(mark=mark), timeout_ms=700, grace_ms=200)
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     assert (end["state"], end["outcome"]) == ("failed", "timed_out")
     assert end["reason"] == "timed out after 700 ms"
@@ -70,26 +70,26 @@ def test_a_run_beyond_its_timeout_fails_and_leaves_no_process(common_api: Api) -
     assert _living(mark) == []
 
 
-def test_a_job_that_heeds_term_may_clean_up_and_is_cancelled_all_the_same(common_api: Api) -> None:
-    run = common_api.run("trap 'echo cleaning; exit 3' TERM; echo ready; while :; do sleep 0.05; done", grace_ms=5000)
-    wait_until(lambda: common_api.output(run))
+def test_a_job_that_heeds_term_may_clean_up_and_is_cancelled_all_the_same(api: Api) -> None:
+    run = api.run("trap 'echo cleaning; exit 3' TERM; echo ready; while :; do sleep 0.05; done", grace_ms=5000)
+    wait_until(lambda: api.output(run))
 
-    common_api.ask(calls.cancel(run))
+    api.ask(calls.cancel(run))
 
-    assert common_api.until_final(run)["state"] == "cancelled"
-    common_api.finished_log(run)
-    assert common_api.output(run) == b"ready\ncleaning\n"
+    assert api.until_final(run)["state"] == "cancelled"
+    api.finished_log(run)
+    assert api.output(run) == b"ready\ncleaning\n"
 
 
-def test_a_cancel_at_any_moment_of_the_start_ends_the_run_once(common_api: Api) -> None:
+def test_a_cancel_at_any_moment_of_the_start_ends_the_run_once(api: Api) -> None:
     chance = random.Random(7)
 
     def race(delay: float) -> Doc:
         mark = _mark()
-        run = common_api.run(f"sleep {mark}; true", grace_ms=100)
+        run = api.run(f"sleep {mark}; true", grace_ms=100)
         time.sleep(delay)
-        common_api.ask(calls.cancel(run))
-        end = common_api.until_final(run)
+        api.ask(calls.cancel(run))
+        end = api.until_final(run)
         assert _living(mark) == []
         return end
 
@@ -99,34 +99,31 @@ def test_a_cancel_at_any_moment_of_the_start_ends_the_run_once(common_api: Api) 
     assert {(end["state"], end["outcome"]) for end in ends} == {("cancelled", "cancelled")}
 
 
-def test_cancelling_what_the_clock_has_just_started_is_never_forgotten(common_api: Api) -> None:
+def test_cancelling_what_the_clock_has_just_started_is_never_forgotten(api: Api) -> None:
     mark = _mark()
     at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
-    jobs = [
-        common_api.create(f"sleep {mark}", schedule={"expressions": [f"@at {at}"]}, grace_ms=100)["id"]
-        for _ in range(12)
-    ]
+    jobs = [api.create(f"sleep {mark}", schedule={"expressions": [f"@at {at}"]}, grace_ms=100)["id"] for _ in range(12)]
     runs: dict[int, None] = {}
 
     def cancel_all() -> bool:
-        for found in common_api.ask(calls.executions(state="queued,starting,running", limit=100))["items"]:
+        for found in api.ask(calls.executions(state="queued,starting,running", limit=100))["items"]:
             if found["job_id"] in jobs and found["id"] not in runs:
-                common_api.ask(calls.cancel(found["id"]))
+                api.ask(calls.cancel(found["id"]))
                 runs[found["id"]] = None
         return len(runs) == len(jobs)
 
     wait_until(cancel_all, every=0.001)
 
-    assert {common_api.until_final(run)["state"] for run in runs} == {"cancelled"}
+    assert {api.until_final(run)["state"] for run in runs} == {"cancelled"}
     assert _living(mark) == []
 
 
-def test_an_ended_run_cannot_be_cancelled(common_api: Api) -> None:
-    run = common_api.run("true")
-    common_api.until_final(run)
+def test_an_ended_run_cannot_be_cancelled(api: Api) -> None:
+    run = api.run("true")
+    api.until_final(run)
 
     with pytest.raises(ServerError, match="ended already") as refused:
-        common_api.ask(calls.cancel(run))
+        api.ask(calls.cancel(run))
 
     assert refused.value.status == 409
 
@@ -143,8 +140,8 @@ def test_an_ended_run_cannot_be_cancelled(common_api: Api) -> None:
         ({"command": "kill -SEGV $$"}, "signal", "killed by SIGSEGV"),
     ],
 )
-def test_a_run_that_cannot_be_says_why(common_api: Api, spec: Doc, outcome: str, said: str) -> None:
-    end = common_api.until_final(common_api.run(**{"command": "true"} | spec))
+def test_a_run_that_cannot_be_says_why(api: Api, spec: Doc, outcome: str, said: str) -> None:
+    end = api.until_final(api.run(**{"command": "true"} | spec))
 
     assert (end["state"], end["outcome"]) == ("failed", outcome)
     assert said in end["reason"]

@@ -108,8 +108,8 @@ async def _administrator(daemon: DaemonHandle) -> AsyncIterator[Redis]:
         await client.aclose()
 
 
-async def test_a_listener_cut_fifty_times_misses_no_end_of_a_run(common_daemon: DaemonHandle, common_api: Api) -> None:
-    job = common_api.create("true", concurrency="allow")["id"]
+async def test_a_listener_cut_fifty_times_misses_no_end_of_a_run(daemon: DaemonHandle, api: Api) -> None:
+    job = api.create("true", concurrency="allow")["id"]
     stop = asyncio.Event()
     asked: list[str] = []
 
@@ -119,7 +119,7 @@ async def test_a_listener_cut_fifty_times_misses_no_end_of_a_run(common_daemon: 
             asked.append(job)
             await asyncio.sleep(0.02)
 
-    async with LiveClient(common_api.address) as client, _administrator(common_daemon) as redis:
+    async with LiveClient(api.address) as client, _administrator(daemon) as redis:
         screen = Screen(client, job)
         feed = Feed(client, screen)
         tasks = [asyncio.create_task(feed.run()), asyncio.create_task(keep_running(client))]
@@ -131,7 +131,7 @@ async def test_a_listener_cut_fifty_times_misses_no_end_of_a_run(common_daemon: 
         await _until(lambda: len(asked) > 100)  # a quick machine is through with its cuts before
         stop.set()
         await tasks[1]
-        truth = await asyncio.to_thread(_ended_runs, common_api, job)
+        truth = await asyncio.to_thread(_ended_runs, api, job)
         try:
             await _until(lambda: truth == {run: state for run, (_, state) in screen.runs.items()})
         finally:
@@ -148,9 +148,9 @@ def _ended_runs(api: Api, job: str) -> dict[str, str]:
     return {str(run["id"]): run["state"] for run in api.executions(job)}
 
 
-async def test_a_session_may_do_nothing_but_hear_its_own_channels(common_daemon: DaemonHandle, common_api: Api) -> None:
-    run = common_api.run("sleep 0.2; echo heard")
-    session: Doc = common_api.ask(calls.open_session())
+async def test_a_session_may_do_nothing_but_hear_its_own_channels(daemon: DaemonHandle, api: Api) -> None:
+    run = api.run("sleep 0.2; echo heard")
+    session: Doc = api.ask(calls.open_session())
     client = connect(session["redis_url"], username=session["username"], password=session["password"])
     try:
         for words in FORBIDDEN:
@@ -161,26 +161,26 @@ async def test_a_session_may_do_nothing_but_hear_its_own_channels(common_daemon:
                 await command(client, "SUBSCRIBE", channel)
         assert await client.ping()
 
-        followed = common_api.ask(calls.follow_log(run, session["id"]))
+        followed = api.ask(calls.follow_log(run, session["id"]))
         pubsub = client.pubsub()
         await pubsub.subscribe(followed["channel"], *session["channels"])
         assert (await pubsub.get_message(timeout=2))["type"] == "subscribe"
         await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
-        common_api.ask(calls.close_session(session["id"]))
+        api.ask(calls.close_session(session["id"]))
         with pytest.raises(RedisError):
             await client.ping()
     finally:
         await client.aclose()
 
 
-def test_one_session_cannot_be_widened_with_the_name_of_another_user(common_api: Api) -> None:
+def test_one_session_cannot_be_widened_with_the_name_of_another_user(api: Api) -> None:
     from chronos_tui.client import ServerError
 
-    run = common_api.run("true")
+    run = api.run("true")
 
     with pytest.raises(ServerError) as refused:
-        common_api.ask(calls.follow_log(run, "chronos"))
+        api.ask(calls.follow_log(run, "chronos"))
 
     assert refused.value.status == 404
-    assert common_api.until_final(run)["state"] not in ACTIVE_STATES
+    assert api.until_final(run)["state"] not in ACTIVE_STATES

@@ -94,49 +94,49 @@ def run_under(api: Api, policy: str, command: str, **spec: object) -> tuple[Doc,
 
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
-def test_none_of_these_tricks_works(common_api: Api, common_daemon: DaemonHandle, secret: Path, policy: str) -> None:
-    known = places(str(common_daemon.state), os.getuid())
-    assert common_daemon.process is not None
+def test_none_of_these_tricks_works(api: Api, daemon: DaemonHandle, secret: Path, policy: str) -> None:
+    known = places(str(daemon.state), os.getuid())
+    assert daemon.process is not None
     given = {
-        "state": common_daemon.state,
+        "state": daemon.state,
         "secret": secret,
         "word": SECRET,
-        "daemon": common_daemon.process.pid,
-        "launcher": _pid_of(common_daemon, "launcher"),
-        "sockets": " ".join([str(known.api_socket), str(known.launcher_socket), str(_redis_socket(common_daemon))]),
+        "daemon": daemon.process.pid,
+        "launcher": _pid_of(daemon, "launcher"),
+        "sockets": " ".join([str(known.api_socket), str(known.launcher_socket), str(_redis_socket(daemon))]),
     }
 
-    runs = {name: common_api.run(_filled(command, given), policy=policy) for name, (command, _) in TRICKS.items()}
-    ends = {name: common_api.until_final(run, seconds=60) for name, run in runs.items()}
+    runs = {name: api.run(_filled(command, given), policy=policy) for name, (command, _) in TRICKS.items()}
+    ends = {name: api.until_final(run, seconds=60) for name, run in runs.items()}
 
     for run in runs.values():
-        common_api.finished_log(run)
-    told = {name: common_api.output(run).decode("utf-8", "replace") for name, run in runs.items()}
+        api.finished_log(run)
+    told = {name: api.output(run).decode("utf-8", "replace") for name, run in runs.items()}
     blocked = {name for name, end in ends.items() if end["state"] == "blocked"}
     if blocked:  # what it requires is not to be had here: then none of them may run
         assert (policy, blocked) == ("strict", set(TRICKS))
         return
     assert told == {name: wanted for name, (_, wanted) in TRICKS.items()}
     assert SECRET not in "".join(told.values())
-    assert common_daemon.process.poll() is None
-    assert _pid_of(common_daemon, "launcher") == given["launcher"]
-    assert common_api.health()["status"] == "ready"
+    assert daemon.process.poll() is None
+    assert _pid_of(daemon, "launcher") == given["launcher"]
+    assert api.health()["status"] == "ready"
 
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
-def test_a_run_that_closes_its_output_ends_with_its_command_and_leaves_nothing(common_api: Api, policy: str) -> None:
-    end, _ = run_under(common_api, policy, f"sleep {WORD} & setsid -f sleep {WORD}; exec >&- 2>&-; exit 3")
+def test_a_run_that_closes_its_output_ends_with_its_command_and_leaves_nothing(api: Api, policy: str) -> None:
+    end, _ = run_under(api, policy, f"sleep {WORD} & setsid -f sleep {WORD}; exec >&- 2>&-; exit 3")
 
     assert end["exit_code"] == 3
     assert processes_called(WORD) == []
 
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
-def test_a_job_that_hides_and_ignores_term_is_gone_after_its_timeout(common_api: Api, policy: str) -> None:
+def test_a_job_that_hides_and_ignores_term_is_gone_after_its_timeout(api: Api, policy: str) -> None:
     away = f"setsid -f env -i sh -c 'trap \"\" TERM; sleep {WORD}9 & sleep {WORD}9'"
 
     end, _ = run_under(
-        common_api, policy, f"trap '' TERM; {away}; sleep {WORD}9; sleep {WORD}9", timeout_ms=1000, grace_ms=200
+        api, policy, f"trap '' TERM; {away}; sleep {WORD}9; sleep {WORD}9", timeout_ms=1000, grace_ms=200
     )
 
     assert end["outcome"] == "timed_out"
@@ -144,12 +144,12 @@ def test_a_job_that_hides_and_ignores_term_is_gone_after_its_timeout(common_api:
 
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
-def test_bombs_and_hogs_end_for_their_limit(common_api: Api, policy: str) -> None:
-    bomb = common_api.run("f() { f | f & }; f; sleep 0.5; exit 9", policy=policy, limits={"processes": 30})
+def test_bombs_and_hogs_end_for_their_limit(api: Api, policy: str) -> None:
+    bomb = api.run("f() { f | f & }; f; sleep 0.5; exit 9", policy=policy, limits={"processes": 30})
     hogs = "for i in 1 2 3 4; do perl -e '$x = q(a) x 30_000_000; sleep 1' & done; wait; exit 9"
-    many = common_api.run(hogs, policy=policy, limits={"memory_bytes": 64 << 20})
+    many = api.run(hogs, policy=policy, limits={"memory_bytes": 64 << 20})
 
-    ends = [common_api.until_final(run, seconds=60) for run in (bomb, many)]
+    ends = [api.until_final(run, seconds=60) for run in (bomb, many)]
 
     if not {"memory", "pids"} & {name for end in ends for name in end["policy"]["missing"]}:
         assert [end["outcome"] for end in ends] == ["pids_limit", "oom_killed"]
@@ -157,18 +157,18 @@ def test_bombs_and_hogs_end_for_their_limit(common_api: Api, policy: str) -> Non
 
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
-def test_what_is_written_to_harm_who_looks_is_kept_exactly(common_api: Api, policy: str) -> None:
+def test_what_is_written_to_harm_who_looks_is_kept_exactly(api: Api, policy: str) -> None:
     evil = b"\x1b]52;c;ZXZpbA==\x07\x1b]0;title\x07\x1b[2J\xe2\x80\xaeevil\xe2\x81\xa6 [red]x[/red] \xff\xfe\r\x08\n"
     octal = "".join(f"\\{byte:03o}" for byte in evil)
 
-    end, run = run_under(common_api, policy, f"printf '{octal}'; head -c 1048576 /dev/zero | tr '\\0' y; echo")
-    common_api.finished_log(run)
+    end, run = run_under(api, policy, f"printf '{octal}'; head -c 1048576 /dev/zero | tr '\\0' y; echo")
+    api.finished_log(run)
 
     assert end["state"] == "succeeded"
-    assert common_api.output(run) == evil + b"y" * 1_048_576 + b"\n"
+    assert api.output(run) == evil + b"y" * 1_048_576 + b"\n"
 
 
-def test_a_strict_job_does_not_reach_an_abstract_socket_of_the_machine(common_api: Api) -> None:
+def test_a_strict_job_does_not_reach_an_abstract_socket_of_the_machine(api: Api) -> None:
     name = f"chronos-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(b"\0" + name.encode())
@@ -176,10 +176,10 @@ def test_a_strict_job_does_not_reach_an_abstract_socket_of_the_machine(common_ap
         connect = f"""perl -e 'use Socket; socket(U, PF_UNIX, SOCK_STREAM, 0);
         print connect(U, pack("S a*", 1, "\\0{name}")) ? "in" : "out"'"""
 
-        _, run = run_under(common_api, "strict", connect)
-    common_api.finished_log(run)
+        _, run = run_under(api, "strict", connect)
+    api.finished_log(run)
 
-    assert common_api.output(run) == b"out"
+    assert api.output(run) == b"out"
 
 
 def _filled(command: str, given: dict[str, object]) -> str:

@@ -26,7 +26,7 @@ FORBIDDEN = (
 NAME = "[red]a[/] [@b=c]d"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(api: Api) -> int:
     """A run that did its worst and failed, of a job that is named for it."""
     words = b"".join(HOSTILE).decode()

@@ -42,9 +42,9 @@ def begin(api: Api) -> list[int]:
 
 @pytest.mark.parametrize("who", ["daemon", "launcher", "helpers", "all"])
 def test_killed_while_jobs_run_output_is_whole_and_no_exit_code_is_invented(
-    common_daemon: DaemonHandle, common_api: Api, who: str
+    daemon: DaemonHandle, api: Api, who: str
 ) -> None:
-    handle, api = common_daemon, common_api
+    handle = daemon
     runs = begin(api)
     api.until_running(runs)
     spool = handle.state / "spool"

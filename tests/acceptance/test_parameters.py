@@ -35,8 +35,7 @@ def lines(api: Api, run: int) -> list[str]:
 
 
 @pytest.mark.parametrize("policy", ["trusted", "standard"])
-def test_whatever_is_said_reaches_the_command_as_it_is(common_api: Api, policy: str) -> None:
-    api = common_api
+def test_whatever_is_said_reaches_the_command_as_it_is(api: Api, policy: str) -> None:
     job = api.create(
         'printf %s "$CHRONOS_PARAM_TEXT"',
         parameters=[TEXT],
@@ -54,11 +53,9 @@ def test_whatever_is_said_reaches_the_command_as_it_is(common_api: Api, policy: 
         assert api.ask(calls.facts(run))["parameters"] == {"text": HOSTILE[name]}
 
 
-def test_what_cannot_be_said_is_refused_with_its_name_and_runs_nothing(
-    common_daemon: DaemonHandle, common_api: Api
-) -> None:
+def test_what_cannot_be_said_is_refused_with_its_name_and_runs_nothing(daemon: DaemonHandle, api: Api) -> None:
     count = {"name": "count", "type": "integer", "minimum": 1, "maximum": 9, "required": True}
-    api, job = common_api, common_api.create("true", name="counts", parameters=[count])
+    job = api.create("true", name="counts", parameters=[count])
     wrong: dict[str, Any] = {
         "must be given": {},
         "no whole number": {"count": "three"},
@@ -75,18 +72,16 @@ def test_what_cannot_be_said_is_refused_with_its_name_and_runs_nothing(
         assert told.value.document["status"] == 422
     with pytest.raises(ServerError):
         say(api, job["id"], parameters={"count": [1]})
-    by_hand = common_daemon.chronos("run", "counts", "-p", "count=12")
+    by_hand = daemon.chronos("run", "counts", "-p", "count=12")
 
     assert api.executions(job["id"]) == []
     assert by_hand.returncode == 2
     assert "parameter 'count' is '12', and must be at most 9" in by_hand.stderr
 
 
-def test_a_scheduled_run_takes_the_defaults_and_a_run_by_hand_what_is_said(
-    common_daemon: DaemonHandle, common_api: Api
-) -> None:
+def test_a_scheduled_run_takes_the_defaults_and_a_run_by_hand_what_is_said(daemon: DaemonHandle, api: Api) -> None:
     prints = 'echo "$CHRONOS_PARAM_TO $CHRONOS_PARAM_N ${CHRONOS_PARAM_DAY-unset}"'
-    made = common_daemon.chronos(
+    made = daemon.chronos(
         *("job", "add", "told", "--schedule", "@every 1s", "--json"),
         *("--param", "to choice default=test choices=test,live -- Where to", "--param", "n integer default=3 min=1"),
         *("--param", "day date", "--", prints),
@@ -94,20 +89,20 @@ def test_a_scheduled_run_takes_the_defaults_and_a_run_by_hand_what_is_said(
     assert made.returncode == 0, made.stderr
     job = json.loads(made.stdout)["id"]
 
-    run = wait_until(lambda: [each for each in common_api.executions(job) if each["state"] == "succeeded"])[0]["id"]
-    common_api.ask(calls.pause_job(job))
-    wait_until(lambda: not common_api.ask(calls.job(job))["active"])
-    hand = common_daemon.chronos("run", "told", "--param", "to=live", "-p", "day=2026-05-01", "--wait", "--json")
+    run = wait_until(lambda: [each for each in api.executions(job) if each["state"] == "succeeded"])[0]["id"]
+    api.ask(calls.pause_job(job))
+    wait_until(lambda: not api.ask(calls.job(job))["active"])
+    hand = daemon.chronos("run", "told", "--param", "to=live", "-p", "day=2026-05-01", "--wait", "--json")
 
-    assert lines(common_api, run) == ["test 3 unset"]
-    assert common_api.ask(calls.facts(run))["parameters"] == {"to": "test", "n": "3"}
+    assert lines(api, run) == ["test 3 unset"]
+    assert api.ask(calls.facts(run))["parameters"] == {"to": "test", "n": "3"}
     number = json.loads(hand.stdout)["id"]
-    assert lines(common_api, number) == ["live 3 2026-05-01"]
-    shown = common_daemon.chronos("run", "show", str(number)).stdout
+    assert lines(api, number) == ["live 3 2026-05-01"]
+    shown = daemon.chronos("run", "show", str(number)).stdout
     assert "told" in shown
     assert "day=2026-05-01" in shown
-    assert "to choice default=test choices=test,live -- Where to" in common_daemon.chronos("job", "show", "told").stdout
-    asked = common_daemon.chronos("job", "edit", "told", "--param", "day date required")
+    assert "to choice default=test choices=test,live -- Where to" in daemon.chronos("job", "show", "told").stdout
+    asked = daemon.chronos("job", "edit", "told", "--param", "day date required")
     assert asked.returncode == 2
     assert "'day' is required and has no default, and the job has a schedule" in asked.stderr
 

@@ -15,51 +15,49 @@ from tests.support.api import Api, api_of
 from tests.support.daemon import DaemonHandle, running_daemon
 
 
-def test_a_standard_job_neither_reads_the_daemons_state_nor_writes_outside(
-    common_api: Api, common_daemon: DaemonHandle
-) -> None:
-    database = next(common_daemon.state.glob("*.db"))
-    run = common_api.run(
+def test_a_standard_job_neither_reads_the_daemons_state_nor_writes_outside(api: Api, daemon: DaemonHandle) -> None:
+    database = next(daemon.state.glob("*.db"))
+    run = api.run(
         f"cat {database} && echo read; touch /etc/mine && echo wrote; cd && pwd && touch kept && echo home",
         policy="standard",
     )
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     assert (end["state"], end["reason"]) == ("succeeded", "")
-    assert {"/job", "home"} <= (said := set(common_api.output(run).decode().split()))
+    assert {"/job", "home"} <= (said := set(api.output(run).decode().split()))
     assert not {"read", "wrote"} & said
     assert end["policy"]["requested"] == "standard"
     assert {"files", "kill", "privileges", "processes", "seccomp"} <= set(end["policy"]["in_force"])
 
 
-def test_a_job_reads_what_it_declares(common_api: Api) -> None:
+def test_a_job_reads_what_it_declares(api: Api) -> None:
     folder = Path("/srv/chronos-test-data")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "text").write_text("declared\n")
     try:
-        run = common_api.run(f"cat {folder}/text", policy="standard", read=[str(folder)])
-        assert common_api.until_final(run)["state"] == "succeeded"
-        assert common_api.output(run) == b"declared\n"
+        run = api.run(f"cat {folder}/text", policy="standard", read=[str(folder)])
+        assert api.until_final(run)["state"] == "succeeded"
+        assert api.output(run) == b"declared\n"
     finally:
         (folder / "text").unlink()
         folder.rmdir()
 
 
-def test_a_job_without_network_sees_only_its_own_loopback(common_api: Api) -> None:
-    run = common_api.run("tail -n +3 /proc/net/dev | cut -d: -f1", policy="standard", network={"mode": "none"})
+def test_a_job_without_network_sees_only_its_own_loopback(api: Api) -> None:
+    run = api.run("tail -n +3 /proc/net/dev | cut -d: -f1", policy="standard", network={"mode": "none"})
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     assert (end["state"], end["reason"]) == ("succeeded", "")
-    assert common_api.output(run).decode().split() == ["lo"]
+    assert api.output(run).decode().split() == ["lo"]
     assert "network" in end["policy"]["in_force"]
 
 
-def test_a_job_beyond_its_memory_is_ended_for_that(common_api: Api) -> None:
-    run = common_api.run("head -c 200M /dev/zero | tail", policy="standard", limits={"memory_bytes": 32 << 20})
+def test_a_job_beyond_its_memory_is_ended_for_that(api: Api) -> None:
+    run = api.run("head -c 200M /dev/zero | tail", policy="standard", limits={"memory_bytes": 32 << 20})
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     if "memory" in end["policy"]["missing"]:  # no controller is to be had here, and nothing else is said
         assert "memory" not in end["policy"]["in_force"]
@@ -77,11 +75,9 @@ def test_a_job_beyond_its_memory_is_ended_for_that(common_api: Api) -> None:
         ({"policy": "standard", "network": {"mode": "allow", "allow": ["a.example:80"]}}, "not available yet"),
     ],
 )
-def test_a_wish_beyond_the_policy_is_refused_with_the_reason(
-    common_api: Api, fields: dict[str, object], said: str
-) -> None:
+def test_a_wish_beyond_the_policy_is_refused_with_the_reason(api: Api, fields: dict[str, object], said: str) -> None:
     with pytest.raises(ServerError, match=said):
-        common_api.run("true", **fields)
+        api.run("true", **fields)
 
 
 async def _start_launcher_without_bubblewrap(state: Path) -> None:
@@ -105,51 +101,51 @@ def test_a_run_is_blocked_where_no_box_can_be_had_and_a_trusted_one_runs() -> No
         assert "install bubblewrap" in end["reason"]
 
 
-def test_a_strict_job_has_no_network_and_its_home_in_memory(common_api: Api) -> None:
-    run = common_api.run("tail -n +3 /proc/net/dev | cut -d: -f1; pwd", policy="strict")
+def test_a_strict_job_has_no_network_and_its_home_in_memory(api: Api) -> None:
+    run = api.run("tail -n +3 /proc/net/dev | cut -d: -f1; pwd", policy="strict")
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     if end["policy"]["missing"]:  # what it requires is not to be had here: then it must not run
         assert (end["state"], end["outcome"], end["started_at"]) == ("blocked", "isolation", None)
         assert all(name in end["reason"] for name in end["policy"]["missing"])
     else:
-        assert common_api.output(run).decode().split() == ["lo", "/job"]
+        assert api.output(run).decode().split() == ["lo", "/job"]
 
 
-def test_a_run_tells_the_version_of_its_own_policy_and_keeps_to_it(common_api: Api) -> None:
+def test_a_run_tells_the_version_of_its_own_policy_and_keeps_to_it(api: Api) -> None:
     request = {"name": "quiet", "changes": {"network": {"mode": "none"}, "environment": {"TEAM": "a"}}}
-    common_api.ask(calls.create_policy(request))
-    job = common_api.create("echo $TEAM; sleep 0.1; tail -n +3 /proc/net/dev | cut -d: -f1; sleep 60", policy="quiet")
-    common_api.ask(calls.patch_policy("quiet", {"version": 1, "changes": {"timeout_ms": 1500}}))
+    api.ask(calls.create_policy(request))
+    job = api.create("echo $TEAM; sleep 0.1; tail -n +3 /proc/net/dev | cut -d: -f1; sleep 60", policy="quiet")
+    api.ask(calls.patch_policy("quiet", {"version": 1, "changes": {"timeout_ms": 1500}}))
 
-    end = common_api.until_final(int(common_api.ask(calls.run_job(job["id"]))["id"]))
+    end = api.until_final(int(api.ask(calls.run_job(job["id"]))["id"]))
 
-    assert common_api.output(end["id"]).decode().split() == ["a", "lo"]
+    assert api.output(end["id"]).decode().split() == ["a", "lo"]
     assert (end["policy"]["requested"], end["policy"]["version"]) == ("quiet", 2)
     assert "network" in end["policy"]["in_force"]
     assert end["outcome"] == "timed_out"
     with pytest.raises(ServerError, match=f"used by '{job['name']}'"):
-        common_api.ask(calls.delete_policy("quiet"))
+        api.ask(calls.delete_policy("quiet"))
 
 
-def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(common_api: Api) -> None:
+def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(api: Api) -> None:
     request = {"name": "capped", "based_on": "trusted", "changes": {"limits": {"open_files": 64}}}
-    made = common_api.ask(calls.create_policy(request))
-    run = common_api.run("ulimit -n; pwd", policy="capped", cwd="/tmp", artifacts=["none/*"])
+    made = api.ask(calls.create_policy(request))
+    run = api.run("ulimit -n; pwd", policy="capped", cwd="/tmp", artifacts=["none/*"])
 
-    end = common_api.until_final(run)
+    end = api.until_final(run)
 
     assert made["policy"]["admins_only"]
-    assert common_api.output(run).decode().split() == ["64", "/tmp"]
+    assert api.output(run).decode().split() == ["64", "/tmp"]
     assert "files" not in end["policy"]["in_force"]
 
 
-def test_a_run_that_met_a_limit_and_ended_well_tells_of_it(common_api: Api) -> None:
-    run = common_api.run("head -c 200M /dev/zero | tail | wc -c; exit 0", limits={"memory_bytes": 32 << 20})
-    loud = common_api.run("yes | head -c 20000; exit 0", output_limit_bytes=4096)
+def test_a_run_that_met_a_limit_and_ended_well_tells_of_it(api: Api) -> None:
+    run = api.run("head -c 200M /dev/zero | tail | wc -c; exit 0", limits={"memory_bytes": 32 << 20})
+    loud = api.run("yes | head -c 20000; exit 0", output_limit_bytes=4096)
 
-    end, other = common_api.until_final(run), common_api.until_final(loud)
+    end, other = api.until_final(run), api.until_final(loud)
 
     assert (other["state"], other["usage"]["limit_hit"]) == ("succeeded", "output")
     assert "the limit of its output" in other["reason"]

@@ -51,16 +51,16 @@ def test_a_run_fails_twice_and_succeeds_over_a_daemon_killed_while_it_waits(
 
 def test_the_command_line_makes_waits_for_shows_and_explains_a_run_that_is_retried(daemon: DaemonHandle) -> None:
     daemon.json(
-        *("job", "add", "flaky", "--retries", "2", "--retry-delay", "300ms", "--retry-factor", "1"),
+        *("job", "add", "bad", "--retries", "2", "--retry-delay", "300ms", "--retry-factor", "1"),
         *("--retry-not-exit-codes", "127", "--run-timeout", "1h", "--", "exit 3"),
     )
-    waited = daemon.chronos("run", "flaky", "--wait", "--json")
+    waited = daemon.chronos("run", "bad", "--wait", "--json")
     last = json.loads(waited.stdout)
     first = last["first_id"]
 
     shown = daemon.chronos("run", "show", str(last["id"])).stdout
-    listed = daemon.chronos("runs", "list", "--job", "flaky").stdout
-    explained = daemon.chronos("explain", "flaky", "--at", last["fire_at"]).stdout
+    listed = daemon.chronos("runs", "list", "--job", "bad").stdout
+    explained = daemon.chronos("explain", "bad", "--at", last["fire_at"]).stdout
 
     assert (waited.returncode, last["state"], last["attempt"], first < last["id"]) == (1, "failed", 2, True)
     assert f"3 of at most 3 others 1: run {first}, failed, 2: run" in " ".join(shown.split())

@@ -57,7 +57,7 @@ def test_a_job_that_prints_its_secret_in_many_ways_leaks_it_nowhere(
 ) -> None:
     done = daemon.chronos("secret", "set", "token", stdin=SECRET + "\n")
     assert done.returncode == 0, done.stderr
-    job = api.create(PRINTS, name="teller", secrets={"TOKEN": "token"}, policy=policy)
+    job = api.create(PRINTS, name=f"teller-{policy}", secrets={"TOKEN": "token"}, policy=policy)
     script = 'test "$TOKEN" = "$(printf correct-horse)/battery=42"; echo "same $?"'
     gets = api.run(script, secrets={"TOKEN": "token"}, policy=policy)
     run = int(api.ask(calls.run_job(job["id"]))["id"])
@@ -146,7 +146,8 @@ def test_a_secret_that_was_changed_is_hidden_in_runs_of_before_and_after_also_by
     assert [line["text"] for line in api.finished_log(after)["lines"]] == ["first", *["*" * len(OTHER)] * 2]
 
 
-def test_without_the_master_key_nothing_starts_and_nothing_is_shown(daemon: DaemonHandle, api: Api) -> None:
+def test_without_the_master_key_nothing_starts_and_nothing_is_shown(fresh_daemon: DaemonHandle, fresh_api: Api) -> None:
+    daemon, api = fresh_daemon, fresh_api
     give(api, "token", SECRET)
     key = Path(daemon.environ["CHRONOS_CONFIG"]).with_name("master.key")
     go = daemon.state / "go"

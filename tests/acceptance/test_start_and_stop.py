@@ -29,18 +29,18 @@ def idle() -> Iterator[DaemonHandle]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def test_a_second_daemon_on_one_state_directory_refuses(common_daemon: DaemonHandle, common_api: Api) -> None:
-    second = common_daemon.chronosd("serve", timeout=20)
+def test_a_second_daemon_on_one_state_directory_refuses(daemon: DaemonHandle, api: Api) -> None:
+    second = daemon.chronosd("serve", timeout=20)
 
-    assert common_daemon.process is not None
+    assert daemon.process is not None
     assert second.returncode == 5
-    assert second.stderr.startswith(f"chronosd: a daemon (pid {common_daemon.process.pid}) already uses ")
+    assert second.stderr.startswith(f"chronosd: a daemon (pid {daemon.process.pid}) already uses ")
     assert len(second.stderr.splitlines()) == 1
-    assert common_api.health()["status"] == "ready"
+    assert api.health()["status"] == "ready"
 
 
-def test_a_setting_leaves_insights_off_and_health_says_so(common_api: Api) -> None:
-    (part,) = (each for each in common_api.health()["components"] if each["name"] == "insights")
+def test_a_setting_leaves_insights_off_and_health_says_so(api: Api) -> None:
+    (part,) = (each for each in api.health()["components"] if each["name"] == "insights")
 
     assert part == {"name": "insights", "ok": True, "detail": "off: insights.enabled is false"}
 

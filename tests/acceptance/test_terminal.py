@@ -20,6 +20,12 @@ CRONTAB = """\
 
 
 @pytest.fixture
+def daemon(fresh_daemon: DaemonHandle) -> DaemonHandle:
+    """Each test's own: what the screen shows is counted."""
+    return fresh_daemon
+
+
+@pytest.fixture
 def app(daemon: DaemonHandle) -> Iterator[Terminal]:
     """`chronos` on the daemon, live."""
     environ = {name: value for name, value in daemon.environ.items() if name != "NO_COLOR"}
