@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_daemon.insights.anomaly import KPI
-from scheduler_daemon.insights.anomaly_series import Series
+from scheduler_daemon.insights.anomaly_series import Series, cell_of
 
 FALSE = 0.11
 PAUSE = 300
@@ -46,7 +46,7 @@ def read(folder):
 def rarities(times, values):
     """Return how rare each value is for the engine."""
     series = Series(KPI.floor, KPI.relative)
-    return [series.step(x, at.hour * 2 + (at.weekday() > 4)).rarity for at, x in zip(times, values, strict=True)]
+    return [series.step(x, cell_of(at)).rarity for at, x in zip(times, values, strict=True)]
 
 
 def surprise(times, values):

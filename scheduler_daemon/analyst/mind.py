@@ -67,8 +67,8 @@ class JobMind:
         """Tell once a day that the next run may well fail, where it is not failing already."""
         if row.next_fire_at is None or self.told or self.history.streaks.n < KNOWN:
             return []
-        forecast = model.predict(self.history, row.next_fire_at)
-        return [telling.risk(row, forecast)] if forecast.shown and forecast.probability >= RISKY else []
+        forecast = model.predict(self.history, row.next_fire_at, worth=RISKY / 4)
+        return [telling.risk(row, forecast, model.by)] if forecast.shown and forecast.probability >= RISKY else []
 
     def heed(self, kind: str, *, useful: bool, expected: bool) -> None:
         """Take to heart what people said of something that was told."""

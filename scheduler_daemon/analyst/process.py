@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scheduler_daemon.analyst.link import Link
+from scheduler_daemon.analyst.nightly import Trainer
 from scheduler_daemon.analyst.review import Reviewer
 from scheduler_daemon.analyst.worker import Analyst
 from scheduler_daemon.domain.errors import ChronosError
@@ -54,21 +55,30 @@ async def _work(url: str, path: Path) -> None:
         analyst = Analyst(database, learnt, link, _now)
         every = timedelta(seconds=float(os.environ.get("CHRONOS_ANALYST_REVIEW_S", "86400")))
         reviewer = Reviewer(database, learnt, link, _now, every)
+        trainer = Trainer(learnt, analyst.model, _now, every)
         collect_seldom()
-        while not link.closed:
-            try:
-                while await analyst.step() and not link.closed:
-                    pass
-                if not await reviewer.step():
-                    await link.rest(LOOK)
-            except ChronosError as error:
-                if not link.closed:
-                    log.warning("runs are looked at later: %s", error.message)
-                    await link.rest(RETRY)
+        try:
+            await _go_on(link, analyst, reviewer, trainer)
+        finally:
+            await trainer.close()
         analyst.keep()
     finally:
         learnt.close()
         await database.close()
+
+
+async def _go_on(link: Link, analyst: Analyst, reviewer: Reviewer, trainer: Trainer) -> None:
+    while not link.closed:
+        try:
+            while await analyst.step() and not link.closed:
+                pass
+            if not await reviewer.step():
+                await trainer.step()
+                await link.rest(LOOK)
+        except ChronosError as error:
+            if not link.closed:
+                log.warning("runs are looked at later: %s", error.message)
+                await link.rest(RETRY)
 
 
 def _now() -> datetime:

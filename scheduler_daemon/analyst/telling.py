@@ -76,8 +76,8 @@ def anomaly(row: Any, found: Anomaly) -> Finding:
     )
 
 
-def risk(row: Any, forecast: FailureForecast) -> Finding:
-    """Tell that the next run of a job may well fail, once a day."""
+def risk(row: Any, forecast: FailureForecast, by: str) -> Finding:
+    """Tell that the next run of a job may well fail, once a day; `by` is what forecast it."""
     due = row.next_fire_at
     likely = f"{forecast.probability:.0%}"
     reasons = "; ".join(f"{each.text} ({each.times:.1f} times as likely by this alone)" for each in forecast.reasons)
@@ -99,7 +99,7 @@ def risk(row: Any, forecast: FailureForecast) -> Finding:
             ),
         ),
         prediction=Prediction(metric="failure_probability", expected=forecast.probability, by=due),
-        model="logistic",
+        model=by,
         at=_end(row),
         expires=max(due, _end(row)) + timedelta(hours=1),
     )

@@ -5,6 +5,7 @@ What is found is told before that is kept: after a crash it is found and told ag
 
 import json
 import time
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from scheduler_daemon.contract.executions import Trigger
 from scheduler_daemon.contract.insights import AnalystLoad, AnalystReport, Finding, RunsSaid
 from scheduler_daemon.domain.errors import Unavailable
 from scheduler_daemon.insights.prediction import FailureModel
+from scheduler_daemon.insights.prediction_features import COUNT
 from scheduler_daemon.storage import ended, insights
 from scheduler_daemon.storage.learnt import Learnt
 from scheduler_daemon.storage.session import Database
@@ -37,6 +39,8 @@ learnt again."""
 HEED_EVERY = 10.0
 """Seconds between looks for what people said, and between words of how we are."""
 TOLD_AT_ONCE = 20
+_MOST_SAMPLES = 20_000 * (COUNT + 2)
+"""Numbers to train on that are held until what was learnt is kept."""
 NOTHING_SAID = RunsSaid()
 _VERDICTS = {"accepted": True, "applied": True, "dismissed": False}
 
@@ -76,7 +80,8 @@ class Analyst:
         self._reader = Reader(database, learnt.fact("templates"))
         self._facts: dict[str, str] = {}
         forecast = learnt.fact("forecast")
-        self._model = FailureModel.load(json.loads(forecast)) if forecast else FailureModel()
+        self.model = FailureModel.load(json.loads(forecast)) if forecast else FailureModel()
+        self.model.samples = self._samples = array("f")
         self._place = _Place.load(learnt.fact("place"))
         heeded = learnt.fact("heeded")
         at, last = json.loads(heeded) if heeded else (now().isoformat(), "")
@@ -107,7 +112,8 @@ class Analyst:
         if time.monotonic() - self._reported >= self._heed_every:
             await self._heed()
             await self._report()
-        if len(self._minds) > self._most or time.monotonic() - self._kept >= self._keep_every:
+        full = len(self._minds) > self._most or len(self._samples) > _MOST_SAMPLES
+        if full or time.monotonic() - self._kept >= self._keep_every:
             self.keep()
         return more
 
@@ -137,7 +143,7 @@ class Analyst:
         mind = self._minds[row.job_id]
         self._dirty.add(row.job_id)
         self._runs += not mind.knows(row.id)
-        return mind.take(row, self._model, parent_failed=row.job_id in bereft)
+        return mind.take(row, self.model, parent_failed=row.job_id in bereft)
 
     def _remember(self, job_ids: Collection[str]) -> None:
         """Have the minds of these jobs in memory, as those that were of use last."""
@@ -182,12 +188,13 @@ class Analyst:
         at, last = self._heeded
         facts = {"place": self._place.dump(), "heeded": json.dumps([at.isoformat(), last])}
         if states:
-            facts["forecast"] = json.dumps(self._model.dump())
+            facts["forecast"] = json.dumps(self.model.dump())
         if self._reader.changed:
             facts["templates"] = self._reader.dump()
         if states or facts != self._facts:
-            self._learnt.commit(facts, states)
+            self._learnt.commit(facts, states, self._samples.tobytes())
         self._dirty.clear()
+        del self._samples[:]
         self._facts, self._kept = facts, time.monotonic()
         while crowded and len(self._minds) > self._most // 2:
             self._minds.popitem(last=False)
@@ -199,6 +206,7 @@ class Analyst:
             run_us=self._busy * 1e6 / self._runs if self._runs else 0.0,
             jobs=len(self._minds),
             memory_bytes=_resident_bytes(),
+            foresees_by=self.model.by,
         )
 
 

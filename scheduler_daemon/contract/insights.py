@@ -209,6 +209,8 @@ class AnalystLoad(BaseModel, frozen=True):
     jobs: int
     """Jobs of which what was learnt is in its memory."""
     memory_bytes: int
+    foresees_by: str = "regression"
+    """What failures are foreseen by: what was trained last, where it did better."""
 
 
 class Measurement(BaseModel, frozen=True, extra="forbid"):

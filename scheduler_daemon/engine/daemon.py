@@ -257,7 +257,7 @@ def _told(load: AnalystLoad | None) -> str:
         return ""
     return (
         f"learnt from {load.runs:,} runs at {load.run_us / 1000:.2f} ms of processor time each; "
-        f"{load.memory_bytes // 1_048_576} MiB"
+        f"{load.memory_bytes // 1_048_576} MiB; failures are foreseen by the {load.foresees_by}"
     )
 
 

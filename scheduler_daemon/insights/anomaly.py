@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from scheduler_daemon.insights.anomaly_failures import PACKED as STREAKS
 from scheduler_daemon.insights.anomaly_failures import Streaks
-from scheduler_daemon.insights.anomaly_series import ALARM, PREDICTORS, Judged, Series
+from scheduler_daemon.insights.anomaly_series import ALARM, PREDICTORS, Judged, Series, cell_of
 from scheduler_daemon.insights.anomaly_series import PACKED as SERIES
 from scheduler_daemon.insights.observation import Observation
 
@@ -204,7 +204,7 @@ class JobWatch:
     def _figures(self, run: Observation) -> dict[str, _Seen]:
         """Judge and learn each figure of a run; of one that failed only how late it was."""
         at, size = run.at, run.input_size
-        cell = at.hour * 2 + (at.weekday() > 4)
+        cell = cell_of(at)
         size = None if size is None or not -inf < size < inf else log(min(max(size, 0.0), _LARGEST) + 1)
         values: dict[str, float | None] = {"delay": run.delay_s}
         if not run.failed:

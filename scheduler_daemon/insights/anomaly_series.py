@@ -1,14 +1,15 @@
 """Learn what is usual for one figure of a job, a value at a time, and say how rare the next one is.
 
-Four predictors run side by side: the level, the latest values, the hour of day on workdays and weekends, and the size
-of the input. The one with the smallest error so far is believed. How rare a distance from it is, is read off its own
-past, and off a heavy tail where the past is short; so a job of two modes, or of wild runs, is not called odd for
-what it always does. A cumulated sum sees what drifts too slowly to be seen in one value. Plain floats: a value takes
-microseconds, and the state is 25 numbers and 160 small ones.
+Four predictors run side by side: the level, the latest values, the hour of the day and week, and the size of the input.
+The one with the smallest error so far is believed. How rare a distance from it is, is read off its own past, and off a
+heavy tail where the past is short; so a job of two modes, or of wild runs, is not called odd for what it always does. A
+cumulated sum sees what drifts too slowly to be seen in one value. Plain floats: a value takes microseconds, and the
+state is 25 numbers and 304 small ones.
 """
 
 import struct
 from array import array
+from datetime import datetime
 from math import exp, log, log10
 from typing import Final, NamedTuple
 
@@ -16,8 +17,12 @@ LEVEL, LATEST, SEASON, SIZE = range(4)
 PREDICTORS: Final = ("its usual level", "its latest runs", "this hour of the day and week", "the size of its input")
 ALARM: Final = 4.0
 """What is expected once in ten thousand values (minus the base-10 logarithm of that) is worth an alarm."""
-CELLS: Final = 48
-"""Hours of the day, on workdays and on weekends."""
+_DAYS: Final = (1, 0, 0, 0, 2, 3, 4)
+"""Kinds of day from Monday on. Where it is Saturday it may be Friday in UTC still, or Monday where it is Sunday."""
+_LIKE: Final = ((1, 2), (0, 2), (0, 1), (4,), (3,))
+"""Of each kind of day those whose hours are like its own, until its own are known."""
+CELLS: Final = 24 * len(_LIKE)
+"""Hours of the day, by kind of day."""
 BINS: Final = 28
 
 _SLOW: Final = 0.03
@@ -102,14 +107,14 @@ class Series:
         self.back_for = 0
 
     def step(self, x: float, cell: int, size: float | None = None) -> Judged:
-        """Judge a value, then learn from it. `cell` is from 0 to 47, its last bit the weekend; `size` a logarithm."""
+        """Judge a value, then learn from it. `cell` is from `cell_of`, `size` a logarithm."""
         n = self.n
         self.last = x
         if n == 0:
             self.level = self.fast = self.base = x
             self.my, self.mx = x, size or 0.0
-        if not self.visits[cell]:  # as the hour before, if there was one of the same kind of day
-            self.cells[cell] = self.cells[self.last_cell] if (self.last_cell ^ cell) & 1 == 0 else 0.0
+        if not self.visits[cell]:
+            self.cells[cell] = self._first(cell)
         self.last_cell = cell
         season = self.base + self.cells[cell]
         sized = self._sized(size)
@@ -148,6 +153,15 @@ class Series:
         self._move(self.last - self.level)
         self.back_for = 0
         self.n = min(self.n, _GROWN)  # learns faster again
+
+    def _first(self, cell: int) -> float:
+        """Return what is expected of an hour that is new: as on days like this, or as the last hour of such a day."""
+        kind = cell % len(_LIKE)
+        for like in _LIKE[kind]:
+            if self.visits[cell - kind + like]:
+                return self.cells[cell - kind + like]
+        last = self.last_cell % len(_LIKE)
+        return self.cells[self.last_cell] if last == kind or last in _LIKE[kind] else 0.0
 
     def _sized(self, size: float | None) -> float | None:
         if size is None or self.n_size <= 10 or self.sxx < 1e-9:
@@ -284,7 +298,7 @@ class Series:
         self.away, self.away_mean = 0, 0.0
 
     def pack(self) -> bytes:
-        """Return all of it, 676 bytes."""
+        """Return all of it, about a KiB."""
         small = b"".join(part.tobytes() for part in (self.cells, self.errors, self.costs, *self.tails))
         return _PACKED.pack(
             self.n, self.n_size, self.last_cell, self.away, self.back_for, self.floor, self.relative, self.level,
@@ -313,6 +327,11 @@ class Series:
 
 _PACKED: Final = struct.Struct(f"<5i20d{CELLS}s{4 * (CELLS + 8 + 2 * BINS)}s")
 PACKED: Final = _PACKED.size
+
+
+def cell_of(at: datetime) -> int:
+    """Return which of the `CELLS` an instant, in UTC, lies in."""
+    return at.hour * len(_LIKE) + _DAYS[at.weekday()]
 
 
 def _limit(peak: float) -> float:

@@ -4,6 +4,7 @@ It begins with weights that held for fleets of many kinds, and moves to those of
 its history. Nothing is said of runs that are hardly likelier to fail than the job's runs always are.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,8 @@ class FailureForecast:
 class Rule(Protocol):
     """What turns the features of a run into a probability, as a network that was trained by night does."""
 
+    kind: str
+
     def probability(self, features: Sequence[float]) -> float:
         """Return the probability, from 0 to 1."""
 
@@ -60,7 +63,7 @@ class Rule(Protocol):
 class FailureModel:
     """What holds for all jobs: the weights, and how many runs fail just now."""
 
-    __slots__ = ("_failed", "_runs", "_squares", "_time", "_usual", "_weights", "better")
+    __slots__ = ("_failed", "_runs", "_squares", "_time", "_usual", "_weights", "better", "samples")
 
     def __init__(self) -> None:
         self._weights = list(_BEGIN)
@@ -69,6 +72,14 @@ class FailureModel:
         self._runs = self._failed = self._time = 0.0
         self.better: Rule | None = None
         """Taken in place of the regression where it was shown to do better."""
+        self.samples: array[float] | None = None
+        """Where this is an array of floats, each run that is learnt from is added: its features, what was believed,
+        and whether it failed."""
+
+    @property
+    def by(self) -> str:
+        """What forecasts are made by."""
+        return self.better.kind if self.better else "regression"
 
     def features(self, history: FailureHistory, at: datetime, *, parent_failed: bool) -> list[float]:
         """Describe a job's run that starts at `at` (UTC)."""
@@ -76,10 +87,17 @@ class FailureModel:
         others = (self._failed * fading + 3 * _GUESS) / (self._runs * fading + 3)
         return history.features(at, parent_failed=parent_failed, others=others)
 
-    def predict(self, history: FailureHistory, at: datetime, *, parent_failed: bool = False) -> FailureForecast:
-        """Forecast the job's run that starts at `at` (UTC)."""
+    def predict(
+        self, history: FailureHistory, at: datetime, *, parent_failed: bool = False, worth: float = 0.0
+    ) -> FailureForecast:
+        """Forecast the job's run that starts at `at` (UTC).
+
+        What was trained takes longer, and is asked only where the regression gives at least `worth`.
+        """
         features = self.features(history, at, parent_failed=parent_failed)
-        probability = self.better.probability(features) if self.better else self._probability(features)
+        probability = self._probability(features)
+        if self.better and probability >= worth:
+            probability = self.better.probability(features)
         base = history.base()
         shown = probability >= SHOWN_FROM * base
         return FailureForecast(probability, base, self._reasons(features) if shown else ())
@@ -96,6 +114,8 @@ class FailureModel:
         """Learn from a run that has ended, also for its job's history; return how likely its failure had been held."""
         features = self.features(history, run.at, parent_failed=run.parent_failed)
         probability = self._probability(features)
+        if self.samples is not None:
+            self.samples.extend((*features, probability, run.failed))
         off = probability - run.failed
         weights, squares, usual = self._weights, self._squares, self._usual
         for number, x in enumerate(features):

@@ -10,14 +10,19 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SHAPE = "4"
+SHAPE = "5"
 """Of what is kept: with another one everything is learnt anew."""
 
+SAMPLES = 8 << 20
+"""Bytes of samples that are kept."""
 _AT_ONCE = 250
+_FORGET = """DELETE FROM samples WHERE id IN (SELECT id FROM (
+  SELECT id, sum(length(rows)) OVER (ORDER BY id DESC) AS newer FROM samples) WHERE newer > ?)"""
 _KEEP_JOB = "INSERT INTO jobs VALUES (?, ?) ON CONFLICT (job_id) DO UPDATE SET state = excluded.state"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS jobs (job_id TEXT PRIMARY KEY, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS samples (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 """
 
 
@@ -68,12 +73,19 @@ class Learnt:
             found.update(self._db.execute(f"SELECT job_id, state FROM jobs WHERE job_id IN ({places})", part))  # noqa: S608
         return found
 
-    def commit(self, facts: Mapping[str, str], jobs: Mapping[str, bytes]) -> None:
-        """Keep all of this, or nothing of it."""
+    def samples(self) -> bytes:
+        """Return what is kept of runs to train on, the earliest first."""
+        return b"".join(rows for (rows,) in self._db.execute("SELECT rows FROM samples ORDER BY id"))
+
+    def commit(self, facts: Mapping[str, str], jobs: Mapping[str, bytes], samples: bytes = b"") -> None:
+        """Keep all of this, or nothing of it. `samples` are added to those that are kept, and the earliest go."""
         self._db.execute("BEGIN")
         try:
             self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
             self._db.executemany(_KEEP_JOB, sorted(jobs.items()))
+            if samples:
+                self._db.execute("INSERT INTO samples (rows) VALUES (?)", (samples,))
+                self._db.execute(_FORGET, (SAMPLES,))
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise

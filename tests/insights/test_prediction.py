@@ -1,6 +1,7 @@
 """What is expected of a job's next run."""
 
 import json
+from array import array
 from dataclasses import replace
 from datetime import timedelta
 from math import inf, nan
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from scheduler_daemon.insights.observation import Observation
 from scheduler_daemon.insights.prediction import FailureModel
 from scheduler_daemon.insights.prediction_features import COUNT, FailureHistory
-from scheduler_daemon.insights.prediction_nightly import Network, log_loss, train
+from scheduler_daemon.insights.prediction_nightly import Network, Trees, choose, grow, load, log_loss, train
 from tests.insights.histories import MONDAY, failing, run, usual
 from tests.insights.test_anomaly_properties import runs
 
@@ -131,24 +132,64 @@ def night_of(seed: int, runs: int, *, knotted: bool) -> tuple[np.ndarray, np.nda
     return features, failed, np.full(runs, failed.mean())
 
 
-def test_a_network_is_taken_where_it_does_better_on_what_was_held_back() -> None:
-    features, failed, believed = night_of(1, 12_000, knotted=True)
+def test_what_does_better_on_what_was_held_back_is_taken_and_kept() -> None:
+    found = choose(*night_of(1, 8_000, knotted=True))
 
-    network = train(features, failed, believed)
-
-    assert network is not None
-    again = Network.load(json.loads(json.dumps(network.dump())))
+    assert found.rule is not None
+    assert found.losses.keys() == {"regression", "network", "boosted trees"}
+    assert found.losses[found.rule.kind] == min(found.losses.values())
+    again = load(json.loads(json.dumps(found.rule.dump())))
     fresh, truth, plain = night_of(2, 4000, knotted=True)
     assert log_loss(truth, again.probabilities(fresh)) < 0.9 * log_loss(truth, plain)
     model, known = lived(list(usual(50)))
     model.better = again
     expected = again.probability(model.features(known, MONDAY, parent_failed=False))
     assert model.predict(known, MONDAY).probability == pytest.approx(expected)
+    assert model.by == found.rule.kind
+    assert model.predict(known, MONDAY, worth=1.0).probability != pytest.approx(expected)
 
 
-def test_no_network_is_taken_where_there_is_nothing_to_learn_or_too_little() -> None:
-    assert train(*night_of(3, 12_000, knotted=False)) is None
-    assert train(*night_of(3, 1000, knotted=True)) is None
+def test_a_network_learns_without_scikit_learn() -> None:
+    features, failed, _ = night_of(1, 8_000, knotted=True)
+
+    network = train(features, failed)
+
+    fresh, truth, plain = night_of(2, 4000, knotted=True)
+    assert log_loss(truth, network.probabilities(fresh)) < 0.9 * log_loss(truth, plain)
+
+
+def test_trees_say_what_scikit_learn_would_and_the_same_of_one_run_as_of_many() -> None:
+    features, failed, _ = night_of(1, 3000, knotted=True)
+
+    trees = grow(features, failed)
+
+    assert trees is not None
+    many = trees.probabilities(features[:50])
+    assert [trees.probability(list(row)) for row in features[:50]] == pytest.approx(many.tolist())
+    assert many[failed[:50] > 0].mean() > 2 * many[failed[:50] == 0].mean()
+    assert trees.probabilities(features).mean() == pytest.approx(failed.mean(), rel=0.1)
+
+
+def test_training_ends_in_time_with_what_it_has() -> None:
+    features, failed, _ = night_of(1, 3000, knotted=True)
+
+    assert isinstance(train(features, failed, seconds=0), Network)
+    assert isinstance(grow(features, failed, seconds=0), Trees)
+
+
+def test_nothing_is_taken_where_there_is_nothing_to_learn_or_too_little() -> None:
+    assert choose(*night_of(3, 6_000, knotted=False)).rule is None
+    assert choose(*night_of(3, 1000, knotted=True)).losses == {}
+
+
+def test_each_run_that_is_learnt_from_is_noted_to_train_on() -> None:
+    model, known = FailureModel(), FailureHistory()
+    model.samples = array("f")
+
+    believed = model.learn(known, failing(run(1)))
+
+    assert len(model.samples) == COUNT + 2
+    assert model.samples[COUNT:].tolist() == pytest.approx([believed, 1.0])
 
 
 def test_a_network_for_other_features_is_refused() -> None:
