@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
-from scheduler_daemon.launcher import kernel
 from scheduler_daemon.launcher.command import Files, Unstartable, enter, run_first, tag, why_not_started
 from scheduler_daemon.launcher.protocol import Message
 
@@ -144,7 +143,6 @@ def _become(who: Account | None, request: Message, number: int | None, files: Fi
     given = os.open(os.devnull, os.O_RDONLY) if files[0] is None else files[0]
     for place, descriptor in enumerate((given, files[1], files[2])):
         os.dup2(descriptor, place)
-    kernel.take_signals_as_by_default()
     if number is not None:
         tag(number)
     for step in steps.before:

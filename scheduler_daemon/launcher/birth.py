@@ -10,7 +10,7 @@ import os
 import resource
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import another, kernel
+from scheduler_daemon.launcher import another
 from scheduler_daemon.launcher.command import Files, Unstartable, enter, run_first, tag
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
 from scheduler_daemon.launcher.reuse import Folders
@@ -111,8 +111,6 @@ def _start(arguments: list[str], environment: dict[str, str], files: Files) -> i
             environment,
             file_actions=actions,
             setsid=True,
-            setsigmask=(),
-            setsigdef=kernel.IGNORED,
         )
 
     return run_first(arguments, environment, run)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from scheduler_daemon.launcher import kernel
 from scheduler_daemon.launcher.command import Unstartable
 
 REMEDY = "install bubblewrap: apt-get install bubblewrap"
@@ -126,7 +125,6 @@ def _ask(path: str, said: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         for place, descriptor in enumerate((nothing, said, nothing)):
             os.dup2(descriptor, place)
-        kernel.take_signals_as_by_default()
         if os.geteuid() == 0:
             os.setgroups([])
             os.setresgid(_NOBODY, _NOBODY, _NOBODY)

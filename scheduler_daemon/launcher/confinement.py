@@ -8,7 +8,6 @@ control group can be had; whether they must be in force is for its policy to say
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import resource
@@ -181,21 +180,28 @@ def _in_memory(data: bytes) -> int:
 
 def _make_folder(path: str, who: Account | None) -> str:
     """Make a folder of the run's, or use the empty one that is there."""
+    uid, gid = (-1, -1) if who is None else (who.uid, who.gid)
     try:
-        with contextlib.suppress(FileExistsError):
+        try:
+            os.chown(path, uid, gid, follow_symlinks=False)
+        except FileNotFoundError:
             os.mkdir(path, 0o700)  # noqa: PTH102
-        if who is not None:
-            os.chown(path, who.uid, who.gid, follow_symlinks=False)
+            os.chown(path, uid, gid, follow_symlinks=False)
     except OSError as error:
         raise Unstartable(f"box: folder {path}: {error.strerror}") from None
     return path
 
 
+@functools.cache
+def _ways() -> list[str]:
+    return [way for way in _WAYS_IN if Path(way).is_dir()]
+
+
 def _way_in(box: Message) -> str:
     """Return a folder whose content no one in this box will miss. Raises Unstartable."""
     declared = (*box["read"], *box["write"])
-    for way in _WAYS_IN:
-        if Path(way).is_dir() and not any(one == way or one.startswith(f"{way}/") for one in declared):
+    for way in _ways():
+        if not any(one == way or one.startswith(f"{way}/") for one in declared):
             return way
     raise Unstartable(f"box: one of {', '.join(_WAYS_IN)} must be left undeclared")
 
@@ -244,14 +250,14 @@ def _limit(each: dict[int, int]) -> None:
 
 
 def remove_folders(paths: list[str]) -> int | None:
-    """Begin to remove folders of runs that had a box; return the pid of the process that does it, None if it cannot.
+    """Begin to remove folders of runs; return the pid of the process that does it, None if it cannot.
 
     What is inside may be much, owned by others and closed against its owner, and links in it are not followed.
     """
     script = 'chmod -R u+rwX -- "$@" 2>/dev/null; exec rm -rf -- "$@"'
     try:
         return os.posix_spawn(
-            "/bin/sh", ["/bin/sh", "-c", script, "sh", *paths], {"PATH": "/usr/bin:/bin"}, setsid=True, setsigmask=()
+            "/bin/sh", ["/bin/sh", "-c", script, "sh", *paths], {"PATH": "/usr/bin:/bin"}, setsid=True
         )
     except OSError:
         return None

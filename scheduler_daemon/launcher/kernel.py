@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import signal
 import struct
 import time
@@ -18,15 +17,12 @@ from typing import NamedTuple
 
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
-_WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "ppc64le": 272, "s390x": 281}.get(platform.machine())
+_WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "ppc64le": 272, "s390x": 281}.get(os.uname().machine)
 _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
-_SignalSet = ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.signal.argtypes = ctypes.c_int, ctypes.c_void_p
-_NO_SIGNALS, _SIG_SETMASK = _SignalSet(), int(signal.SIG_SETMASK)
 _info = ctypes.create_string_buffer(128)
 _usage = ctypes.create_string_buffer(272)
 _INFO, _USAGE = struct.Struct("iiiiiIi"), struct.Struct("13l")
@@ -35,8 +31,6 @@ _TABLE_AGAIN = 0.01
 """Seconds until the process table is read again that could not be."""
 
 
-IGNORED = tuple(map(int, (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)))
-"""What the launcher and its spawners ignore, and a job must not; they leave every other signal as it is by default."""
 MS_NOSUID, MS_NODEV, MS_BIND = 2, 4, 4096
 _MS_REC, _MS_PRIVATE, _CLONE_NEWNS = 16384, 1 << 18, 0x20000
 
@@ -101,28 +95,20 @@ def mounting(source: str, target: str, kind: str | None, flags: int, data: str |
 _ALONE = mounting("none", "/", None, _MS_REC | _MS_PRIVATE, None)
 
 
-def take_signals_as_by_default() -> None:
-    """Ignore and hold back no signal any more, just before another program is run: the interpreter does not hear of it.
-
-    What the signal module does for this costs a newborn three times as much.
+def pass_over(*numbers: signal.Signals) -> None:
+    """Let these signals do nothing to us. They are heard rather than ignored: that does not pass to a program we run,
+    so no newborn has to set it right.
     """
-    for number in IGNORED:
-        _libc.signal(number, None)
-    if _libc.sigprocmask(_SIG_SETMASK, _NO_SIGNALS, None) != 0:
-        raise OSError(ctypes.get_errno(), "sigprocmask")
+    for number in numbers:
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def hear_of_ended_children() -> int:
-    """Return a descriptor that can be read from once children have ended. SIGCHLD is held back from now on.
-
-    Unlike a handler it interrupts nothing, and many ends at once are one piece of news.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    wanted = _SignalSet(1 << (signal.SIGCHLD - 1))
-    descriptor = int(_libc.signalfd(-1, wanted, os.O_NONBLOCK | os.O_CLOEXEC))
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), "signalfd")
-    return descriptor
+    """Return a descriptor that can be read from once children have ended; many ends at once are one piece of news."""
+    heard, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    pass_over(signal.SIGCHLD)
+    return heard
 
 
 def peek_ended_child() -> Ending | None:

@@ -8,7 +8,6 @@ import selectors
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 
 from scheduler_daemon.launcher.controllers import Groups
@@ -99,7 +98,7 @@ class Pool:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
             Spawner(link, self._spool, self._group, self._limiters).run()
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
             os._exit(1)
         os._exit(0)

@@ -12,10 +12,9 @@ import json
 import os
 import resource
 import selectors
-import shutil
 import signal
+import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +98,7 @@ class Prober:
             signal.alarm(_LONGEST)
             os.write(telling, json.dumps(missing(self._spool, self._group, self._limiters)).encode())
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(0)
 
@@ -130,14 +129,20 @@ def missing(spool_path: str, group: str | None, limiters: Groups) -> Missing:
 
 def _try_box(spool_path: str) -> Missing:
     path = f"{spool_path}/.probe"
-    shutil.rmtree(path, ignore_errors=True)
+    _remove_folder(path)
     Path(path).mkdir(mode=0o700)
     try:
         return _judge(_look_around(path, Path(spool_path).parent))
     except (Unstartable, OSError) as error:
         return dict.fromkeys(BOXED, _remedy(str(error)))
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_folder(path)
+
+
+def _remove_folder(path: str) -> None:
+    remover = confinement.remove_folders([path])
+    if remover is not None:
+        os.waitpid(remover, 0)
 
 
 def _look_around(path: str, state: Path) -> str:

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -78,13 +77,10 @@ class Folders:
                 os.rename(path, place)  # noqa: PTH104
                 free.append(place)
                 return
-        if boxed:
-            with contextlib.suppress(OSError):
-                os.rename(path, f"{self._spool}/{FREE}box-{run}")  # noqa: PTH104
-                self._doomed.append(f"{self._spool}/{FREE}box-{run}")
-                self._remove_some()
-                return
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rename(path, f"{self._spool}/{FREE}no-more-{run}")  # noqa: PTH104
+            self._doomed.append(f"{self._spool}/{FREE}no-more-{run}")
+            self._remove_some()
 
     def note_end(self, pid: int) -> None:
         """Go on removing if this process was the one that removed."""

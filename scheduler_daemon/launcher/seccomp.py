@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import platform
+import os
 import struct
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ _EPERM, _ENOSYS = 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 @functools.cache
 def filter_program() -> bytes | None:
     """Return the filter for this machine, None if we know no numbers for it."""
-    machine = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(platform.machine())
+    machine = {"x86_64": _X86_64, "aarch64": _AARCH64}.get(os.uname().machine)
     return None if machine is None else _program(machine)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import os
 import selectors
-import signal
 import socket
 import time
 from collections import deque
@@ -77,9 +76,7 @@ class Server:
     def prepare(self) -> None:
         """Fork the spawners, find the jobs of an earlier launcher, and hear of ended children from now on."""
         self._pool.fill(time.monotonic())
-        wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        wake = kernel.hear_of_ended_children()
         self._selector.register(wake, selectors.EVENT_READ, lambda _mask: self._note_ended_children(wake))
         for run in spool.runs(self._spool):
             if spool.was_begun(spool.folder(self._spool, run)) or spool.load(
@@ -257,6 +254,9 @@ class Server:
         self._queue.extendleft(reversed(again))
         for job in [one for one in self._mains.values() if one.spawner == helper.pid]:
             self._take_over(job)
+        for job in self._jobs.values():
+            if job.state is State.ENDED and job.spawner == helper.pid:
+                self._emptying.add(*_groups_of(job))
 
     def _take_over(self, job: Job) -> None:
         record = spool.load(spool.folder(self._spool, job.run), spool.EXIT)
@@ -369,7 +369,8 @@ class Server:
                 del self._mains[job.target.pid]
             if job.killing is not None and job.target.group is not None:
                 cgroups.remove(job.target.group)
-        self._emptying.add(*((job.start or {}).get("groups") or {}).values())
+        if save or job.held or job.spawner not in self._pool.helpers:  # else the spawner that wrote it removes them
+            self._emptying.add(*_groups_of(job))
         self._killings.pop(job.run, None)
         job.state, job.record, job.target, job.request = State.ENDED, record, None, b""
         if save:
@@ -462,3 +463,8 @@ class Server:
 
     def _ours(self) -> frozenset[int]:
         return frozenset({os.getpid(), *self._pool.helpers})
+
+
+def _groups_of(job: Job) -> list[str]:
+    """Return the groups that limit a run."""
+    return list(((job.start or {}).get("groups") or {}).values())

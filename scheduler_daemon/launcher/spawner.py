@@ -64,6 +64,7 @@ class Spawner:
         self._children: dict[int, Child] = {}
         self._unwritten: dict[int, Message] = {}
         self._emptying = cgroups.Emptying()
+        self._spent: list[str] = []
         self._free_groups: list[str] = []
         self._inbox: deque[bytes] = deque()
         self._outbox: list[bytes] = []
@@ -83,6 +84,7 @@ class Spawner:
         watched.register(self._link, select.POLLIN)
         while not self._orphaned or self._children:
             self._flush()
+            self._tidy()
             self._stand_ready()
             ready = {descriptor for descriptor, _ in watched.poll(self._longest_wait())}
             if self._ended in ready:
@@ -92,6 +94,11 @@ class Spawner:
                 self._lose_launcher()
             self._reap()
             self._work()
+
+    def _tidy(self) -> None:
+        """Remove the groups of ended runs, for which no start should wait."""
+        self._emptying.add(*self._spent)
+        self._spent.clear()
 
     def _longest_wait(self) -> int | None:
         """Return the milliseconds until there is something to do of itself."""
@@ -323,5 +330,5 @@ class Spawner:
                     self._step_out()
                 boxes.close_wholly(box, child.group)
         found = outcome(path, record, confined, code, held=child.held)
-        self._emptying.add(*confined["groups"].values())
+        self._spent += confined["groups"].values()
         return found

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import hashlib
 import os
 import signal
 import socket
 import sys
-import traceback
 from pathlib import Path
 
 from scheduler_daemon.launcher import accounts, bubblewrap, cgroups, controllers, kernel, reuse
@@ -36,7 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         status = _serve(state, path, count, done, grouped="--no-groups" not in arguments)
     except BaseException:  # noqa: BLE001 - a forked child must never return into its parent's frames
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     sys.stderr.flush()
     os._exit(status)
 
@@ -47,8 +45,8 @@ def _serve(state: Path, path: Path, count: int, done: int, *, grouped: bool) -> 
     os.chdir("/")
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
-    for ignored in kernel.IGNORED:
-        signal.signal(ignored, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    kernel.pass_over(signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
     lock = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +89,8 @@ def _is_held(lock: int, state: Path) -> bool:
 
 def group_name(state: Path) -> str:
     """Return the name of the control group that holds all jobs of a state directory."""
-    return "chronos-" + hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:12]
+    status = state.stat()
+    return f"chronos-{status.st_dev:x}-{status.st_ino:x}"
 
 
 def _listen(path: Path) -> socket.socket:

@@ -53,6 +53,8 @@ def options(request: pytest.FixtureRequest) -> tuple[str, ...]:
 async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
     """Make benches on the test's state directory; whatever runs there at the end is killed."""
 
+    name = startup.group_name(state)
+
     def make(*options: str) -> Bench:
         return Bench(ProcessRunner(state, options=options), state)
 
@@ -61,8 +63,8 @@ async def open_bench(state: Path) -> AsyncIterator[Callable[..., Bench]]:
         for pid in state_processes(state):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    parents = controllers.find_parents(startup.group_name(state))
-    group = Path(f"{cgroups.home()}/{startup.group_name(state)}")
+    parents = controllers.find_parents(name)
+    group = Path(f"{cgroups.home()}/{name}")
     end = time.monotonic() + 2
     while group.exists() and time.monotonic() < end:  # the killed take a moment to leave it
         cgroups.remove_parent(str(group))

@@ -18,7 +18,7 @@ from tests.launcher.bench import Bench, shell
 
 
 def free_folders(bench: Bench) -> int:
-    return len(list((bench.state / "spool").glob(f"{reuse.FREE}*")))
+    return len(list((bench.state / "spool").glob(f"{reuse.FREE}[0-9]*")))
 
 
 async def test_a_forgotten_folder_serves_the_next_run_empty(bench: Bench) -> None:
