@@ -81,6 +81,7 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("secrets", "\n".join(f"{name}={secret}" for name, secret in spec.secrets.items())),
         Fact("stdin", _short(spec.stdin) if spec.stdin else ""),
         Fact("policy", spec.policy),
+        Fact("network", fmt.network(None if spec.network is None else spec.network.model_dump())),
         Fact("timeout", fmt.duration(spec.timeout_ms) if spec.timeout_ms else "none"),
         Fact("run timeout", f"{fmt.duration(spec.run_timeout_ms)} for all attempts" if spec.run_timeout_ms else ""),
         Fact("retries", fmt.retries(spec.retry.model_dump(mode="json")) if spec.retry else ""),

@@ -7,7 +7,14 @@ import typer
 
 Read = Annotated[list[str] | None, typer.Option("--read", metavar="PATH", help="A run may read it; repeatable.")]
 Write = Annotated[list[str] | None, typer.Option("--write", metavar="PATH", help="A run may write it; repeatable.")]
-Net = Annotated[str | None, typer.Option("--network", help="none, host, or `policy` for what the policy gives.")]
+Net = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="none|host|HOST:PORT,...",
+        help="Whom a run may speak to: nobody, everybody, or who is listed; `policy` for what the policy gives.",
+    ),
+]
 
 
 def fields(
@@ -20,8 +27,15 @@ def fields(
     if write:
         given["write"] = [path for path in write if path]
     if network is not None:
-        given["network"] = None if network == "policy" else {"mode": network}
+        given["network"] = network_of(network)
     return given
+
+
+def network_of(text: str) -> dict[str, Any] | None:
+    """Read `policy` as None, a mode, or the addresses it may speak to."""
+    if ":" in text:
+        return {"mode": "allow", "allow": [part.strip() for part in text.split(",") if part.strip()]}
+    return None if text == "policy" else {"mode": text}
 
 
 def over(kept: Mapping[str, Any] | None, said: Mapping[str, Any]) -> dict[str, Any]:

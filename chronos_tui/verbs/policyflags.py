@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chronos_tui.verbs import limits
+from chronos_tui.verbs import isolation, limits
 from chronos_tui.verbs.failure import wrong_use
 
 Description = Annotated[str | None, typer.Option(help="What the policy is for.")]
@@ -18,7 +18,10 @@ Read = Annotated[
 Write = Annotated[
     list[str] | None, typer.Option("--write", metavar="PATH", help="Jobs may ask to write it; repeatable, '' for none.")
 ]
-Network = Annotated[str | None, typer.Option("--network", help="The most a job may ask for: none or host.")]
+Network = Annotated[
+    str | None,
+    typer.Option("--network", metavar="none|host|HOST:PORT,...", help="The most that a job may ask to speak to."),
+]
 Account = Annotated[
     list[str] | None, typer.Option(metavar="USER", help="Jobs run as one of these; repeatable, '' for any.")
 ]
@@ -62,7 +65,7 @@ def fields(
     """Return the fields that were given, but for limits. A list of one empty text empties it. Raises Failure."""
     plain = {
         "description": description, "files": files, "seccomp": seccomp, "root": root, "admins_only": admins_only,
-        "network": None if network is None else {"mode": network},
+        "network": None if network is None else isolation.network_of(network),
     }  # fmt: skip
     lists = {"read": read, "write": write, "accounts": account, "requires": require}
     found: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}

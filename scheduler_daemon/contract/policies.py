@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv4Address, ip_address
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
@@ -18,6 +19,8 @@ from scheduler_daemon.contract.texts import AbsolutePath, plain, speakable
 _HOST_AND_PORT = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,39}\]):([0-9]{1,5})\Z"
 )
+_NUMERIC = re.compile(r"(?:\A|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?\Z")
+_BROADCAST = IPv4Address("255.255.255.255")
 
 PolicyName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 AccountName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)]
@@ -34,6 +37,8 @@ class Protection(StrEnum):
     """It sees and signals no process but its own: a pid namespace."""
     NETWORK = "network"
     """No network but what is allowed: a network namespace."""
+    ADDRESSES = "addresses"
+    """Of the network only the addresses listed: a gateway, the one way out of a network namespace."""
     SECCOMP = "seccomp"
     """Dangerous system calls are refused: a filter."""
     PRIVILEGES = "privileges"
@@ -74,6 +79,15 @@ def _host_and_port(text: str) -> str:
     found = _HOST_AND_PORT.match(text)
     if not found or not 1 <= int(found[1]) <= 65535:
         raise ValueError(f"{text!r} is no address; write HOST:PORT, such as db.example.org:5432")
+    host = text.rpartition(":")[0].strip("[]")
+    try:
+        literal = ip_address(host)
+    except ValueError:
+        if ":" in host or _NUMERIC.search(host):  # which resolvers read as addresses in other spellings
+            raise ValueError(f"{text!r} is no address; write it as four numbers, such as 10.0.0.5:80") from None
+        return text
+    if literal.is_unspecified or literal.is_multicast or literal == _BROADCAST:
+        raise ValueError(f"{text!r} is the address of no one machine; name the machine")
     return text
 
 

@@ -33,6 +33,14 @@ _BY_LIMIT = {
 }
 
 
+KEPT_BY = {
+    NetworkMode.HOST: frozenset[Protection](),
+    NetworkMode.NONE: frozenset({Protection.NETWORK}),
+    NetworkMode.ALLOW: frozenset({Protection.NETWORK, Protection.ADDRESSES}),
+}
+"""What must be in force for a network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     """What a run gets."""
@@ -45,6 +53,8 @@ class Granted:
     timeout_ms: int | None
     output_limit_bytes: int
     """Kept of each stream."""
+    allow: tuple[str, ...] = ()
+    """Whom it may speak to, as HOST:PORT, where the network is that of listed addresses."""
 
 
 def apart(spec: Mapping[str, Any]) -> bool:
@@ -90,14 +100,16 @@ def resolve(policy: PolicySpec, spec: JobSpec) -> Granted:
     _require_variables(policy, spec)
     _require_paths("read", spec.read, policy, (*policy.read, *policy.write))
     _require_paths("write", spec.write, policy, policy.write)
+    network = _network(policy, spec.network)
     return Granted(
         policy,
         spec.read,
         spec.write,
-        _network(policy, spec.network),
+        network.mode,
         _limits(policy, spec.limits),
         _timeout(policy, spec.timeout_ms),
         output_limit(policy, spec.output_limit_bytes),
+        allow=network.allow,
     )
 
 
@@ -108,16 +120,18 @@ def output_limit(policy: PolicySpec, wish: int) -> int:
 
 def required(granted: Granted) -> frozenset[Protection]:
     """Return what must be in force, or the run is refused: what its policy says, and a network kept from it."""
-    own = {Protection.NETWORK} if granted.network is NetworkMode.NONE else set()
-    return needs(granted.policy) | own
+    return needs(granted.policy, granted.network)
 
 
-def needs(policy: PolicySpec) -> frozenset[Protection]:
-    """Return what must be in force for each run of a policy: what it says, and what there is no box without."""
+def needs(policy: PolicySpec, network: NetworkMode | None = None) -> frozenset[Protection]:
+    """Return what must be in force for each run of a policy: what it says, and what there is no box without.
+
+    `network` is that of a job, if it is another than the policy's.
+    """
     found = set(policy.requires)
     if policy.files is not Files.HOST:
         found |= {Protection.FILES, Protection.PROCESSES, Protection.PRIVILEGES}
-        found |= {Protection.NETWORK} if policy.network.mode is NetworkMode.NONE else set()
+        found |= KEPT_BY[network or policy.network.mode]
         found |= {Protection.SECCOMP} if policy.seccomp else set()
     return frozenset(found)
 
@@ -176,23 +190,31 @@ def _require_paths(field: str, wishes: Collection[str], policy: PolicySpec, gran
             )
 
 
-def _network(policy: PolicySpec, wish: Network | None) -> NetworkMode:
-    mode = policy.network.mode if wish is None else wish.mode
-    if mode is NetworkMode.ALLOW:
-        raise Invalid("a network of listed addresses is not available yet; choose none or host", field="network")
-    if mode is NetworkMode.HOST and policy.network.mode is not NetworkMode.HOST:
+def _network(policy: PolicySpec, wish: Network | None) -> Network:
+    most = policy.network
+    if wish is None or wish == most:
+        wish = most
+    elif wish.mode is NetworkMode.HOST and most.mode is not NetworkMode.HOST:
         raise Invalid(
             f"the job asks for the network of the host, and policy {policy.name!r} grants "
-            f"{policy.network.mode}; take it out, or choose another policy",
+            f"{', '.join(most.allow) or most.mode}; take it out, or choose another policy",
             field="network",
         )
-    if mode is NetworkMode.NONE and policy.files is Files.HOST:
+    elif wish.mode is NetworkMode.ALLOW and most.mode is not NetworkMode.HOST:
+        beyond = [one for one in wish.allow if one.lower() not in map(str.lower, most.allow)]
+        if beyond:
+            raise Invalid(
+                f"the job asks to speak to {beyond[0]}, and policy {policy.name!r} grants "
+                f"{', '.join(most.allow) or 'no network'}; take it out, or choose another policy",
+                field="network",
+            )
+    if wish.mode is not NetworkMode.HOST and policy.files is Files.HOST:
         raise Invalid(
             f"policy {policy.name!r} puts no box around a job, so no network can be kept from it; "
             "choose standard or strict",
             field="network",
         )
-    return mode
+    return wish
 
 
 def _limits(policy: PolicySpec, wishes: Limits) -> Limits:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from scheduler_daemon.contract.policies import Files, Limits, NetworkMode, PolicySpec, Protection
 from scheduler_daemon.domain.errors import Invalid
-from scheduler_daemon.domain.isolation import needs
+from scheduler_daemon.domain.isolation import KEPT_BY, needs
 
 _FIXED = frozenset({"name"})
 _OPENNESS = {Files.SCRATCH: 0, Files.SYSTEM: 1, Files.HOST: 2}
@@ -49,10 +49,11 @@ def _not_given(policy: PolicySpec) -> set[Protection]:
             Protection.PROCESSES,
             Protection.PRIVILEGES,
             Protection.NETWORK,
+            Protection.ADDRESSES,
             Protection.SECCOMP,
         }
     none = set() if policy.seccomp else {Protection.SECCOMP}
-    return none | ({Protection.NETWORK} if policy.network.mode is NetworkMode.HOST else set())
+    return none | (KEPT_BY[NetworkMode.ALLOW] - KEPT_BY[policy.network.mode])
 
 
 def looser(policy: PolicySpec, base: PolicySpec) -> list[str]:
@@ -73,7 +74,7 @@ def looser(policy: PolicySpec, base: PolicySpec) -> list[str]:
         **{f"limits.{name}": more for name, more in _beyond(policy.limits, base).items()},
         "timeout_ms": _more(policy.timeout_ms, base.timeout_ms),
         "output_limit_bytes": _more(policy.output_limit_bytes, base.output_limit_bytes),
-        "requires": not needs(base) <= needs(policy),
+        "requires": not needs(base) - {Protection.ADDRESSES} <= needs(policy),  # of which `network` tells
     }
     return [name for name, yes in unlike.items() if yes]
 

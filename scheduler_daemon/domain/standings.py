@@ -10,6 +10,7 @@ WHAT = {
     Protection.FILES: "a view of the files of its own",
     Protection.PROCESSES: "sees and signals only its own processes",
     Protection.NETWORK: "no network but what is allowed",
+    Protection.ADDRESSES: "of the network only the addresses listed",
     Protection.SECCOMP: "dangerous system calls are refused",
     Protection.PRIVILEGES: "an account without rights, and no way to gain one",
     Protection.KILL: "an end reaches every process",

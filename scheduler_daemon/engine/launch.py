@@ -86,7 +86,7 @@ def _box(granted: Granted | None) -> Box | None:
         files="scratch" if granted.policy.files is Files.SCRATCH else "system",
         read=granted.read,
         write=granted.write,
-        network="host" if granted.network is NetworkMode.HOST else "none",
+        network=granted.allow or ("host" if granted.network is NetworkMode.HOST else "none"),
         seccomp=granted.policy.seccomp,
         scratch_bytes=granted.limits.scratch_bytes,
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-HELPERS = frozenset({"bwrap"})
+HELPERS = frozenset({"bwrap", "chronos-gateway"})
 """Processes that hold a box together and are not the job's."""
 
 

@@ -68,6 +68,8 @@ class Paths(NamedTuple):
     home: str | None
     temporary: str | None
     state: str
+    hosts: int | None = None
+    """The descriptor of its own /etc/hosts, if it has one."""
 
 
 def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list[str]:
@@ -82,7 +84,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
         "--unshare-cgroup-try",
         "--new-session",
     ]
-    told += ["--disable-userns", "--cap-drop", "ALL"] + (["--unshare-net"] if box["network"] == "none" else [])
+    told += ["--disable-userns", "--cap-drop", "ALL"] + ([] if box["network"] == "host" else ["--unshare-net"])
     told += ["--uid", str(_NOBODY if own else uid), "--gid", str(_NOBODY if own else gid)]
     shown = {**dict.fromkeys(box["read"], "--ro-bind-fd"), **dict.fromkeys(box["write"], "--bind-fd")}
     held = declared.numbered(shown)
@@ -90,6 +92,8 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     for path, how in shown.items():
         declared.check(path, paths.state)
         places[path] = [how, str(held[path]), path]
+    if paths.hosts is not None:
+        places["/etc/hosts"] = ["--perms", "0444", "--ro-bind-data", str(paths.hosts), "/etc/hosts"]
     above = [path for path in shown if within(paths.state, path)]
     if above and _may_enter(paths.state, uid):
         for path in above:

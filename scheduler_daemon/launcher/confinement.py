@@ -23,6 +23,7 @@ from scheduler_daemon.launcher import (
     cgroups,
     controllers,
     declared,
+    gateway,
     kernel,
     seccomp,
 )
@@ -57,11 +58,12 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     keep: list[int] = []
     groups: Groups = {}
     try:
-        groups = controllers.make(parents, request["id"], limits, HELPERS if box else 0)
+        groups = controllers.make(parents, request["id"], limits, _helpers(box))
         most = _each(request, who, groups)
         before, after = [lambda: _join(groups)], [lambda: _limit(most)]
         if box:
-            arguments, environment = _boxed(request, mark[0], who, path, keep, before)
+            lead = gateway.open_for(box, files[2], who, groups, mark[1], keep) if gateway.wanted(box) else None
+            arguments, environment = _boxed(request, mark[0], who, path, keep, before, lead)
             paths = declared.numbered((*box["read"], *box["write"]))
             if paths:
                 after.insert(0, lambda: declared.hold(paths))
@@ -88,9 +90,17 @@ def told(request: Message, groups: Groups) -> Message:
     return {
         "groups": groups,
         "boxed": bool(request.get("box")),
+        "helpers": _helpers(request.get("box")),
         "cpu_limit_ms": limits.get("cpu_ms"),
         "file_limit_bytes": limits.get("file_bytes"),
     }
+
+
+def _helpers(box: Message | None) -> int:
+    """Return how many processes of a run are not the job's."""
+    if not box:
+        return 0
+    return HELPERS + (gateway.PROCESSES if gateway.wanted(box) else 0)
 
 
 def _account(request: Message) -> Account | None:
@@ -113,6 +123,7 @@ def _boxed(
     path: str,
     keep: list[int],
     before: list[Callable[[], None]],
+    lead: gateway.Lead | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command line and environment of bubblewrap; add the descriptors and steps it needs."""
     (program, closed), box = bubblewrap.program(), request["box"]
@@ -132,7 +143,13 @@ def _boxed(
         if closed is not None:
             program = f"{way}/{_PACKAGES}{program.removeprefix(closed)}"
     state = _state_of(os.path.dirname(path))  # noqa: PTH120 - on the path of every start
-    words = boxes.words(request, mark, boxes.Paths(home, temporary, state), uid, gid)
+    hosts = None
+    if lead is not None:
+        request = {**request, "env": {**request["env"], **lead.variables}}
+        keep.append(_in_memory(lead.hosts.encode()))
+        hosts = keep[-1]
+    words = boxes.words(request, mark, boxes.Paths(home, temporary, state, hosts), uid, gid)
+    words += lead.words if lead is not None else ()
     keep.append(_open_status(path))
     words += ["--json-status-fd", str(keep[-1])]
     if box["seccomp"]:
@@ -237,7 +254,7 @@ def _each(request: Message, who: Account | None, groups: Groups) -> dict[int, in
         wanted[resource.RLIMIT_CPU] = -(-limits["cpu_ms"] // 1000)
     alone = who is not None and request["user"] is None
     if alone and limits.get("processes") is not None and not {"pids", controllers.V2} & groups.keys():
-        wanted[resource.RLIMIT_NPROC] = limits["processes"] + HELPERS
+        wanted[resource.RLIMIT_NPROC] = limits["processes"] + _helpers(request.get("box"))
     return {kind: most for kind, most in wanted.items() if most is not None}
 
 

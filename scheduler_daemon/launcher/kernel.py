@@ -65,9 +65,14 @@ class Process(NamedTuple):
         return self.state not in "ZX"
 
 
+def be_called(name: str) -> None:
+    """Take a name of at most 15 characters in the process table."""
+    _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
 def become_subreaper(name: str) -> None:
     """Make orphans below us our children, so that nothing that a job started slips away to init."""
-    _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+    be_called(name)
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 

@@ -28,7 +28,7 @@ def outcome(path: str, record: Message, start: Message, code: int | None, *, hel
     boxed, groups = bool(start.get("boxed")), start.get("groups") or {}
     found = {**record, **controllers.told(groups)}
     if boxed and found.get("processes"):
-        found["processes"] = max(1, found["processes"] - HELPERS)
+        found["processes"] = max(1, found["processes"] - start.get("helpers", HELPERS))
     if record.get("signal") in _LIMIT_OF:
         found.setdefault("limit_hit", _LIMIT_OF[record["signal"]])
     if not boxed:

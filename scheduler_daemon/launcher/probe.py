@@ -13,12 +13,14 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from scheduler_daemon.launcher import boxes, bubblewrap, cgroups, confinement, controllers, seccomp
+from scheduler_daemon.launcher import boxes, bubblewrap, cgroups, confinement, controllers, netns, seccomp
 from scheduler_daemon.launcher.clients import Client
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.controllers import V2, Groups
@@ -27,12 +29,14 @@ from scheduler_daemon.launcher.protocol import Message, encode
 Missing = dict[str, str]
 """For each protection by name "" if it is in force, else why it is not and the remedy."""
 
-BOXED = ("files", "processes", "network", "seccomp", "privileges")
+BOXED = ("files", "processes", "network", "addresses", "seccomp", "privileges")
 LIMITED = ("memory", "pids", "cpu")
 NAMES = (*BOXED, "kill", *LIMITED, "process_limits")
 _GOOD_FOR = 3600.0
 _LONGEST = 20
 """Seconds after which the trial is given up."""
+_PATIENCE = 4.0
+"""Seconds for a box to begin, and for a connection through its gateway."""
 _RUN = -1
 """No run has this number."""
 _DELEGATE = (
@@ -119,6 +123,7 @@ class Prober:
 def missing(spool_path: str, group: str | None, limiters: Groups) -> Missing:
     """Try everything. It takes some tenths of a second, and waits for processes of its own."""
     found = _try_box(spool_path)
+    found["addresses"] = found["network"] or _try_gateway(spool_path)
     found["seccomp"] = found["seccomp"] or _try_filter()
     found["kill"] = "" if group is not None or _can_pin() else "this kernel has no pidfd_open: use Linux 5.3 or later"
     for name in LIMITED:
@@ -128,13 +133,20 @@ def missing(spool_path: str, group: str | None, limiters: Groups) -> Missing:
 
 
 def _try_box(spool_path: str) -> Missing:
+    try:
+        with _folder(spool_path) as path:
+            return _judge(_look_around(path, Path(spool_path).parent))
+    except (Unstartable, OSError) as error:
+        return dict.fromkeys(BOXED, _remedy(str(error)))
+
+
+@contextmanager
+def _folder(spool_path: str) -> Iterator[str]:
     path = f"{spool_path}/.probe"
     _remove_folder(path)
     Path(path).mkdir(mode=0o700)
     try:
-        return _judge(_look_around(path, Path(spool_path).parent))
-    except (Unstartable, OSError) as error:
-        return dict.fromkeys(BOXED, _remedy(str(error)))
+        yield path
     finally:
         _remove_folder(path)
 
@@ -147,11 +159,20 @@ def _remove_folder(path: str) -> None:
 
 def _look_around(path: str, state: Path) -> str:
     """Return what a job in a box sees. Raises Unstartable."""
-    box: Message = {"files": "system", "read": [], "write": [], "network": "none", "scratch_bytes": None}
+    pid, out = _start(path, ["/bin/sh", "-c", _LOOK, "sh", str(state)], "none")
+    os.waitpid(pid, 0)
+    if boxes.told(path).exit_code is None:
+        raise Unstartable(boxes.why_not_begun(path))
+    return os.pread(out, 4096, 0).decode()
+
+
+def _start(path: str, command: list[str], network: str | list[str], given: int | None = None) -> tuple[int, int]:
+    """Start a command in a box, and return its pid and what it writes to. Raises Unstartable."""
+    box: Message = {"files": "system", "read": [], "write": [], "network": network, "scratch_bytes": None}
     box["seccomp"] = seccomp.filter_program() is not None
     request: Message = {
         "id": _RUN,
-        "argv": ["/bin/sh", "-c", _LOOK, "sh", str(state)],
+        "argv": command,
         "env": {"PATH": "/usr/bin:/bin"},
         "cwd": "/",
         "umask": 0o022,
@@ -161,11 +182,67 @@ def _look_around(path: str, state: Path) -> str:
     out, err = (
         os.open(f"{path}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in ("stdout", "stderr")
     )
-    started = confinement.spawn(request, (None, out, err), ("probe", None), path, {})
-    os.waitpid(started.pid, 0)
-    if boxes.told(path).exit_code is None:
-        raise Unstartable(boxes.why_not_begun(path))
-    return os.pread(out, 4096, 0).decode()
+    return confinement.spawn(request, (given, out, err), ("probe", None), path, {}).pid, out
+
+
+def _try_gateway(spool_path: str) -> str:
+    """Speak from the network of a box, as its job could, to an address that is listed and to one that is not."""
+    listed, other = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    ports = [each.getsockname()[1] for each in (listed, other)]
+    given, held = os.pipe2(os.O_CLOEXEC)
+    try:
+        with _folder(spool_path) as path:
+            pid, out = _start(path, ["/bin/sh", "-c", "echo begun; read x"], [f"127.0.0.1:{ports[0]}"], given)
+            _wait(lambda: os.fstat(out).st_size > 0 or _is_over(pid))
+            inner = boxes.told(path).inner
+            if inner is None:
+                return _remedy(boxes.why_not_begun(path))
+            network = os.stat(f"/proc/{inner}/ns/net").st_ino  # noqa: PTH116
+            reached, _ = netns.within(inner, network, lambda: (bytes(map(_speaks, ports)), []))
+            heard = [_hears(listed, _PATIENCE), _hears(other, 0)]
+            warned = Path(path, "stderr").read_text("utf-8", "replace").strip()
+    except (Unstartable, OSError) as error:
+        return f"no gateway could be made for a box: {error}"
+    finally:
+        for descriptor in (given, held):
+            os.close(descriptor)  # with which the box ends
+        listed.close()
+        other.close()
+    if list(reached) == [True, False] and heard == [True, False]:
+        return ""
+    why = warned or "a gateway was made, but does not keep to its list"
+    return f"{why}: report this with the versions of bubblewrap and the kernel"
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + _PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def _is_over(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _speaks(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), _PATIENCE) as one:
+            one.send(b"x")
+    except OSError:
+        return False
+    return True
+
+
+def _hears(listener: socket.socket, seconds: float) -> bool:
+    """Tell whether somebody has spoken to a listener, or does within so long."""
+    listener.settimeout(seconds)
+    try:
+        one, _ = listener.accept()
+    except OSError:
+        return False
+    with one:
+        one.settimeout(_PATIENCE)
+        return one.recv(1) == b"x"
 
 
 def _judge(seen: str) -> Missing:
@@ -179,6 +256,7 @@ def _judge(seen: str) -> Missing:
         "files": without.format("a view of its own") if "mnt" in same or "seen" in lines else "",
         "processes": without.format("a pid namespace") if "pid" in same else "",
         "network": without.format("a network namespace") if "net" in same else "",
+        "addresses": "",
         "seccomp": "" if status.get("Seccomp") == "2" else "no filter of system calls for this kernel or processor",
         "privileges": "" if powers == {0} and status.get("NoNewPrivs") == "1" else without.format("losing all rights"),
     }

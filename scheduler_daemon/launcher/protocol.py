@@ -120,7 +120,7 @@ _BOX: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("files", "system or scratch", lambda value: value in {"system", "scratch"}),
     ("read", "a list of absolute paths", _are_paths),
     ("write", "a list of absolute paths", _are_paths),
-    ("network", "host or none", lambda value: value in {"host", "none"}),
+    ("network", "host, none or a list of HOST:PORT", lambda value: _is_text_list(value) or value in ("host", "none")),
     ("seccomp", "true or false", lambda value: isinstance(value, bool)),
     ("scratch_bytes", "bytes or null", lambda value: value is None or (_is_count(value) and value > 0)),
 )

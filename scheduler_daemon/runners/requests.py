@@ -19,7 +19,8 @@ class Box:
     files: Literal["system", "scratch"] = "system"
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
-    network: Literal["host", "none"] = "none"
+    network: Literal["host", "none"] | tuple[str, ...] = "none"
+    """Or the addresses it may speak to, as HOST:PORT."""
     seccomp: bool = True
     scratch_bytes: int | None = None
 

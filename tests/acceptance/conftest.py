@@ -34,15 +34,3 @@ def fresh_daemon() -> Iterator[DaemonHandle]:
 def fresh_api(fresh_daemon: DaemonHandle) -> Api:
     """The API of the test's own daemon."""
     return api_of(fresh_daemon)
-
-
-@pytest.fixture(scope="module")
-def common_daemon(daemon: DaemonHandle) -> DaemonHandle:
-    """The same."""
-    return daemon
-
-
-@pytest.fixture(scope="module")
-def common_api(api: Api) -> Api:
-    """The same."""
-    return api

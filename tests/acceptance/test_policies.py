@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from chronos_tui.client import ServerError, calls
 from scheduler_daemon.contract.places import places
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.support.api import Api, api_of
-from tests.support.daemon import DaemonHandle, running_daemon
+from tests.support.daemon import DaemonHandle, running_daemon, wait_until
 
 
 def test_a_standard_job_neither_reads_the_daemons_state_nor_writes_outside(api: Api, daemon: DaemonHandle) -> None:
@@ -54,6 +55,33 @@ def test_a_job_without_network_sees_only_its_own_loopback(api: Api) -> None:
     assert "network" in end["policy"]["in_force"]
 
 
+def test_a_job_speaks_to_listed_addresses_alone_and_what_is_refused_is_told(daemon: DaemonHandle, api: Api) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listed:
+        place = f"127.0.0.1:{listed.getsockname()[1]}"
+        command = (
+            f"echo hello > /dev/tcp/{place.replace(':', '/')}; curl -s http://{place}0/; curl -s http://evil.example/"
+        )
+        made = daemon.json(
+            "job", "add", "speaker", "--policy", "standard", "--network", f"{place},db.example:5432", "--", "true"
+        )
+        daemon.json("job", "edit", "speaker", "--shell", "/bin/bash", "--", command)
+        run = daemon.json("run", "speaker")["id"]
+        listed.settimeout(20)
+        with listed.accept()[0] as heard:
+            heard.settimeout(20)
+            assert heard.recv(6) == b"hello\n"
+
+    end = api.until_final(run)
+    api.finished_log(run)
+
+    assert {"addresses", "network"} <= set(end["policy"]["in_force"])
+    assert made["spec"]["network"] == {"mode": "allow", "allow": [place, "db.example:5432"]}
+    why = "evil.example:80 is refused: it is not among the addresses that the job may speak to"
+    wait_until(lambda: api.execution(run)["warned"] == [f"network: {why}"])
+    assert f"network: {why}" in daemon.chronos("run", "show", str(run)).stdout
+    assert place in daemon.chronos("job", "show", "speaker").stdout
+
+
 def test_a_job_beyond_its_memory_is_ended_for_that(api: Api) -> None:
     run = api.run("head -c 200M /dev/zero | tail", policy="standard", limits={"memory_bytes": 32 << 20})
 
@@ -72,7 +100,10 @@ def test_a_job_beyond_its_memory_is_ended_for_that(api: Api) -> None:
     [
         ({"policy": "loose"}, "there is no policy 'loose'"),
         ({"policy": "strict", "limits": {"memory_bytes": 1 << 30}}, "memory_bytes 1073741824"),
-        ({"policy": "standard", "network": {"mode": "allow", "allow": ["a.example:80"]}}, "not available yet"),
+        ({"policy": "strict", "network": {"mode": "allow", "allow": ["a.example:80"]}}, "grants no network"),
+        ({"policy": "trusted", "network": {"mode": "allow", "allow": ["a.example:80"]}}, "puts no box"),
+        ({"policy": "standard", "network": {"mode": "allow", "allow": ["127.1:80"]}}, "write it as four numbers"),
+        ({"policy": "standard", "network": {"mode": "allow", "allow": ["0.0.0.0:80"]}}, "of no one machine"),
     ],
 )
 def test_a_wish_beyond_the_policy_is_refused_with_the_reason(api: Api, fields: dict[str, object], said: str) -> None:
@@ -82,8 +113,8 @@ def test_a_wish_beyond_the_policy_is_refused_with_the_reason(api: Api, fields: d
 
 async def _start_launcher_without_bubblewrap(state: Path) -> None:
     """Start the launcher that the daemon of a state directory will find."""
-    socket = Path(places(str(state), os.getuid()).launcher_socket)
-    async with ProcessRunner(state, socket, options=("--bwrap", "/nowhere/bwrap")):
+    place = Path(places(str(state), os.getuid()).launcher_socket)
+    async with ProcessRunner(state, place, options=("--bwrap", "/nowhere/bwrap")):
         pass  # it stays
 
 
@@ -136,6 +167,7 @@ def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(api: Api) -> 
 
     end = api.until_final(run)
 
+    api.finished_log(run)
     assert made["policy"]["admins_only"]
     assert api.output(run).decode().split() == ["64", "/tmp"]
     assert "files" not in end["policy"]["in_force"]

@@ -9,6 +9,8 @@ from scheduler_daemon.contract.policies import BUILT_IN, STANDARD, STRICT, TRUST
 from scheduler_daemon.domain.errors import Invalid
 from scheduler_daemon.domain.isolation import apart, missing, required, resolve, unknown, wanted, why_refused
 
+LISTED = PolicySpec.model_validate({"name": "listed", "network": {"mode": "allow", "allow": ["a:1", "b:2"]}})
+
 
 def _spec(**fields: Any) -> JobSpec:
     return JobSpec.model_validate({"name": "a", "command": "true"} | fields)
@@ -48,7 +50,15 @@ _NARROW = PolicySpec(name="narrow", read=("/srv",), write=("/srv/out",))
         (STRICT, {"read": ["/srv"]}, "read", "grants nothing"),
         (_NARROW, {"read": ["/srvother"]}, "read", "grants /srv, /srv/out"),
         (_NARROW, {"write": ["/srv"]}, "write", "grants /srv/out"),
-        (STANDARD, {"network": {"mode": "allow", "allow": ["a:1"]}}, "network", "not available yet"),
+        (STRICT, {"network": {"mode": "allow", "allow": ["a:1"]}}, "network", "grants no network"),
+        (
+            LISTED,
+            {"network": {"mode": "allow", "allow": ["a:1", "c:1"]}},
+            "network",
+            "to speak to c:1, .* grants a:1, b:2",
+        ),
+        (LISTED, {"network": {"mode": "host"}}, "network", "grants a:1, b:2"),
+        (TRUSTED, {"network": {"mode": "allow", "allow": ["a:1"]}}, "network", "no box"),
         (STANDARD, {"conditions": [{"kind": "command", "command": "true"}]}, "conditions", "outside the box"),
         (STRICT, {"conditions": [{"kind": "command", "command": "true"}]}, "conditions", "outside the box"),
         (TRUSTED, {"write": ["/srv"]}, "write", "nothing to declare"),
@@ -68,6 +78,25 @@ def test_a_trusted_job_may_have_a_command_as_condition_and_a_boxed_one_others() 
 
 def test_a_policy_that_is_not_there_is_refused_with_those_that_are() -> None:
     assert "choose one of trusted, standard, strict, or make it" in unknown("loose").message
+
+
+@pytest.mark.parametrize(
+    ("policy", "wish", "mode", "allow"),
+    [
+        (STANDARD, {"mode": "allow", "allow": ["a:1"]}, NetworkMode.ALLOW, ("a:1",)),
+        (LISTED, None, NetworkMode.ALLOW, ("a:1", "b:2")),
+        (LISTED, {"mode": "allow", "allow": ["B:2"]}, NetworkMode.ALLOW, ("B:2",)),
+        (LISTED, {"mode": "none"}, NetworkMode.NONE, ()),
+    ],
+)
+def test_a_network_of_listed_addresses_stays_within_the_policys(
+    policy: PolicySpec, wish: dict[str, object] | None, mode: NetworkMode, allow: tuple[str, ...]
+) -> None:
+    granted = resolve(policy, _spec(network=wish))
+
+    assert (granted.network, granted.allow) == (mode, allow)
+    assert (Protection.ADDRESSES in required(granted)) == bool(allow)
+    assert Protection.NETWORK in required(granted)
 
 
 def test_a_network_kept_from_a_job_is_required_and_a_limit_only_wanted() -> None:
