@@ -25,6 +25,23 @@ class Subject:
     paused: bool
 
 
+Run = tuple[str, float, float]
+"""(job, start, end) of a run, in epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What is known of all jobs together."""
+
+    jobs: Sequence["Subject"]
+    typical_s: Mapping[str, float]
+    """What a run of a job takes, of those that ran often enough."""
+    runs: Sequence[Run]
+    """Of the last weeks."""
+    rare: Sequence[Run] = ()
+    """The last ones of jobs that had none in these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """Runs of a job in the order of their starts, first attempts that came to an end of their own; None is nan."""

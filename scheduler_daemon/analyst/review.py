@@ -17,8 +17,9 @@ import numpy as np
 
 from scheduler_daemon.analyst import measuring
 from scheduler_daemon.analyst.advising import review
-from scheduler_daemon.analyst.past import Past, Subject, past
-from scheduler_daemon.analyst.spreading import ENOUGH, Fleet, failing_hour, next_move
+from scheduler_daemon.analyst.ahead import at_once, fires_of, look, peak
+from scheduler_daemon.analyst.past import Fleet, Past, Run, Subject, past
+from scheduler_daemon.analyst.spreading import ENOUGH, failing_hour, next_move
 from scheduler_daemon.analyst.worker import Hearer
 from scheduler_daemon.contract.executions import Outcome, State
 from scheduler_daemon.contract.insights import (
@@ -65,6 +66,9 @@ _MOST_RETRIES: Final = 5000
 _LONGEST: Final = timedelta(days=14)
 _NEW_RUNS: Final = 60
 _NO_FIRE: Final = 7 * 86_400.0
+_MOST_SELDOM: Final = 1000
+"""Jobs that run seldom and come up in the coming day whose last runs are looked at, and how many of each."""
+_FEW: Final = 20
 
 
 @dataclass(slots=True)
@@ -197,12 +201,28 @@ class Reviewer:
         """Look at the fleet as a whole: one move at a time, and none while one is being tried."""
         peers = [HourSeen(*counts) for counts in self._hours]
         found = [move for job, runs in current.leaving if (move := failing_hour(job, runs, peers, now))]
+        fleet = await self._fleet(current.subjects, now)
+        day = look(fleet, now)
+        high = peak(day, {job.id: job.name for job in current.subjects}) if day else None
+        found += [high] if high else []
         applied = await self._waiting(now)
         if not any(row.kind == "collision" and _undecided(row) for row in applied):
-            typical_s = {job: known.typical_s for job, known in self._seen.items() if known.typical_s is not None}
-            move = next_move(Fleet(current.subjects, typical_s, await self._ran(now)), now)
+            move = next_move(fleet, now, day)
             found += [move] if move else []
         await self._tell(found)
+
+    async def _fleet(self, subjects: Sequence[Subject], now: datetime) -> Fleet:
+        typical_s = {job: known.typical_s for job, known in self._seen.items() if known.typical_s is not None}
+        ran = await self._ran(now)
+        seldom = {job.id for job in subjects} - {job_id for job_id, _, _ in ran}
+        soon = [job.id for job in subjects if job.id in seldom and self._has_run(job.id) and fires_of(job, now)]
+        took = await self._database.read(lambda db: histories.took(db, soon[:_MOST_SELDOM], _FEW))
+        rare = [(job, start.timestamp(), end.timestamp()) for job, runs in took.items() for start, end in runs]
+        return Fleet(subjects, typical_s, ran, rare)
+
+    def _has_run(self, job_id: str) -> bool:
+        known = self._seen.get(job_id)
+        return known is not None and known.last is not None
 
     async def _waiting(self, now: datetime) -> list[Any]:
         return await self._database.read(lambda db: insights.to_measure(db, now - _MEASURED_FOR, _ROWS))
@@ -215,9 +235,12 @@ class Reviewer:
     async def _measure(self, now: datetime) -> None:
         waiting = await self._waiting(now)
         beside = any(row.prediction["metric"] == "runs_beside" and _undecided(row) for row in waiting)
-        ran = await self._ran(now) if beside else []
-        told: list[Measurement] = []
+        over = [row for row in waiting if row.job_id is None and _is_over(row, now)]
+        ran = await self._ran(now) if beside or over else []
+        told = [Measurement(insight_id=row.id, measured=_of_load(row, ran, now)) for row in over]
         for row in waiting:
+            if row.job_id is None:
+                continue
             job_id = str(row.job_id)
             runs = await self._database.read(partial(histories.last_runs, job_id=job_id, count=RUNS))
             measured = _measured(row, runs, ran, now)
@@ -314,6 +337,19 @@ def _measured(row: Any, rows: Sequence[Any], ran: Sequence[tuple[str, float, flo
     since = runs.succeeded.where(runs.succeeded.started > row.at.timestamp())
     values = {"duration_s": since.took, "memory_bytes": since.memory}.get(prediction.metric)
     return None if values is None else measuring.of_level(prediction, values, now)
+
+
+def _is_over(row: Any, now: datetime) -> bool:
+    by = Prediction.model_validate(row.prediction).by
+    return by is not None and by + SETTLED <= now
+
+
+def _of_load(row: Any, ran: Sequence[Run], now: datetime) -> Measured:
+    """Return what came of a peak that was foretold."""
+    foretold = Prediction.model_validate(row.prediction)
+    after = at_once(foretold, ran)
+    kept = (foretold.low or 0.0) <= after <= (foretold.high or after)
+    return Measured(metric=foretold.metric, after=after, runs=len(ran), came=kept, at=now)
 
 
 def _finally_failed(rows: Sequence[Any]) -> dict[int, bool]:

@@ -5,7 +5,6 @@ their hour, or within their day where the job says that it may be; and only wher
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, Final
@@ -13,23 +12,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler_daemon.analyst.past import Past, Subject
+from scheduler_daemon.analyst.ahead import METRIC, Ahead, Relief, fires_of, relief
+from scheduler_daemon.analyst.past import Fleet, Past, Subject
 from scheduler_daemon.contract.insights import Action, ActionVerb, Finding, MetricEvidence, Prediction, Severity
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain.schedule import compile_schedule
 from scheduler_daemon.domain.shifts import means_the_same, moved_schedule, offsets
 from scheduler_daemon.insights.hours import Seen, better, by_hour
+from scheduler_daemon.insights.load import BUCKET_S
 from scheduler_daemon.insights.spread import Move, Starter, spread
 
 ENOUGH: Final = 30
 """Runs of a job that must be known before it is offered to be moved."""
 _CROWD: Final = 2.0
 """Other runs beside one's own, in the mean, from which a move is worth it."""
-_SPAN: Final = timedelta(days=1)
 _MINUTES: Final = 1440
 _CHECKED: Final = timedelta(days=40)
-_MOST_FIRES: Final = 400
-"""A job that fires more often in a day than this is part of the background."""
 _SHOWN: Final = timedelta(days=14)
 _WEEKS: Final = 4
 _WEEK: Final = timedelta(days=7)
@@ -37,38 +35,32 @@ _TRIED: Final = 20
 """Moves that are looked at until one is found that nothing is in the way of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What is known of all jobs together."""
+def next_move(fleet: Fleet, now: datetime, day: Ahead | None = None) -> Finding | None:
+    """Return the most useful move of a start away from the others, None where there is none worth it.
 
-    jobs: Sequence[Subject]
-    typical_s: Mapping[str, float]
-    """What a run of a job takes, of those that ran often enough."""
-    runs: Sequence[tuple[str, float, float]]
-    """(job, start, end) of the runs of the last weeks, epoch seconds."""
-
-
-def next_move(fleet: Fleet, now: datetime) -> Finding | None:
-    """Return the most useful move of a start away from the others, None where there is none worth it."""
-    first = now.astimezone(UTC).replace(second=0, microsecond=0)
+    Where the coming day is foretold, that is the one that lowers its peak most.
+    """
+    first = day.first if day else now.astimezone(UTC).replace(second=0, microsecond=0)
     starters = [found for job in fleet.jobs if (found := _starter(job, fleet.typical_s, first))]
     by_id = {job.id: job for job in fleet.jobs}
-    for move in spread(starters, _MINUTES).moves[:_TRIED]:
-        if move.beside_now < _CROWD:
-            break
+    rest = np.repeat(day.rest.expected, BUCKET_S // 60) if day else None
+    moves = [move for move in spread(starters, _MINUTES, rest).moves[:_TRIED] if move.beside_now >= _CROWD]
+    for move, lowers in _by_use(moves, day):
         job = by_id[move.key]
         if _allowed(job.spec.schedule, job.id, move.by, now):
-            return _collision(job, move, fleet, now)
+            return _collision(job, move, fleet, now, lowers)
     return None
 
 
+def _by_use(moves: Sequence[Move], day: Ahead | None) -> list[tuple[Move, Relief | None]]:
+    """Return the moves, those that lower the peak of the coming day most first, with what becomes of it."""
+    found = [(move, relief(day, move.key, move.by) if day else None) for move in moves]
+    return sorted(found, key=lambda pair: round(pair[1].then - pair[1].now, 1) if pair[1] else 0.0)
+
+
 def _starter(job: Subject, typical_s: Mapping[str, float], first: datetime) -> Starter | None:
-    schedule = job.spec.schedule
-    if job.paused or not schedule.expressions:
-        return None
-    fires = compile_schedule(schedule, job.id).fires(first, first + _SPAN, _MOST_FIRES + 1)
-    minutes = np.array([(fire - first) // timedelta(minutes=1) for fire in fires], np.int64)
-    if not len(minutes) or len(minutes) > _MOST_FIRES:
+    minutes = np.array([(fire - first) // timedelta(minutes=1) for fire in fires_of(job, first)], np.int64)
+    if not len(minutes):
         return None
     takes = max(1, ceil(typical_s.get(job.id, 0.0) / 60))
     allowed = _offsets(job) if job.id in typical_s else (0,)
@@ -94,7 +86,7 @@ def _allowed(schedule: Schedule, job_id: str, by: int, now: datetime) -> bool:
     return means_the_same(before, after, by)
 
 
-def _collision(job: Subject, move: Move, fleet: Fleet, now: datetime) -> Finding:
+def _collision(job: Subject, move: Move, fleet: Fleet, now: datetime, lowers: Relief | None) -> Finding:
     seen = beside(job.id, fleet.runs)
     weeks = _by_week(job.id, move.by, fleet.runs, now)
     low, high = (min(weeks), max(weeks)) if weeks else (0.0, move.beside_now)
@@ -105,18 +97,37 @@ def _collision(job: Subject, move: Move, fleet: Fleet, now: datetime) -> Finding
         kind="collision",
         title=f"{job.name} would run beside {move.beside_then:.1f} others instead of {move.beside_now:.1f}",
         why=f"Moved by {move.by:+d} minutes its runs meet {move.beside_then:.1f} others at a time, as schedules "
-        f"are now; in the last weeks it would have been {low:.1f} to {high:.1f}.",
-        evidence=MetricEvidence(
-            metric="runs_beside",
-            value=float(np.mean(seen)) if seen else move.beside_now,
-            expected=move.beside_then,
-            low=low,
-            high=high,
+        f"are now; in the last weeks it would have been {low:.1f} to {high:.1f}."
+        + (
+            f" Of the coming day the highest peak, {lowers.now:.1f} runs at once, becomes {lowers.then:.1f} "
+            f"({lowers.low:.1f} to {lowers.high:.1f})."
+            if lowers
+            else ""
+        ),
+        evidence=(
+            MetricEvidence(
+                metric="runs_beside",
+                value=float(np.mean(seen)) if seen else move.beside_now,
+                expected=move.beside_then,
+                low=low,
+                high=high,
+            ),
+            *_peaks(lowers),
         ),
         prediction=Prediction(
             metric="runs_beside", expected=move.beside_then, low=0.0, high=max(high, move.beside_then * 1.5) + 0.5
         ),
         confidence=0.75,
+    )
+
+
+def _peaks(lowers: Relief | None) -> tuple[MetricEvidence, ...]:
+    if lowers is None:
+        return ()
+    return (
+        MetricEvidence(
+            metric=METRIC, value=lowers.now, expected=lowers.then, low=lowers.low, high=lowers.high, unit="runs"
+        ),
     )
 
 
@@ -171,9 +182,11 @@ def failing_hour(job: Subject, runs: Past, peers: Sequence[Seen], now: datetime)
         title=f"{job.name} fails in {found.now.rate:.0%} of its runs at this hour",
         why=f"At {now_in:02d}h UTC {whose} failed in {found.now.failures} of {found.now.runs} runs, at "
         f"{found.hour:02d}h in {found.then.failures} of {found.then.runs}.",
-        evidence=MetricEvidence(
-            metric="failure_rate", value=found.now.rate, expected=found.then.rate, low=low, high=high,
-            run_ids=tuple(int(n) for n in runs.ids[runs.failed][-10:]),
+        evidence=(
+            MetricEvidence(
+                metric="failure_rate", value=found.now.rate, expected=found.then.rate, low=low, high=high,
+                run_ids=tuple(int(n) for n in runs.ids[runs.failed][-10:]),
+            ),
         ),
         prediction=Prediction(metric="failure_rate", expected=found.then.rate, low=0.0, high=high),
         confidence=0.8,
@@ -192,7 +205,7 @@ def _moved(job: Subject, by: int, now: datetime, *, kind: str, title: str, why: 
         confidence=parts["confidence"],
         title=title[:200],
         text=f"{why} `{new}` instead of `{old}`: the same days, and as many runs.",
-        evidence=(parts["evidence"],),
+        evidence=parts["evidence"],
         action=Action(verb=ActionVerb.SET_SCHEDULE, value=after.model_dump(mode="json"), before=before),
         prediction=parts["prediction"],
         model="spread",

@@ -51,8 +51,8 @@ def last_runs(db: Connection, job_id: str, count: int) -> list[Row[*tuple[Any, .
 
 
 def taking_time(db: Connection, start: datetime, end: datetime, limit: int) -> list[Row[*tuple[Any, ...]]]:
-    """Return (job_id, started_at, ended_at) of up to `limit` attempts that ended in start <= instant < end."""
+    """Return (job_id, started_at, ended_at) of the last `limit` attempts that ended in start <= instant < end."""
     query = select(_E.job_id, _E.started_at, _E.ended_at).where(
         _E.ended_at >= start, _E.ended_at < end, _E.started_at.is_not(None), OWN
     )
-    return list(db.execute(query.order_by(_E.ended_at, _E.id).limit(limit)))
+    return list(db.execute(query.order_by(_E.ended_at.desc(), _E.id.desc()).limit(limit)))[::-1]

@@ -123,5 +123,5 @@ def to_measure(db: Connection, since: datetime, limit: int) -> list[Record]:
     i = INSIGHTS.c
     applied = and_(i.state == "applied", i.decided_at >= since)
     foretold = and_(i.at >= since, i.action.is_(None), i.measured.is_(None))
-    query = _VIEW.where(i.prediction.is_not(None), i.job_id.is_not(None), or_(applied, foretold))
+    query = _VIEW.where(i.prediction.is_not(None), or_(applied, foretold))
     return list(db.execute(query.order_by(i.at, i.id).limit(limit)))

@@ -222,6 +222,27 @@ async def test_starts_that_fall_together_are_moved_one_at_a_time(office: Office)
     assert len(during) == 1
 
 
+async def test_a_peak_like_none_before_is_foretold_and_held_to_what_came(office: Office) -> None:
+    nightly = [await a_job(office, f"nightly {n}", schedule="0 3 * * *", move="never") for n in range(3)]
+    three = NOON.replace(hour=3) + DAY
+    for job in nightly:
+        await office.runs(job, 28, varied, every=DAY, until=three)
+    late = [await a_job(office, f"monthly {n}", schedule="0 3 5 * *", move="never") for n in range(3)]
+    for job in late:
+        await office.runs(job, 1, varied, every=30 * DAY, until=three)
+
+    await office.work()
+    (told,) = await office.found()
+    for job in (*nightly, *late):
+        await office.runs(job, 1, varied, every=DAY, until=three + DAY)
+    await office.work(17)
+
+    (after,) = await office.found()
+    assert (told.kind, told.job, told.measured) == ("peak_ahead", "", None)
+    assert after.measured.came is True
+    assert after.measured.after == pytest.approx(6)
+
+
 async def test_what_retries_taught_is_passed_on_and_survives(office: Office, tmp_path: Path) -> None:
     job = await a_job(office)
     await office.runs(job, 60, lambda n: {"state": "failed", "exit_code": 77} if n % 3 else {})

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from scheduler_daemon.analyst.past import Subject
-from scheduler_daemon.analyst.spreading import Fleet, beside, failing_hour, next_move
+from scheduler_daemon.analyst.ahead import look
+from scheduler_daemon.analyst.past import Fleet, Subject
+from scheduler_daemon.analyst.spreading import beside, failing_hour, next_move
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.insights.hours import Seen
 from tests.analyst.records import NOW, runs, subject
@@ -34,6 +35,18 @@ def test_a_job_that_starts_with_many_others_is_offered_a_minute_of_its_own() -> 
     assert found.prediction.expected == 0
     assert found.evidence[0].model_dump()["value"] == 8
     assert "`5 3 * * *` instead of `0 3 * * *`" in found.text
+
+
+def test_where_the_coming_day_is_foretold_the_move_says_what_becomes_of_its_peak() -> None:
+    fleet = crowd(subject("0 3 * * *", name="free"))
+
+    found = next_move(fleet, NOW, look(fleet, NOW))
+
+    assert found is not None
+    assert found.job_id == "free"
+    _, peak = found.evidence
+    assert (peak.metric, round(peak.value), round(peak.expected)) == ("runs_at_once", 9, 8)  # type: ignore[union-attr]
+    assert "the highest peak, 9.0 runs at once, becomes 8.0 (8.0 to 8.0)" in found.text
 
 
 @pytest.mark.parametrize(
