@@ -400,8 +400,8 @@ def ask_schedule(words: str, zone: str) -> Call:
     return _send("POST", _path("ask", "schedule"), {"words": words, "zone": zone})
 
 
-def ask_fleet(question: str) -> Call:
-    return _send("POST", _path("ask", "fleet"), {"question": question})
+def ask_fleet(question: str, *, local: bool = False) -> Call:
+    return _send("POST", _with(_path("ask", "fleet"), {"local": local}), {"question": question})
 
 
 def ask_job(job: str) -> Call:

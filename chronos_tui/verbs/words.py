@@ -211,11 +211,21 @@ def fleet(
     context: typer.Context,
     question: Annotated[list[str], typer.Argument(metavar="QUESTION", help="Such as: what failed most this week?")],
     *,
+    local: Local = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have a question about the jobs answered by Claude, from facts alone."""
+    """Answer a question about the jobs from facts: at once in our own words, then in Claude's where there is a key."""
     client = connect(context)
-    _put(client, client.json(calls.ask_fleet(" ".join(question))), as_json=as_json)
+    told = client.json(calls.ask_fleet(" ".join(question), local=local))
+    if as_json:
+        output.document({**told, "claude": _answer(client, told["claude"])})
+        return
+    for line in told["text"].splitlines():
+        output.line(line)
+    answered = _answer(client, told["claude"])
+    _show_answer(answered)
+    for fact in ((answered or {}).get("answer") or {}).get("rests_on", ()):
+        output.line("  " + ", ".join(f"{name} {value}" for name, value in fact.items() if value is not None))
 
 
 @app.command("job")

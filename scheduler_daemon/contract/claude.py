@@ -152,6 +152,15 @@ class ScheduleGuess(BaseModel, frozen=True):
     """Where our grammar does not know the words and there is a key. Its expression is to be previewed before use."""
 
 
+class FleetTold(BaseModel, frozen=True):
+    """An answer to a question about the fleet."""
+
+    text: str
+    """In our own words, at once."""
+    claude: ClaudeCall | None
+    """None where there is no key, or it was not to be asked. What it looked up stands in its answer."""
+
+
 class FailureExplanation(BaseModel, frozen=True):
     """Why a run failed: our own words at once, Claude's when they are there."""
 

@@ -92,8 +92,7 @@ class Asker:
         assert process.stdin is not None
         assert process.stdout is not None
         asked = {"settings": self._desk.settings.model_dump(mode="json"), "prompt": claude.kept(prompt)}
-        process.stdin.write(json.dumps(asked).encode())
-        process.stdin.close()
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
         shown = 0.0
         loop = asyncio.get_running_loop()
         while line := await process.stdout.readline():
@@ -101,11 +100,19 @@ class Asker:
             if "reply" in said:
                 reply: dict[str, Any] = said["reply"]
                 return reply
+            if "look_up" in said:
+                found = await self._look_up(call_id, *said["look_up"])
+                process.stdin.write(json.dumps(found).encode() + b"\n")
+                continue
             if loop.time() - shown >= SHOWN_EVERY:
                 text = str(said["text"])
                 await self._database.write(lambda db, text=text: claude.heard(db, call_id, text))  # type: ignore[misc]  # mypy cannot type the default
                 shown = loop.time()
         return _no_reply(ClaudeOutcome.CUT, f"the process that asks ended with code {await process.wait()}")
+
+    async def _look_up(self, call_id: int, name: str, given: Any) -> Any:
+        now = self._now()
+        return await self._database.read(lambda db: claude.look_up(db, call_id, name, given, now))
 
 
 def _no_reply(outcome: ClaudeOutcome, detail: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The one place that speaks to Claude. Whatever happens there, a Reply comes back in time; nothing is raised.
 
-No tools are ever given, so what a log says can cause nothing but words; what the words must be is `prompts`' business,
-what may be spent the caller's. The SDK takes a second to import and is needed only where there is a key: lazily.
+Tools are given only with questions that carry nothing a run wrote, and they only look facts up, so that what a log says
+can cause nothing but words; what the words must be is `prompts`' business, what may be spent the caller's. The SDK
+takes a second to import and is needed only where there is a key: lazily.
 """
 
 import asyncio
@@ -9,38 +10,25 @@ import importlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from scheduler_daemon.contract.claude import ClaudeOutcome
-from scheduler_daemon.insights.prompts import Answer, BadAnswer, Prompt, plain
+from scheduler_daemon.insights.heard import Heard, LookUp, Reply, Seen
+from scheduler_daemon.insights.lookups import ROUNDS, offered
+from scheduler_daemon.insights.prompts import Answer, BadAnswer, Prompt
 from scheduler_daemon.settings import ClaudeSettings
 
 _log = logging.getLogger(__name__)
 
-_MOST_CHARS = 40_000
-"""More than any answer we ask for; what goes on is cut off."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came of a question. `answer` is there if, and only if, the outcome is `answered`."""
-
-    outcome: ClaudeOutcome
-    answer: Answer | None = None
-    detail: str = ""
-    """Why there is none, for the ledger: never what was asked, never the key."""
-    input_tokens: int | None = None
-    """None where we were not told; something may have been spent all the same."""
-    output_tokens: int | None = None
-    request_id: str = ""
-
 
 def _nothing(_: str) -> None:
     pass
+
+
+async def _no_lookup(_name: str, _given: Any) -> str:
+    return "nothing can be looked up"
 
 
 class Claude:
@@ -51,17 +39,19 @@ class Claude:
         self._key = key
         self._client: Any = None
 
-    async def ask(self, prompt: Prompt, on_text: Callable[[str], None] = _nothing) -> Reply:
+    async def ask(
+        self, prompt: Prompt, on_text: Callable[[str], None] = _nothing, look_up: LookUp = _no_lookup
+    ) -> Reply:
         """Return the answer, checked, or why there is none, at most `timeout` later.
 
         `on_text` is told the answer's text so far, each time there is more of it: plain, and not checked yet.
         """
         if self._key is None:
             return Reply(ClaudeOutcome.NO_KEY, detail="no key: see `claude.key_file` in the settings")
-        heard = _Heard(on_text)
+        heard = Heard(on_text, Seen(prompt))
         try:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
-                await self._converse(prompt, heard)
+                await self._converse(prompt, heard, look_up)
             return _judged(prompt, heard)
         except TimeoutError:
             return heard.reply(ClaudeOutcome.TIMEOUT, f"no answer within {self._settings.timeout}")
@@ -71,16 +61,32 @@ class Claude:
             _log.info("Claude did not answer: %s", type(error).__name__)
             return heard.reply(*_told(error))
 
-    async def _converse(self, prompt: Prompt, heard: "_Heard") -> None:
+    async def _converse(self, prompt: Prompt, heard: Heard, look_up: LookUp) -> None:
+        messages: list[dict[str, Any]] = [{"role": "user", "content": prompt.content}]
+        await self._say(prompt, messages, heard, ROUNDS if prompt.lookups else 0)
+        for left in reversed(range(ROUNDS if prompt.lookups else 0)):
+            if heard.stop_reason != "tool_use":
+                return
+            found = [await heard.seen.answer(each, look_up) for each in heard.calls]
+            messages += [{"role": "assistant", "content": heard.blocks()}, {"role": "user", "content": found}]
+            await self._say(prompt, messages, heard, left)
+
+    async def _say(self, prompt: Prompt, messages: list[dict[str, Any]], heard: Heard, rounds_left: int) -> None:
+        """Send what was said so far and hear what comes of it; with rounds left it may ask for lookups."""
         if self._client is None:
             self._client = await asyncio.to_thread(self._connected)
+        tools: dict[str, Any] = {}
+        if prompt.lookups:
+            tools = {"tools": offered(), "tool_choice": {"type": "auto" if rounds_left else "none"}}
+        heard.begin()
         stream = await self._client.messages.create(
             model=self._settings.model,
             max_tokens=prompt.max_tokens,
             system=prompt.system,
-            messages=[{"role": "user", "content": prompt.content}],
+            messages=messages,
             output_config={"format": {"type": "json_schema", "schema": _schema(prompt.answer)}},
             stream=True,
+            **tools,
         )
         async with stream:
             async for event in stream:
@@ -105,59 +111,14 @@ class Claude:
             await self._client.close()
 
 
-class _Heard:
-    """What has come of a stream so far."""
-
-    def __init__(self, on_text: Callable[[str], None]) -> None:
-        self._on_text = on_text
-        self._shown = ""
-        self.json = ""
-        self.stop_reason = ""
-        self.over = False
-        self.request_id = ""
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
-
-    def take(self, event: Any) -> None:
-        if event.type == "message_start":
-            self.request_id = str(event.message.id)[:80]
-            self.input_tokens = _billed_input(event.message.usage)
-        elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-            self.json += event.delta.text
-            self._show()
-        elif event.type == "message_delta":
-            self.stop_reason = event.delta.stop_reason or ""
-            self.output_tokens = int(event.usage.output_tokens)
-        elif event.type == "message_stop":
-            self.over = True
-        if len(self.json) > _MOST_CHARS:
-            raise BadAnswer(f"is longer than {_MOST_CHARS} characters")
-
-    def _show(self) -> None:
-        try:
-            said = from_json(self.json, allow_partial="trailing-strings")
-        except ValueError:
-            return
-        text = said.get("text") if isinstance(said, dict) else None
-        if isinstance(text, str) and (shown := plain(text)) != self._shown:
-            self._shown = shown
-            self._on_text(shown)
-
-    def reply(self, outcome: ClaudeOutcome, detail: str = "", answer: Answer | None = None) -> Reply:
-        return Reply(outcome, answer, detail[:300], self.input_tokens, self.output_tokens, self.request_id)
-
-
-def _billed_input(usage: Any) -> int:
-    cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-    return int(usage.input_tokens) + int(cached)
-
-
-def _judged(prompt: Prompt, heard: _Heard) -> Reply:
+def _judged(prompt: Prompt, heard: Heard) -> Reply:
     """Return the answer if it is whole and keeps to what was asked. Raises BadAnswer."""
     if heard.stop_reason == "refusal":
         return heard.reply(ClaudeOutcome.REFUSED, "the model declined to answer")
     if heard.stop_reason in {"max_tokens", "model_context_window_exceeded"}:
         return heard.reply(ClaudeOutcome.TRUNCATED, "the answer was longer than asked for")
+    if heard.stop_reason == "tool_use":
+        raise BadAnswer("goes on looking things up and says nothing")
     if not heard.over or heard.stop_reason != "end_turn":
         return heard.reply(ClaudeOutcome.CUT, "the answer ended before it was whole")
     try:
@@ -165,7 +126,7 @@ def _judged(prompt: Prompt, heard: _Heard) -> Reply:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise BadAnswer(f"{'.'.join(map(str, first['loc']))}: {first['type']}") from None
-    return heard.reply(ClaudeOutcome.ANSWERED, answer=prompt.checked(answer))
+    return heard.reply(ClaudeOutcome.ANSWERED, answer=prompt.checked(answer, heard.seen.rows))
 
 
 def _told(error: Exception) -> tuple[ClaudeOutcome, str]:

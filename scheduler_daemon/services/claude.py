@@ -3,8 +3,9 @@
 Nobody waits here: a question is put by `engine.asker`, in a process of its own. Everything sent and spent is recorded.
 """
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,10 +27,11 @@ from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.contract.schedule import Schedule
 from scheduler_daemon.domain import access, schedule_phrases
 from scheduler_daemon.domain.access import Verb
-from scheduler_daemon.domain.errors import NotAllowed, NotFound
+from scheduler_daemon.domain.errors import ChronosError, NotAllowed, NotFound
 from scheduler_daemon.insights import prompts
+from scheduler_daemon.insights.lookups import MOST_CHARS, ROUNDS, offered
 from scheduler_daemon.insights.prompts import Prompt
-from scheduler_daemon.services import failures, listing, schedules
+from scheduler_daemon.services import failures, listing, lookups, schedules
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.listing import owner_seen
 from scheduler_daemon.settings import ClaudeSettings
@@ -41,8 +43,6 @@ ANSWERS_KEPT = timedelta(days=30)
 CHARS_A_TOKEN = 2.5
 """Fewer than usual: what is set aside must not be less than what is spent."""
 _JUDGED_RUNS = 30
-_RECENT = timedelta(days=7)
-_PATTERN_FACTS = {"text", "name", "count", "first_seen", "last_seen", "jobs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def review(db: Connection, actor: Actor, job: str, desk: Desk, now: datetime) ->
     facts = {
         "settings": view.spec.model_dump(mode="json", exclude={"env"}, exclude_defaults=True),
         "schedule": view.words,
-        "latest runs": [_run_facts(row) for row in rows],
+        "latest runs": [lookups.run_facts(row) for row in rows],
     }
     access.require(actor, Verb.EDIT, actor.id)
     prompt = prompts.review_job(facts, secrets.token_hex(16))
@@ -118,23 +118,29 @@ def draft_schedule(db: Connection, actor: Actor, wish: str, zone: str, desk: Des
 
 
 def ask_about_fleet(db: Connection, actor: Actor, question: str, desk: Desk, now: datetime) -> ClaudeCall | None:
-    """Have a question about the fleet answered from facts the actor may see. Raises NotAllowed to who may only look."""
-    counts, fires = listing.overview(db, actor, now)
-    owner = owner_seen(actor)
-    troubled = executions.page(
-        db, states=["failed", "missed", "blocked"], since=now - _RECENT, limit=30, owner_id=owner
-    )
-    facts: list[dict[str, Any]] = [
-        {"now": now.isoformat()},
-        {"counts": counts.model_dump(mode="json")},
-        *({"next fire": fire.at.isoformat(), "job": fire.job} for fire in fires),
-        *({"trouble": _run_facts(row), "job": row.job, "at": row.queued_at.isoformat()} for row in troubled),
-    ]
-    seen = failures.patterns(db, actor, since=now - _RECENT, limit=20)
-    facts += [{"error": one.model_dump(mode="json", include=_PATTERN_FACTS)} for one in seen]
-    access.require(actor, Verb.EDIT, actor.id)
+    """Have a question about the fleet answered by Claude, which may look facts up; None where it is not to be asked.
+
+    It is sent numbers, names and states alone, nothing that a run wrote: it has tools, though they only read, and
+    with the rights of who asks.
+    """
+    if not desk.has_key or actor.role is Role.VIEWER:  # who may only look may not spend
+        return None
+    counts, _ = listing.overview(db, actor, now)
+    facts = [{"now": now.isoformat(timespec="seconds")}, counts.model_dump(mode="json")]
     prompt = prompts.answer_about_fleet(facts, question, secrets.token_hex(16))
-    return ask(db, actor, Purpose.FLEET, "", prompt, desk, now) if desk.has_key else None
+    return ask(db, actor, Purpose.FLEET, "", prompt, desk, now)
+
+
+def look_up(db: Connection, call_id: int, name: str, given: Any, now: datetime) -> lookups.Facts | str:
+    """Look a fact up for a question that is being asked, with the rights of who asked it; a text says why not."""
+    row = _get(db, call_id)
+    user = people.by_id(db, row.user_id)
+    if row.state != CallState.ASKING or row.purpose != Purpose.FLEET or user is None:
+        return "nothing may be looked up for this question"
+    try:
+        return lookups.look_up(db, Actor(id=user.id, name=user.name, role=Role(user.role)), name, given, now)
+    except ChronosError as error:
+        return error.message
 
 
 def ask(
@@ -174,10 +180,10 @@ def claim(db: Connection, desk: Desk, now: datetime) -> tuple[int, Prompt] | Non
     """
     while (row := claude.next_queued(db)) is not None:
         prompt = prompt_of(row.prompt)
-        tokens = int(len(prompt.system + prompt.content) / CHARS_A_TOKEN) + prompt.max_tokens
-        refused = _refused(db, desk.settings, row.user_id, tokens, prompt, now)
+        most = _most(prompt)
+        refused = _refused(db, desk.settings, row.user_id, most, now)
         if refused is None:
-            cost = _micros(desk.settings, tokens - prompt.max_tokens, prompt.max_tokens)
+            tokens, cost = sum(most), _micros(desk.settings, *most)
             claude.save(db, row.id, state=CallState.ASKING, at=now, tokens=tokens, cost_micros=cost)
             return row.id, prompt
         outcome, detail = refused
@@ -200,7 +206,10 @@ def settle(db: Connection, call_id: int, reply: Mapping[str, Any], desk: Desk, n
     elif outcome in {ClaudeOutcome.NO_KEY, ClaudeOutcome.BAD_KEY, ClaudeOutcome.BUSY, ClaudeOutcome.UNREACHABLE}:
         values |= {"tokens": 0, "cost_micros": 0}
     values["text"] = reply["answer"]["text"] if reply["answer"] else ""
-    row = _end(db, call_id, outcome, now, detail=reply["detail"], **values)
+    looked_up = reply.get("looked_up") or []
+    if reply["answer"] and (looked_up or reply.get("facts")):
+        values["answer"] = {**reply["answer"], "looked_up": looked_up, "rests_on": reply["facts"]}
+    row = _end(db, call_id, outcome, now, looked_up=looked_up, detail=reply["detail"], **values)
     if outcome is ClaudeOutcome.ANSWERED and row.purpose == Purpose.PATTERN:
         said = row.answer
         stored_failures.describe(db, row.subject, name=said["name"], meaning=said["text"], fix=said["fix"])
@@ -261,6 +270,7 @@ def prompt_of(kept: Mapping[str, Any]) -> Prompt:
         citable=frozenset(kept["citable"]),
         max_tokens=kept["max_tokens"],
         digest=kept["digest"],
+        lookups=kept.get("lookups", False),
     )
 
 
@@ -273,15 +283,25 @@ def kept(prompt: Prompt) -> dict[str, Any]:
         "citable": sorted(prompt.citable),
         "max_tokens": prompt.max_tokens,
         "digest": prompt.digest,
+        "lookups": prompt.lookups,
     }
 
 
+def _most(prompt: Prompt) -> tuple[int, int]:
+    """Return the most tokens that a question takes, in and out. With lookups all is sent again in each round."""
+    rounds = ROUNDS + 1 if prompt.lookups else 1
+    chars = len(prompt.system) + len(prompt.content)
+    if prompt.lookups:
+        chars += len(json.dumps(offered())) + MOST_CHARS
+    return int(chars / CHARS_A_TOKEN) * rounds + prompt.max_tokens * (rounds - 1), prompt.max_tokens * rounds
+
+
 def _refused(
-    db: Connection, settings: ClaudeSettings, user_id: int, tokens: int, prompt: Prompt, now: datetime
+    db: Connection, settings: ClaudeSettings, user_id: int, most: tuple[int, int], now: datetime
 ) -> tuple[ClaudeOutcome, str] | None:
     if settings.price() is None:
         return ClaudeOutcome.NO_PRICE, f"no price is set for {settings.model}; add it to `claude.prices`"
-    cost = _micros(settings, tokens - prompt.max_tokens, prompt.max_tokens)
+    tokens, cost = sum(most), _micros(settings, *most)
     bounds = (
         (None, settings.tokens_a_day, settings.dollars_a_day, "the day"),
         (user_id, settings.tokens_a_day_each, settings.dollars_a_day_each, "the day of this account"),
@@ -302,14 +322,16 @@ def _midnight(now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _end(db: Connection, call_id: int, outcome: ClaudeOutcome, now: datetime, **values: Any) -> Any:
+def _end(
+    db: Connection, call_id: int, outcome: ClaudeOutcome, now: datetime, *, looked_up: Sequence[str] = (), **values: Any
+) -> Any:
     claude.save(db, call_id, state=CallState.DONE, outcome=outcome, prompt=None, ended_at=now, **values)
     row = _get(db, call_id)
-    _record(db, row, now)
+    _record(db, row, now, looked_up)
     return row
 
 
-def _record(db: Connection, row: Any, now: datetime) -> None:
+def _record(db: Connection, row: Any, now: datetime, looked_up: Sequence[str] = ()) -> None:
     detail = {
         "call": row.id,
         "purpose": row.purpose,
@@ -317,6 +339,7 @@ def _record(db: Connection, row: Any, now: datetime) -> None:
         "outcome": row.outcome,
         "tokens": row.tokens,
         "cost_micros": row.cost_micros,
+        **({"looked_up": list(looked_up)} if looked_up else {}),
     }
     people.audit(db, [{"at": now, "actor": row.actor, "verb": "claude.ask", "subject": row.subject, "detail": detail}])
 
@@ -331,15 +354,3 @@ def _command(db: Connection, run: Any) -> str:
     found = jobs.specs(db, {(run.job_id, run.job_version)})
     command = found[run.job_id, run.job_version].get("command", "")
     return command if isinstance(command, str) else " ".join(map(str, command))
-
-
-def _run_facts(row: Any) -> dict[str, Any]:
-    took = None if row.started_at is None or row.ended_at is None else (row.ended_at - row.started_at).total_seconds()
-    return {
-        "state": row.state,
-        "outcome": row.outcome,
-        "exit_code": row.exit_code,
-        "seconds": took,
-        "memory_bytes": row.max_rss_bytes,
-        "version": row.job_version,
-    }

@@ -12,6 +12,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
@@ -329,6 +330,20 @@ def counts_since(db: Connection, since: datetime, owner_id: int | None = None) -
 def active_counts(db: Connection, owner_id: int | None = None) -> dict[str, int]:
     """Return how many runs are in each active state; of one owner's jobs, where one is named."""
     return _counts(db, _IS_ACTIVE, owner_id)
+
+
+def tally(db: Connection, since: datetime, *, by: str, limit: int, owner_id: int | None = None) -> list[Record]:
+    """Return (name, runs, failed, cpu_ms) of the runs that ended since an instant, most failures first.
+
+    `by` is `job` or `outcome`.
+    """
+    name = {"job": JOBS.c.name, "outcome": EXECUTIONS.c.outcome}[by].label("name")
+    failed = func.sum(case((EXECUTIONS.c.state == "failed", 1), else_=0)).label("failed")
+    query = select(name, func.count().label("runs"), failed, func.sum(EXECUTIONS.c.cpu_ms).label("cpu_ms"))
+    query = query.join(JOBS, JOBS.c.id == EXECUTIONS.c.job_id).where(EXECUTIONS.c.ended_at >= since, OWN)
+    if owner_id is not None:
+        query = query.where(JOBS.c.owner_id == owner_id)
+    return list(db.execute(query.group_by(name).order_by(failed.desc(), name).limit(limit)))
 
 
 def _counts(db: Connection, condition: ColumnElement[bool] | TextClause, owner_id: int | None) -> dict[str, int]:

@@ -21,6 +21,11 @@ def by_uid(db: Connection, uid: int, *, disabled: bool = False) -> Record | None
     return db.execute(query if disabled else query.where(USERS.c.disabled.is_(False))).one_or_none()
 
 
+def by_id(db: Connection, user_id: int) -> Record | None:
+    """Return an account that may sign in."""
+    return db.execute(select(USERS).where(USERS.c.id == user_id, USERS.c.disabled.is_(False))).one_or_none()
+
+
 def role_of(db: Connection, user_id: int) -> Role:
     """Return the role of an account that exists."""
     return Role(db.execute(select(USERS.c.role).where(USERS.c.id == user_id)).scalar_one())

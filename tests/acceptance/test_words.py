@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.claude import serving
+from tests.support.claude import Stub, Wants, serving
 from tests.support.daemon import DaemonHandle
 from tests.support.injected import SECRET
 
@@ -19,9 +18,10 @@ ANSWER = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def keyed(tmp_path: Path) -> Iterator[tuple[DaemonHandle, Any]]:
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonHandle, Stub]]:
     """A daemon with a key, and who answers it."""
+    tmp_path = tmp_path_factory.mktemp("keyed")
     with serving() as stub:
         key = tmp_path / "key"
         key.write_text("sk-made-up\n", encoding="ascii")
@@ -36,6 +36,13 @@ def keyed(tmp_path: Path) -> Iterator[tuple[DaemonHandle, Any]]:
             daemon.stop()
 
 
+@pytest.fixture
+def keyed(asked: tuple[DaemonHandle, Stub]) -> tuple[DaemonHandle, Stub]:
+    """The same, with nothing asked yet."""
+    asked[1].bodies.clear()
+    return asked
+
+
 def _handle(folder: Path, environ: dict[str, str] | None = None) -> DaemonHandle:
     (folder / "state").mkdir(mode=0o700)
     return DaemonHandle(folder / "state", environ)
@@ -47,13 +54,13 @@ def failed_run(daemon: DaemonHandle, name: str) -> int:
     return int(json.loads(done.stdout)["id"])
 
 
-def test_a_failure_is_explained_by_our_words_and_then_by_claudes(keyed: tuple[DaemonHandle, Any]) -> None:
+def test_a_failure_is_explained_by_our_words_and_then_by_claudes(keyed: tuple[DaemonHandle, Stub]) -> None:
     daemon, stub = keyed
     stub.behaviour = ANSWER
     run = failed_run(daemon, "backup")
 
     said = daemon.chronos("insight", "explain", str(run)).stdout
-    ledger = daemon.json("ask", "list")["items"]
+    ledger = daemon.json("ask", "list", "--limit", "1")["items"]
 
     assert "psql: error: connection to server" in said.splitlines()[0]
     assert "exit code 3" in said
@@ -67,10 +74,10 @@ def test_a_failure_is_explained_by_our_words_and_then_by_claudes(keyed: tuple[Da
     assert "sk-made-up" not in daemon.log.read_text()
 
 
-def test_when_claude_does_not_answer_our_words_stand(keyed: tuple[DaemonHandle, Any]) -> None:
+def test_when_claude_does_not_answer_our_words_stand(keyed: tuple[DaemonHandle, Stub]) -> None:
     daemon, stub = keyed
     stub.behaviour = "529"
-    run = failed_run(daemon, "backup")
+    run = failed_run(daemon, "busy")
 
     said = daemon.chronos("insight", "explain", str(run)).stdout
 
@@ -97,34 +104,61 @@ def test_without_a_key_the_same_error_is_remembered(tmp_path: Path) -> None:
         daemon.stop()
 
 
-def test_words_become_a_schedule_that_is_shown_before_it_is_set(keyed: tuple[DaemonHandle, Any]) -> None:
+def test_words_become_a_schedule_that_is_shown_before_it_is_set(keyed: tuple[DaemonHandle, Stub]) -> None:
     daemon, stub = keyed
-    daemon.json("job", "add", "backup", "--schedule", "@hourly", "--", "true")
+    daemon.json("job", "add", "hourly", "--schedule", "@hourly", "--", "true")
 
     known = daemon.chronos("ask", "schedule", "every weekday at 7", "--zone", "UTC").stdout
     stub.behaviour = {"text": "Every third hour, but not at night.", "expression": "0 6-21/3 * * *"}
     guessed = daemon.json("ask", "schedule", "each third hour but not at night", "--zone", "UTC")
-    refused = daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "backup")
-    daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "backup", "--yes")
+    refused = daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "hourly")
+    daemon.chronos("ask", "schedule", "every weekday at 7", "--set", "hourly", "--yes")
 
     assert known.startswith("0 7 * * 1-5\n")
     assert known.count("07:00") >= 5
     assert (guessed["expression"], len(guessed["preview"]["fires"])) == ("0 6-21/3 * * *", 5)
     assert refused.returncode == 2
-    assert daemon.json("job", "show", "backup")["schedule"] == "0 7 * * 1-5"
+    assert daemon.json("job", "show", "hourly")["schedule"] == "0 7 * * 1-5"
     stub.behaviour = {"text": "Anything.", "expression": "9 9 9 9 9 9 9 9"}
     assert daemon.chronos("ask", "schedule", "on a whim").returncode == 2
 
 
-def test_claude_reviews_a_job_and_answers_about_the_fleet_without_tools(keyed: tuple[DaemonHandle, Any]) -> None:
+def test_claude_reviews_a_job_without_tools(keyed: tuple[DaemonHandle, Stub]) -> None:
     daemon, stub = keyed
-    daemon.json("job", "add", "backup", "--schedule", "@hourly", "--", "true")
+    daemon.json("job", "add", "reviewed", "--schedule", "@hourly", "--", "true")
 
     stub.behaviour = {"text": "Fine.", "points": ["Set a timeout."]}
-    reviewed = daemon.chronos("ask", "job", "backup").stdout
-    stub.behaviour = {"text": "One job.", "facts": [2], "known": True}
-    told = daemon.chronos("ask", "fleet", "how many jobs are there?").stdout
+    reviewed = daemon.chronos("ask", "job", "reviewed").stdout
 
     assert "- Set a timeout." in reviewed
-    assert "One job." in told
     assert all("tools" not in body for body in stub.bodies)
+
+
+def test_a_question_about_the_fleet_is_answered_from_facts_that_are_looked_up(
+    keyed: tuple[DaemonHandle, Stub],
+) -> None:
+    daemon, stub = keyed
+    run = failed_run(daemon, "nightly")
+    tools = (("show_job", '{"name": "nightly"}'), ("run_job", '{"name": "nightly"}'))
+    stub.behaviour = [Wants(tools), {"text": "Nightly failed with 3.", "facts": [4], "known": True}]
+
+    said = daemon.chronos("ask", "fleet", "how is nightly?").stdout
+    (call,) = daemon.json("ask", "list", "--limit", "1")["items"]
+    stub.behaviour = Wants((("list_fires", "{}"),))
+    endless = daemon.chronos("ask", "fleet", "how is nightly?").stdout
+    local = daemon.json("ask", "fleet", "how is nightly?", "--local")
+
+    assert said.splitlines()[0].startswith("nightly: ")
+    assert f"Its last run ({run}) failed" in said
+    assert "): Nightly failed with 3." in said
+    assert f"run {run}, job nightly" in said
+    assert call["answer"]["looked_up"] == [f"{name} {given}" for name, given in tools]
+    assert call["tokens"] == 2400
+    sent = json.dumps(stub.bodies)
+    assert "there is no such tool" in sent
+    assert SECRET not in sent
+    assert ERROR not in sent
+    assert len(daemon.json("runs", "list", "--job", "nightly")["items"]) == 1
+    assert "left out, for it asks for more lookups than it may" in endless
+    assert endless.startswith("nightly: ")
+    assert local["claude"] is None

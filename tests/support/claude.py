@@ -5,16 +5,28 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 Send = Callable[[bytes], None]
 
 
+class Wants(NamedTuple):
+    """An answer that asks for tools: (name, arguments as JSON) of each."""
+
+    tools: tuple[tuple[str, str], ...]
+
+
+Behaviour = str | dict[str, Any] | Wants
+
+
 class Stub:
-    """Answers each request as `behaviour` says: one of the names below, or a document to answer with."""
+    """Answers each request as `behaviour` says: one of the names below, a document to answer with, or tools to ask for.
+
+    Of a list each request takes the next, and all that are left the last.
+    """
 
     def __init__(self) -> None:
-        self.behaviour: str | dict[str, Any] = {}
+        self.behaviour: Behaviour | list[Behaviour] = {}
         self.bodies: list[dict[str, Any]] = []
         self.heads: list[str] = []
         self.url = ""
@@ -48,8 +60,12 @@ class Stub:
 
     async def _answer(self, writer: asyncio.StreamWriter) -> None:
         how = self.behaviour
+        if isinstance(how, list):
+            how = how.pop(0) if len(how) > 1 else how[0]
         if isinstance(how, dict):
             return await self._stream(writer, json.dumps(how))
+        if isinstance(how, Wants):
+            return await self._stream(writer, "", tools=how.tools, reason="tool_use")
         match how:
             case "429" | "529" | "401" | "500" | "400":
                 body = json.dumps({"type": "error", "error": {"type": "x", "message": "no: " + str(self.bodies[-1])}})
@@ -88,21 +104,28 @@ class Stub:
 
     async def _stream(
         self, writer: asyncio.StreamWriter, text: str, *, reason: str = "end_turn",
-        end: list[tuple[str, dict[str, Any]]] | None = None, pause: float = 0,
+        end: list[tuple[str, dict[str, Any]]] | None = None, pause: float = 0, tools: tuple[tuple[str, str], ...] = (),
     ) -> None:  # fmt: skip
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
         usage = {"input_tokens": 1000, "output_tokens": 1}
         message: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
         message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
-        block: dict[str, Any] = {"index": 0, "content_block": {"type": "text", "text": ""}}
+        first = {"index": 0, "content_block": {"type": "text", "text": ""}}
         _event(writer, "message_start", {"message": message})
-        _event(writer, "content_block_start", block)
+        _event(writer, "content_block_start", first)
         for at in range(0, len(text), 40):
             _event(
                 writer, "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text[at : at + 40]}}
             )
             await writer.drain()
             await asyncio.sleep(pause)
+        for at, (name, arguments) in enumerate(tools, start=1):
+            block = {"type": "tool_use", "id": f"toolu_{at}", "name": name, "input": {}}
+            _event(writer, "content_block_start", {"index": at, "content_block": block})
+            for part in (arguments[:3], arguments[3:]):
+                more = {"type": "input_json_delta", "partial_json": part}
+                _event(writer, "content_block_delta", {"index": at, "delta": more})
+            _event(writer, "content_block_stop", {"index": at})
         delta = {"delta": {"stop_reason": reason, "stop_sequence": None}, "usage": {"output_tokens": 200}}
         whole: list[tuple[str, dict[str, Any]]] = [
             ("content_block_stop", {"index": 0}),

@@ -11,13 +11,14 @@ from scheduler_daemon.contract.claude import (
     ClaudeBudget,
     ClaudeCall,
     FailureExplanation,
+    FleetTold,
     Pattern,
     PatternDetail,
     ScheduleGuess,
 )
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.domain.errors import Invalid
-from scheduler_daemon.services import claude, failures
+from scheduler_daemon.services import claude, failures, fleet_words
 
 router = APIRouter(prefix="/v1", tags=["words"])
 
@@ -65,12 +66,15 @@ async def draft_schedule(ask: Asked, request: ScheduleWish) -> ScheduleGuess:
 
 
 @router.post("/ask/fleet")
-async def ask_about_fleet(ask: Asked, request: Question) -> ClaudeCall | None:
-    """Have a question about the jobs one may see answered by Claude; null without a key."""
+async def ask_about_fleet(ask: Asked, request: Question, *, local: bool = False) -> FleetTold:
+    """Answer a question about the jobs one may see. Unless `local`, Claude is asked too where there is a key."""
     now, desk = ask.context.now(), ask.context.desk
+    text = await ask.read(lambda db, actor: fleet_words.answer(db, actor, request.question, now))
+    if local or not desk.has_key:
+        return FleetTold(text=text, claude=None)
     call = await ask.write(lambda db, actor: claude.ask_about_fleet(db, actor, request.question, desk, now))
     ask.context.engine.question_asked()
-    return call
+    return FleetTold(text=text, claude=call)
 
 
 @router.post("/ask/job")
