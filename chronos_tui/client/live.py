@@ -32,6 +32,7 @@ from scheduler_daemon.contract.jobs import (
 )
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
+from scheduler_daemon.contract.policies import PolicyView
 from scheduler_daemon.contract.system import EventRecord, Health, LogChannel, Series, Session, Status
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -184,6 +185,9 @@ class LiveClient:
 
     async def job_versions(self, job: Ref) -> Page[JobVersion]:
         return await self._page(calls.job_versions(job), JobVersion)
+
+    async def policies(self) -> Page[PolicyView]:
+        return await self._page(calls.policies(), PolicyView)
 
     async def job_graph(self, job: Ref) -> JobGraph:
         return await self._one(calls.job_graph(job), JobGraph)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import DescendantFocus
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -21,10 +22,13 @@ from chronos_tui.messages import OpenJob, sentence
 from chronos_tui.screens import jobdraft, jobfacts
 from chronos_tui.screens.desk import Desk, beside
 from chronos_tui.screens.facts import Fact, Facts
+from chronos_tui.screens.jobfields import DEFAULTS, FIELDS, KEPT_APART, Field
+from chronos_tui.widgets.choose import Choose
 from chronos_tui.widgets.confirm import Confirm
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.jobs import JobSpec, JobView
+    from scheduler_daemon.contract.policies import PolicyView
 
 TYPING_S = 0.2
 """How long the preview waits for the next key."""
@@ -61,6 +65,7 @@ class JobForm(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave"),
         Binding("f2", "save", "save"),
+        Binding("f3", "choose", "choose"),
         Binding("down", "app.focus_next", "next field", show=False),
         Binding("up", "app.focus_previous", "previous field", show=False),
     ]
@@ -71,10 +76,13 @@ class JobForm(ModalScreen[None]):
         self._desk, self._heading, self._job = desk, heading, job
         self._base: JobSpec | None = None
         """What a clone keeps of the fields the form does not show."""
-        self._begun = {field.id: "" for field in jobdraft.FIELDS} | dict(texts)
+        self._begun = {field.id: "" for field in FIELDS} | dict(texts)
         self._paused = False
         self._touched: set[str] = set()
         self._saving = False
+        self._policies: list[PolicyView] = []
+        self._means: list[Fact] = []
+        """What the schedule means."""
         self._refused: dict[str, str] = {}
         """What the server said when asked to save; stands until something else is typed."""
 
@@ -93,14 +101,14 @@ class JobForm(ModalScreen[None]):
     @classmethod
     def new(cls, desk: Desk) -> JobForm:
         """Make a job."""
-        return cls(desk, "New job", jobdraft.DEFAULTS | {"schedule.zone": str(desk.zone)})
+        return cls(desk, "New job", DEFAULTS | {"schedule.zone": str(desk.zone)})
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(fmt.printable(self._heading), id="heading", markup=False)
             with Horizontal(id="both"):
                 with VerticalScroll(id="fields", can_focus=False):
-                    for field in jobdraft.FIELDS:
+                    for field in FIELDS:
                         with Horizontal(classes="field"):
                             yield Static(field.label, markup=False)
                             yield Input(
@@ -110,18 +118,26 @@ class JobForm(ModalScreen[None]):
                 with VerticalScroll(id="preview", can_focus=False):
                     yield Facts()
             yield Static("", id="whole-wrong", classes="wrong", markup=False)
-            yield Static("Enter saves   Tab next field   Esc leaves", id="keys", markup=False)
+            yield Static("Enter saves   Tab next field   F3 choices   Esc leaves", id="keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#name" if self._job is None else "#schedule-expressions", Input).focus()
         self._judge_soon()
+        beside(self, self._learn_policies, group="policies")
+
+    async def _learn_policies(self) -> None:
+        try:
+            self._policies = (await self._desk.client.policies()).items
+        except (ServerError, Unreachable):  # the fields say what else there is to say
+            return
+        self._show_facts()
 
     # As one types
 
     @property
     def texts(self) -> dict[str, str]:
         """What stands in the fields."""
-        return {field.id: self.query_one(f"#{_css(field.id)}", Input).value for field in jobdraft.FIELDS}
+        return {field.id: self.query_one(f"#{_css(field.id)}", Input).value for field in FIELDS}
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -149,6 +165,8 @@ class JobForm(ModalScreen[None]):
 
         problems: dict[str, str] = {}
         values = jobdraft.values_of(texts, problems)
+        if said := self._wrong_policy(texts["policy"].strip()):
+            problems["policy"] = said
         try:
             JobSpec.model_validate(values)
         except ValidationError as error:
@@ -156,6 +174,12 @@ class JobForm(ModalScreen[None]):
                 name = _field_of(".".join(str(part) for part in wrong["loc"]))
                 problems.setdefault(name, wrong["msg"].removeprefix("Value error, "))
         return problems
+
+    def _wrong_policy(self, name: str) -> str:
+        if not name:
+            return "a job has a policy; name one, or press F3 to choose" if self._job is not None else ""
+        known = [each.policy.name for each in self._policies]
+        return "" if name in known or not known else f"there is no policy {name!r}; press F3 to choose"
 
     async def _preview(self) -> tuple[str, str] | None:
         """Show what the schedule means; return the field that is wrong and why, if one is."""
@@ -175,22 +199,61 @@ class JobForm(ModalScreen[None]):
                 "Value error, "
             )
         except (ServerError, Unreachable) as error:
-            self.query_one(Facts).show([Fact("means", "–", "muted")])
+            self._means = [Fact("means", "–", "muted")]
+            self._show_facts()
             return _blamed(error), sentence(error)
         desk = self._desk
+        texts = self.texts
         if after := jobdraft.parted(self.texts["after"]):
-            facts = jobfacts.after_facts(after, self.texts["trigger_rule"].strip(), self.texts["not_before"].strip())
+            self._means = jobfacts.after_facts(after, texts["trigger_rule"].strip(), texts["not_before"].strip())
         else:
-            facts = jobfacts.preview_facts(found, schedule.zone, desk.now(), desk.zone)
-        self.query_one(Facts).show(facts)
+            self._means = jobfacts.preview_facts(found, schedule.zone, desk.now(), desk.zone)
+        self._show_facts()
         return None
+
+    @on(DescendantFocus)
+    def _show_facts(self) -> None:
+        """Show what the schedule and the policy mean, first what one is writing of."""
+        policy = jobfacts.policy_facts(self.texts["policy"].strip(), self._policies)
+        first = self.focused is not None and self.focused.id in KEPT_APART
+        self.query_one(Facts).show([*policy, *self._means] if first else [*self._means, *policy])
+
+    # Choosing
+
+    def action_choose(self) -> None:
+        beside(self, self._choose, group="choose")
+
+    async def _choose(self) -> None:
+        line = self.focused
+        field = next((each for each in FIELDS if line is not None and _css(each.id) == line.id), None)
+        if field is None or not isinstance(line, Input):
+            return
+        choices = self._choices_of(field)
+        if not choices:
+            self.app.notify(f"{field.label} is written freely: {field.hint}", timeout=4, markup=False)
+            return
+        chosen = await self.app.push_screen_wait(Choose(field.label, choices, line.value.strip()))
+        if chosen is not None:
+            line.value = chosen
+
+    def _choices_of(self, field: Field) -> Sequence[tuple[str, str]]:
+        if field.id != "policy":
+            return field.choices
+        default = [("", "the server's default")] if self._job is None else []
+        return default + [
+            (
+                each.policy.name,
+                "cannot be given here: its runs are blocked" if each.missing else each.policy.description,
+            )
+            for each in self._policies
+        ]
 
     def _kept_schedule(self) -> dict[str, Any]:
         spec = self._job.spec if self._job else self._base
         return spec.schedule.model_dump(mode="json") if spec else {}
 
     def _show_problems(self, problems: Mapping[str, str]) -> None:
-        for name in (*(field.id for field in jobdraft.FIELDS), WHOLE):
+        for name in (*(field.id for field in FIELDS), WHOLE):
             line = self.query_one(f"#{_css(name)}-wrong", Static)
             words = fmt.printable(problems.get(name, ""))
             line.update(words)
@@ -253,7 +316,7 @@ class JobForm(ModalScreen[None]):
 
     def _say_problems(self, problems: Mapping[str, str]) -> None:
         self._show_problems(problems)
-        first = next((field.id for field in jobdraft.FIELDS if field.id in problems), None)
+        first = next((field.id for field in FIELDS if field.id in problems), None)
         if first is not None:
             self.query_one(f"#{_css(first)}", Input).focus()
 
@@ -290,7 +353,7 @@ def _css(name: str) -> str:
 def _field_of(path: str) -> str:
     """Return the form's field for a path such as `spec.schedule.expressions.0`, WHOLE if it has none."""
     path = path.removeprefix("spec.").removeprefix("changes.")
-    known = [field.id for field in jobdraft.FIELDS]
+    known = [field.id for field in FIELDS]
     named = next((name for name in known if path == name or path.startswith(f"{name}.")), None)
     return named or ("schedule.expressions" if path.startswith("schedule") else WHOLE)
 

@@ -5,74 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chronos_tui import conditiontext
 from chronos_tui import format as fmt
+from chronos_tui.screens import draftparts
+from chronos_tui.screens.draftparts import assignments_of, quoted
+from chronos_tui.screens.jobfields import DEFAULTS
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.jobs import JobSpec
-
-
-class Field(NamedTuple):
-    """One line of the form."""
-
-    id: str
-    """As the spec names it; `schedule.` fields belong to its schedule, and so on."""
-    label: str
-    hint: str = ""
-
-
-FIELDS = (
-    Field("name", "Name"),
-    Field("command", "Command", "shell text, as in a crontab"),
-    Field(
-        "schedule.expressions", "Schedule", "*/5 * * * * or @daily or @every 90s; several parted by |; empty: on call"
-    ),
-    Field("schedule.zone", "Zone", "Europe/Berlin"),
-    Field("after", "After", "names of jobs it runs after, parted by |; then it has no schedule"),
-    Field("trigger_rule", "Rule", "all_success, all_done, one_failed, none_failed, always, ..."),
-    Field("not_before", "Not before", "of a job after others, such as 06:00; empty: as soon as they have ended"),
-    Field("conditions", "Only if", "'file /srv/in' 'between 22:00-06:00 mon-fri' 'load succeeded'; all must hold"),
-    Field("description", "About"),
-    Field("tags", "Tags", "parted by blanks"),
-    Field("timeout_ms", "Timeout", "90s, 5m, 2h; empty: none"),
-    Field("retry.attempts", "Retries", "how many more times a failed run is tried; empty: never"),
-    Field("retry.delay_ms", "Retry wait", "before the first retry, such as 30s; empty: as it was"),
-    Field("run_timeout_ms", "Run timeout", "for all attempts together; empty: none"),
-    Field("concurrency", "Overlap", "forbid, allow, replace, queue_one or queue_all"),
-    Field("concurrency_limit", "At once", "runs at once at most; empty: no limit of its own"),
-    Field("queue_limit", "Queue limit", "runs that queue_all lets wait at most"),
-    Field("pool", "Pool", "whose slots its runs need; empty: none"),
-    Field("priority", "Priority", "0 to 9; the highest starts first"),
-    Field("misfire", "Misfire", "skip, run_once or run_all"),
-    Field("misfire_grace_ms", "Grace", "fires older than this are missed"),
-    Field("catchup_on_resume", "Resumed", "what came due while it was paused: skip, or catch_up as misfire says"),
-    Field("schedule.calendars", "Calendars", "german or german:next; several parted by blanks"),
-    Field("schedule.blackouts", "Blackouts", "'fri 22:00-06:00=freeze' 'sat,sun'; nothing starts in them"),
-    Field("schedule.jitter_s", "Jitter", "start up to so much later, such as 90s; empty: none"),
-    Field("schedule.start", "From", "no fire before, such as 2026-05-01T08:00Z"),
-    Field("schedule.end", "Until", "no fire after, such as 2026-12-31T23:59Z"),
-    Field("schedule.gap", "Skipped", "times that clocks skip: run_after, skip or shift"),
-    Field("schedule.overlap", "Repeated", "times that come twice: first, both or last"),
-    Field("cwd", "Directory", "empty: the home directory"),
-    Field("user", "User", "empty: the server's account"),
-    Field("env", "Environment", "NAME=value NAME='two words'"),
-)
-
-
-DEFAULTS = {
-    "concurrency": "forbid",
-    "misfire": "run_once",
-    "misfire_grace_ms": "1h",
-    "catchup_on_resume": "skip",
-    "trigger_rule": "all_success",
-    "queue_limit": "100",
-    "priority": "5",
-    "schedule.gap": "run_after",
-    "schedule.overlap": "first",
-}
-"""What a new job says in the fields that cannot be empty."""
 
 
 def texts_of(spec: JobSpec) -> dict[str, str]:
@@ -111,6 +53,7 @@ def texts_of(spec: JobSpec) -> dict[str, str]:
         "cwd": spec.cwd or "",
         "user": spec.user or "",
         "env": " ".join(f"{name}={shlex.quote(value)}" for name, value in spec.env.items()),
+        **draftparts.texts_of(whole),
     }
 
 
@@ -141,11 +84,12 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
         "conditions": _conditions_of(texts["conditions"], problems),
         "schedule": schedule_of(texts, problems),
         "retry": _retry_of(texts, problems),
-        "env": _env_of(texts["env"], problems),
+        "env": assignments_of("env", texts["env"], problems),
         "catchup_on_resume": _catches_up(texts["catchup_on_resume"].strip(), problems),
         **{name: texts[name].strip() for name in ("concurrency", "misfire", "trigger_rule")},
         **{name: _length(name, texts, problems) for name in ("timeout_ms", "run_timeout_ms", "misfire_grace_ms")},
         **{name: _number(name, texts, problems) for name in ("concurrency_limit", "queue_limit", "priority")},
+        **draftparts.values_of(texts, problems),
     }
 
 
@@ -190,34 +134,17 @@ def _retry_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, i
     return {"attempts": attempts} | ({} if delay is None else {"delay_ms": delay})
 
 
-def _quoted(field: str, text: str, problems: dict[str, str]) -> list[str]:
-    """Return the texts that stand quoted beside each other."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        problems[field] = f"{error}; close what is quoted"
-        return []
-
-
 def _conditions_of(text: str, problems: dict[str, str]) -> list[dict[str, Any]]:
     try:
-        return [conditiontext.read(each) for each in _quoted("conditions", text, problems)]
+        return [conditiontext.read(each) for each in quoted("conditions", text, problems)]
     except ValueError as error:
         problems["conditions"] = f"{error}; quote each, as in 'file /srv/in' 'load succeeded'"
         return []
 
 
 def _blackouts_of(text: str, problems: dict[str, str]) -> list[dict[str, str]]:
-    parts = [each.partition("=") for each in _quoted("schedule.blackouts", text, problems)]
+    parts = [each.partition("=") for each in quoted("schedule.blackouts", text, problems)]
     return [{"when": when.strip(), "name": name.strip()} for when, _, name in parts]
-
-
-def _env_of(text: str, problems: dict[str, str]) -> dict[str, str]:
-    words = _quoted("env", text, problems)
-    for word in words:
-        if "=" not in word:
-            problems["env"] = f"{word!r} is no assignment; write NAME=value"
-    return dict(word.partition("=")[::2] for word in words if "=" in word)
 
 
 def schedule_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, Any]:
@@ -259,7 +186,7 @@ def changes(before: JobSpec, after: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what a form says over a spec; what the form shows in part keeps the rest: schedule, retries, conditions."""
+    """Put what a form says over a spec; what the form shows in part keeps the rest, as of its schedule."""
     conditions = [_with_its_timeout(each, before["conditions"]) for each in after["conditions"]]
     retry = after["retry"] and {**(before.get("retry") or {}), **after["retry"]}
     return {
@@ -268,6 +195,7 @@ def over(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
         "conditions": conditions,
         "schedule": {**before["schedule"], **after["schedule"]},
         "retry": retry,
+        **draftparts.handlers_over(before, after),
     }
 
 

@@ -15,6 +15,7 @@ from chronos_tui.widgets.braille import Value
 if TYPE_CHECKING:
     from scheduler_daemon.contract.handlers import Handler
     from scheduler_daemon.contract.jobs import JobVersion, JobView, PassedOver, SchedulePreview
+    from scheduler_daemon.contract.policies import PolicyView
     from scheduler_daemon.contract.schedule import Schedule
     from scheduler_daemon.contract.system import SeriesPoint
 
@@ -81,6 +82,9 @@ def configuration(job: JobView) -> list[Fact]:
         Fact("secrets", "\n".join(f"{name}={secret}" for name, secret in spec.secrets.items())),
         Fact("stdin", _short(spec.stdin) if spec.stdin else ""),
         Fact("policy", spec.policy),
+        Fact("limits", fmt.limits(spec.limits.model_dump())),
+        Fact("reads", "\n".join(spec.read)),
+        Fact("writes", "\n".join(spec.write)),
         Fact("network", fmt.network(None if spec.network is None else spec.network.model_dump())),
         Fact("timeout", fmt.duration(spec.timeout_ms) if spec.timeout_ms else "none"),
         Fact("run timeout", f"{fmt.duration(spec.run_timeout_ms)} for all attempts" if spec.run_timeout_ms else ""),
@@ -146,6 +150,24 @@ def after_facts(after: Sequence[str], rule: str, not_before: str) -> list[Fact]:
     return [
         Fact("means", f"each time after {fmt.printable(', '.join(after))}, by rule {rule}{gate}", "title"),
         Fact("next", "when they have run", "muted"),
+    ]
+
+
+def policy_facts(name: str, known: Sequence[PolicyView]) -> list[Fact]:
+    """What a policy gives runs, and why the machine cannot give it; `name` may be empty for the default."""
+    view = next((each for each in known if each.policy.name == name or (not name and each.default)), None)
+    if view is None:
+        return [Fact("policy", f"there is none called {name}" if known and name else "–", "muted")]
+    policy = view.policy
+    grants = [f"files {policy.files}", f"network {fmt.network(policy.network.model_dump(mode='json'))}"]
+    grants += [f"runs as {', '.join(policy.accounts)}"] if policy.accounts else []
+    most = fmt.limits(policy.limits.model_dump())
+    more = f", at most {fmt.duration(policy.timeout_ms)}" if policy.timeout_ms else ""
+    return [
+        Fact("policy", f"{policy.name}{' (the default)' if view.default else ''}: {policy.description}".rstrip(": ")),
+        Fact("grants", ", ".join(grants)),
+        Fact("at most", most + more if most else more.removeprefix(", at most ")),
+        *(Fact("missing", f"{what}: {why}; its runs are blocked", "failed") for what, why in view.missing.items()),
     ]
 
 

@@ -169,7 +169,7 @@ def test_a_policy_without_a_box_of_ones_own_has_limits_and_no_more(api: Api) -> 
 
     api.finished_log(run)
     assert made["policy"]["admins_only"]
-    assert api.output(run).decode().split() == ["64", "/tmp"]
+    assert wait_until(lambda: api.output(run)).decode().split() == ["64", "/tmp"]  # kept behind its files
     assert "files" not in end["policy"]["in_force"]
 
 

@@ -110,6 +110,44 @@ async def test_the_form_names_the_jobs_that_a_job_runs_after_and_sends_only_what
     assert (versions["spec"]["after"], versions["spec"]["priority"]) == ([first["id"]], 9)
 
 
+async def test_the_form_chooses_a_policy_and_says_what_it_gives(shared_daemon: DaemonHandle) -> None:
+    shared_daemon.json("policy", "create", "form-quiet", "--network", "none", "--timeout", "9m")
+    add(shared_daemon, "form-apart")
+    async with driving(shared_daemon, (80, 24)) as driven:
+        await _only(driven, "form-apart")
+        await driven.press("e")
+        await driven.until("Edit form-apart")
+        form = driven.app.screen
+        assert isinstance(form, JobForm)
+        form.query_one("#policy", Input).focus()
+        await driven.until("grants")
+        await driven.press("f3")
+        await driven.until("Enter chooses", "form-quiet")
+        await driven.press("end", "enter")
+        await driven.until("files system, network none", "at most 9m 00s")
+
+        texts = {
+            "limits": "memory=64M cpus=0.5", "artifacts": "out/*.csv", "output_kept": "30d 2G", "on_failure": "echo no",
+            "secrets": "TOKEN", "network": "host",
+        }  # fmt: skip
+        for name, text in texts.items():
+            form.query_one(f"#{name}", Input).value = text
+        await driven.press("f2")
+        await driven.until("'TOKEN' is no assignment")
+        form.query_one("#secrets", Input).value = ""
+        await driven.press("f2")
+        await driven.until("the job asks for the network of the host")  # the server's word, beside its field
+        form.query_one("#network", Input).value = ""
+        await driven.press("f2")
+        await driven.until("version 2")
+
+    spec = shared_daemon.json("job", "show", "form-apart")["spec"]
+    assert (spec["policy"], spec["network"], spec["artifacts"]) == ("form-quiet", None, ["out/*.csv"])
+    assert (spec["limits"]["memory_bytes"], spec["limits"]["cpus"]) == (64 << 20, 0.5)
+    assert spec["output_kept"] == {"days": 30, "runs": None, "bytes": 2 << 30}
+    assert spec["on_failure"]["command"] == "echo no"
+
+
 async def test_another_editor_in_between_is_said_and_nothing_is_lost(
     shared_daemon: DaemonHandle, driven: Driven
 ) -> None:

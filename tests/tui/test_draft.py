@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronos_tui.screens import jobdraft
+from chronos_tui.screens.jobfields import DEFAULTS, FIELDS
 from chronos_tui.screens.query import RunFilter, parse_run_filter
 from scheduler_daemon.contract.jobs import JobSpec
 from scheduler_daemon.contract.retry import Retry
 
-TEXTS = {field.id: "" for field in jobdraft.FIELDS} | jobdraft.DEFAULTS | {
+TEXTS = {field.id: "" for field in FIELDS} | DEFAULTS | {
     "name": "a", "command": "true", "schedule.zone": "UTC",
 }  # fmt: skip
 
@@ -40,7 +41,8 @@ def test_a_form_that_nobody_touched_changes_nothing(spec: JobSpec) -> None:
 def test_a_new_job_says_what_a_job_that_says_nothing_means() -> None:
     nothing_said = JobSpec(name="a", command="true")
 
-    assert jobdraft.texts_of(nothing_said) == TEXTS
+    assert jobdraft.texts_of(nothing_said) == TEXTS | {"policy": "standard"}
+    assert "policy" not in jobdraft.values_of(TEXTS, {})  # the server has its own default
 
 
 def test_a_form_that_nobody_touched_changes_nothing_of_a_job_that_says_all_it_can() -> None:
@@ -62,6 +64,14 @@ def test_a_form_that_nobody_touched_changes_nothing_of_a_job_that_says_all_it_ca
                 {"kind": "state", "job": "load", "states": ["succeeded", "failed"]},
                 {"kind": "metric", "metric": "failed_24h", "op": "<", "value": 3},
             ],
+            "policy": "quiet", "read": ["/srv/a b"], "write": ["/srv/out"], "network": {"mode": "none"},
+            "limits": {
+                "memory_bytes": 512 << 20, "processes": 8, "cpus": 0.25, "cpu_ms": 90_500, "open_files": 64,
+                "file_bytes": 5000, "scratch_bytes": 1 << 20,
+            },
+            "secrets": {"TOKEN": "deploy-token"}, "artifacts": ["out/*.csv", "a b/*"], "artifact_limit_bytes": 12345,
+            "output_kept": {"days": 1.5, "runs": 100, "bytes": 7},
+            "on_failure": {"command": "echo 'a b'\nexit 1", "timeout_ms": 5000}, "on_cancel": {"command": "true"},
         }
     )  # fmt: skip
     problems: dict[str, str] = {}
