@@ -36,7 +36,7 @@ def values_of(texts: Mapping[str, str], problems: dict[str, str]) -> dict[str, A
     return {
         **({"policy": policy} if policy else {}),
         "limits": _read("limits", texts, problems, limittext.limits_of),
-        "network": _network_of(texts["network"].split()),
+        "network": _network_of(texts["network"].replace(",", " ").split()),
         "secrets": assignments_of("secrets", texts["secrets"], problems),
         "artifact_limit_bytes": _read("artifact_limit_bytes", texts, problems, limittext.size_of),
         "output_kept": _read("output_kept", texts, problems, limittext.kept_of),

@@ -48,7 +48,7 @@ def of_run(policy: PolicyInForce) -> str:
 
 
 def _granted(granted: Granted) -> str:
-    found = [_WHAT[granted.policy.files], f"network {granted.network}"]
+    found = [_WHAT[granted.policy.files], f"network {', '.join(granted.allow) or granted.network}"]
     found += [f"reads {', '.join(granted.read)}"] if granted.read else []
     found += [f"writes {', '.join(granted.write)}"] if granted.write else []
     most = granted.limits.model_dump(exclude_none=True)
