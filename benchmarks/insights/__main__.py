@@ -1,46 +1,55 @@
-"""Print how good the insights are, a section after the other. `make bench-insights`.
+"""Print how good the insights are, a section after the other, and at the end every figure beside its goal.
 
-usage: python -m benchmarks.insights [SECTION...]. Each is a module here. All run on data made up by seeds; those that
-know collections of others use them too where CHRONOS_INSIGHTS_DATA names their folder, or ../shared/insights is one.
+usage: python -m benchmarks.insights [SECTION...], or `make bench-insights`. Each section is a module here, runs in a
+process of its own, and compares with simpler ways in the same run. All run on data made up by seeds; those that know
+collections of others use them too. By the environment: CHRONOS_INSIGHTS_DATA is their folder (else ../shared/insights),
+CHRONOS_INSIGHTS_SEEDS the seeds ("303 404" takes twice as long as "303"), CHRONOS_INSIGHTS_JOBS the most jobs.
 """
 
-import os
-import subprocess
 import sys
-from pathlib import Path
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-SECTIONS = {
-    "anomalies": ("--jobgen", "jobgen.py"),
-    "nab": ("--nab", "nab"),
-    "failures": ("--jobgen", "jobgen.py"),
-    "templates": ("--loghub", "loghub"),
-    "moves": ("--jobgen", "jobgen.py"),
-    "retries": None,
-    "analyst": None,
-}
-"""By module: the option that names other data, and the data's name in the folder."""
+from benchmarks.insights.given import figures_of, from_environment
+from benchmarks.report import Figure, show
+
+SECTIONS = ("anomalies", "nab", "failures", "templates", "moves", "retries", "texts", "analyst")
 
 
-def main(words):
+def main(words: list[str]) -> int:
     """Run what is named, or all. Returns how many failed; a goal that is not met is no failure."""
     unknown = set(words) - set(SECTIONS)
     if unknown:
         print(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
         return 1
-    folder = Path(os.environ.get("CHRONOS_INSIGHTS_DATA", Path(__file__).parents[3] / "shared" / "insights"))
-    failed = 0
+    given, begun = from_environment(), time.monotonic()
+    print(f"collections of others: {given.data or 'none'}; seeds {', '.join(map(str, given.seeds))}", flush=True)
+    report: dict[str, list[Figure]] = {}
+    failed = []
     for section in words or SECTIONS:
         print(f"\n== {section}", flush=True)
-        option, given = SECTIONS[section], []
-        if option:
-            data = folder / option[1]
-            given = [option[0], str(data)] if data.exists() else []
-            print(f"data of others: {data}" if given else f"there is no {data}: on data made up alone", flush=True)
-        failed += (
-            subprocess.run([sys.executable, "-m", f"benchmarks.insights.{section}", *given], check=False).returncode
-            != 0
-        )
-    return failed
+        since = time.monotonic()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                report[section] = pool.submit(figures_of, section, given).result()
+            except Exception as error:  # noqa: BLE001  # one that fails must not hide what the others found
+                print(f"failed: {error}")
+                failed.append(section)
+        print(f"  {time.monotonic() - since:.0f} s", flush=True)
+    _sum_up(report, failed, time.monotonic() - begun)
+    return len(failed)
+
+
+def _sum_up(report: dict[str, list[Figure]], failed: list[str], seconds: float) -> None:
+    print("\n== report")
+    for section, figures in report.items():
+        print(section)
+        show(figures)
+    judged = [figure.met for figures in report.values() for figure in figures if figure.met is not None]
+    print(f"\n{sum(judged)} of {len(judged)} goals met, in {seconds / 60:.1f} min")
+    if failed:
+        print(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

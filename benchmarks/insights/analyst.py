@@ -1,10 +1,9 @@
 """What the process that finds insights takes: processor time for each run, and memory with 50,000 jobs.
 
-usage: python -m benchmarks.insights.analyst [--jobs N] [--runs N]. Runs are written into a SQLite file as the daemon
+usage: python -m benchmarks.insights.analyst. Runs are written into a SQLite file as the daemon
 leaves them, with their events, and the analyst reads them from there, as it does beside a daemon.
 """
 
-import argparse
 import asyncio
 import random
 import tempfile
@@ -12,6 +11,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.analyst.process import collect_seldom
 from scheduler_daemon.analyst.worker import Analyst
 from scheduler_daemon.contract.jobs import JobSpec
@@ -115,21 +116,17 @@ async def measure(jobs, rounds):
     return hearer.load, spent, hearer.found
 
 
-def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--jobs", type=int, default=0)
-    options.add_argument("--runs", type=int, default=40)
-    given = options.parse_args()
+def figures(given):
+    """Measure with a thousand jobs and with very many."""
     collect_seldom()
-    for jobs, rounds in [(given.jobs, given.runs)] if given.jobs else [(1000, 40), (50_000, 3)]:
-        load, spent, found = asyncio.run(measure(jobs, rounds))
-        each = spent / load.runs * 1e6
-        print(
-            f"{jobs:,} jobs, {load.runs:,} runs: {each:.0f} us of processor time for each run in all, reading, judging "
-            f"and writing down what was learnt (goal {GOAL_US}); {load.memory_bytes >> 20} MiB, {load.jobs:,} jobs of "
-            f"them in memory; {found} findings"
-        )
+    found = []
+    for jobs, rounds in ((1000, 40), (given.jobs, 3)):
+        load, spent, told = asyncio.run(measure(jobs, rounds))
+        note = f"{load.runs:,} runs, {load.jobs:,} jobs in memory, {told} findings"
+        found.append(Figure(f"processor time a run, {jobs:,} jobs", spent / load.runs * 1e6, "us", GOAL_US, note=note))
+        found.append(Figure(f"memory of the whole benchmark, {jobs:,} jobs", load.memory_bytes / 2**20, "MiB"))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

@@ -1,19 +1,19 @@
-"""Anomalies of jobs beside a robust z-score and an isolation forest. usage: anomalies.py [--jobgen FILE] [SEED...]
+"""Anomalies of jobs beside a robust z-score and an isolation forest. usage: anomalies.py [SEED...]
 
 An event counts as found when something is told of the job from its first fire to three fires after its last; whatever
 else is told is a false alarm, also what is told of failures that nobody put there.
 """
 
-import argparse
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
 from benchmarks.insights.fleet import made_up, of_file
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.insights.anomaly import JobWatch
 
 SLACK = 3
@@ -42,26 +42,33 @@ def once(places):
 
 def robust_z(job, limit=6):
     """Return the fires told by the distance from the median of 100 runs, three failures in a row, and missing runs."""
-    past, odd, streak = {"took": [], "output": [], "memory": []}, [], 0
+    odd, streak = set(), 0
     for place, (_, run) in enumerate(job.fires):
-        if run is None:
-            odd.append(place)
-            continue
-        streak = streak + 1 if run.failed else 0
-        if streak >= 3 or run.delay_s > 30:
-            odd.append(place)
-        if run.failed:
-            continue
-        values = np.log(run.duration_s + 0.3), np.log(run.output_bytes + 16), np.log(run.memory_bytes + 1e6)
-        for window, value in zip(past.values(), values, strict=True):
-            if len(window) > 20:
-                middle = np.median(window)
-                spread = 1.48 * np.median(np.abs(np.array(window) - middle)) + 0.02
-                if abs(value - middle) > limit * spread and (not odd or odd[-1] != place):
-                    odd.append(place)
-            window.append(value)
-            del window[:-100]
-    return once(odd)
+        streak = 0 if run is None else streak + 1 if run.failed else 0
+        if run is None or streak >= 3 or run.delay_s > 30:
+            odd.add(place)
+    good = [(place, run) for place, (_, run) in enumerate(job.fires) if run is not None and not run.failed]
+    values = np.log([[run.duration_s + 0.3, run.output_bytes + 16, run.memory_bytes + 1e6] for _, run in good])
+    for series in values.T:
+        odd.update(good[place][0] for place in np.flatnonzero(distances(series) > limit))
+    return once(sorted(odd))
+
+
+def distances(series, window=100, least=21):
+    """Return how far each value is from the median of those before it, in their median distances."""
+    found = np.zeros(len(series))
+    for place in range(least, min(window, len(series))):
+        found[place] = _far(series[None, :place], series[place : place + 1])[0]
+    if len(series) > window:
+        before = np.lib.stride_tricks.sliding_window_view(series, window)[:-1]
+        found[window:] = _far(before, series[window:])
+    return found
+
+
+def _far(before, values):
+    middle = np.median(before, axis=1)
+    spread = 1.48 * np.median(np.abs(before - middle[:, None]), axis=1) + 0.02
+    return np.abs(values - middle) / spread
 
 
 def forest(job, share=0.002):
@@ -129,29 +136,35 @@ def line(name, way, fleet, told, us=None):
         )
 
 
-def main():
-    """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--jobgen", type=Path)
-    parser.add_argument("--quick", action="store_true", help="without the rules it is compared with")
-    parser.add_argument("seeds", type=int, nargs="*", default=[])
-    given = parser.parse_args()
-    print("anomalies (goal: F1 .75 at .3 false alarms a job-month, hard set .60; all missed runs told)")
-    sources = [(f"made up {seed}", made_up(seed)) for seed in given.seeds or (1, 2)]
-    sources += [(f"made up calm {seed}", made_up(seed, calm=True)) for seed in given.seeds or (1, 2)]
-    if given.jobgen:
-        for seed in given.seeds or (101, 202):
-            kinds = ("base", "hard", "quiet", "busy", "clean")
-            sources += [(f"jobgen {kind} {seed}", of_file(given.jobgen, seed, kind)) for kind in kinds]
-    for name, fleet in sources:
+def fleets(given):
+    """Yield name, goal of F1 and fleet."""
+    jobgen = given.file("jobgen.py")
+    for seed in given.seeds:
+        yield f"made up {seed}", 0.75, made_up(seed)
+        yield f"made up calm {seed}", None, made_up(seed, calm=True)
+        for kind, goal in (("base", 0.75), ("hard", 0.6), ("quiet", 0.75), ("busy", 0.75), ("clean", None)):
+            if jobgen:
+                yield f"jobgen {kind} {seed}", goal, of_file(jobgen, seed, kind)
+
+
+def figures(given):
+    """Measure, and print each way beside the others."""
+    found = []
+    for name, goal, fleet in fleets(given):
         before = time.process_time()
         told = {job.number: engine(job) for job in fleet}
         us = (time.process_time() - before) / sum(len(job.fires) for job in fleet) * 1e6
         line(name, "engine", fleet, told, us)
-        if not given.quick:
-            line(name, "robust z, rules", fleet, {job.number: robust_z(job) for job in fleet})
-            line(name, "isolation forest", fleet, {job.number: forest(job) for job in fleet})
+        line(name, "robust z, rules", fleet, {job.number: robust_z(job) for job in fleet})
+        line(name, "isolation forest", fleet, {job.number: forest(job) for job in fleet})
+        f1, _, _, false, (gone_told, gone), _ = judged(fleet, told)
+        if goal:
+            found.append(Figure(f"F1, {name}", f1, "", goal, at_least=True))
+        found.append(Figure(f"false alarms a job-month, {name}", false, "", 0.3))
+        if gone:
+            found.append(Figure(f"missed runs told, {name}", gone_told / gone, "", 1, at_least=True))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

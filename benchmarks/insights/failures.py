@@ -1,20 +1,21 @@
-"""How well failures are foreseen, beside other ways. usage: failures.py [--jobgen FILE] [SEED...]
+"""How well failures are foreseen, beside other ways. usage: failures.py [SEED...]
 
-The regression begins with the weights it ships with and learns from run to run, each forecast before its run. Where
-scikit-learn trains by night, that is done once, on the first 70 %, and all are compared on the last 30 %.
+The regression begins with the weights it ships with and learns from run to run, each forecast before its run. What is
+trained by night is trained once, on the first 70 %, and all are compared on the last 30 %. Where a generator knows the
+probability it drew each failure with, that is told too: nobody who sees the past alone can do better for long.
 """
 
-import argparse
 import time
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.insights.fleet import made_up, of_file
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.insights.prediction import FailureModel
 from scheduler_daemon.insights.prediction_features import FailureHistory
-from scheduler_daemon.insights.prediction_nightly import HELD_BACK, train
+from scheduler_daemon.insights.prediction_nightly import HELD_BACK, choose
 
 
 def auc(failed, p):
@@ -36,31 +37,51 @@ def top(failed, p, share=0.02):
     return failed[np.argsort(-p, kind="stable")[: max(1, int(len(p) * share))]].mean()
 
 
+class Past(NamedTuple):
+    """All runs of a fleet in the order of time."""
+
+    rows: np.ndarray
+    """Features, a row a run."""
+    failed: np.ndarray
+    forecast: np.ndarray
+    base: np.ndarray
+    counts: np.ndarray
+    """Whether a run counts: not in the first days of its job."""
+    truth: np.ndarray | None
+    """The probability it was drawn with."""
+    us: float
+    """Processor time of learning from a run."""
+
+
 def lived(fleet):
-    """Return features, failed, forecast, base rate and whether it counts, of all runs in the order of time; and us."""
+    """Let the regression live through all runs of a fleet."""
     order = sorted(
-        (
-            (run.at, job.number, run, place >= job.counts_from)
-            for job in fleet
-            for place, (_, run) in enumerate(job.fires)
-            if run
-        ),
-        key=lambda each: each[:2],
+        ((each.at, job.number, place, each) for job in fleet for place, (_, each) in enumerate(job.fires) if each),
+        key=lambda entry: entry[:2],
     )
+    jobs = {job.number: job for job in fleet}
     histories = {job.number: FailureHistory() for job in fleet}
     model, rows, forecast, base = FailureModel(), [], [], []
-    for _, number, run, _ in order:
+    for _, number, _, each in order:
         history = histories[number]
-        rows.append(model.features(history, run.at, parent_failed=run.parent_failed))
+        rows.append(model.features(history, each.at, parent_failed=each.parent_failed))
         base.append(history.base())
-        forecast.append(model.learn(history, run))
+        forecast.append(model.learn(history, each))
     histories, model = {job.number: FailureHistory() for job in fleet}, FailureModel()
     before = time.process_time()
-    for _, number, run, _ in order[:20_000]:
-        model.learn(histories[number], run)
+    for _, number, _, each in order[:20_000]:
+        model.learn(histories[number], each)
     us = (time.process_time() - before) / min(len(order), 20_000) * 1e6
-    failed, counts = (np.array(list(each)) for each in ((run.failed for _, _, run, _ in order), (c for *_, c in order)))
-    return np.array(rows), failed.astype(float), np.array(forecast), np.array(base), counts, us
+    truth = [jobs[number].truth[place] for _, number, place, _ in order] if fleet[0].truth is not None else None
+    return Past(
+        np.array(rows),
+        np.array([float(each.failed) for *_, each in order]),
+        np.array(forecast),
+        np.array(base),
+        np.array([place >= jobs[number].counts_from for _, number, place, _ in order]),
+        None if truth is None else np.array(truth),
+        us,
+    )
 
 
 def line(name, way, failed, p, more=""):
@@ -69,34 +90,41 @@ def line(name, way, failed, p, more=""):
     print(f"  {name:20} {way:30} {good}{more}", flush=True)
 
 
-def main():
-    """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--jobgen", type=Path)
-    parser.add_argument("seeds", type=int, nargs="*", default=[])
-    given = parser.parse_args()
-    print("failures foreseen, on jobs never seen before (goal: AUC .76, ECE .01, of the top 2 % .30 failed)")
-    sources = [(f"made up {seed}", made_up(seed)) for seed in given.seeds or (1, 2)]
-    if given.jobgen:
-        for seed in given.seeds or (101, 202):
-            kinds = ("base", "hard", "quiet", "busy")
-            sources += [(f"jobgen {kind} {seed}", of_file(given.jobgen, seed, kind)) for kind in kinds]
-    for name, fleet in sources:
-        rows, failed, forecast, base, counts, us = lived(fleet)
-        line(name, "base rate", failed[counts], base[counts])
-        line(name, "regression", failed[counts], forecast[counts], f"  {us:.0f} us a run")
-        cut = int(len(failed) * (1 - HELD_BACK))
-        late = slice(cut, None)
-        network = train(rows, failed, forecast)
-        boosted = HistGradientBoostingClassifier(max_iter=80, learning_rate=0.06, max_leaf_nodes=15, random_state=0)
-        boosted.fit(rows[:cut], failed[:cut])
+def fleets(given):
+    """Yield name and fleet."""
+    jobgen = given.file("jobgen.py")
+    for seed in given.seeds:
+        yield f"made up {seed}", made_up(seed)
+        for kind in ("base", "hard", "quiet", "busy") if jobgen else ():
+            yield f"jobgen {kind} {seed}", of_file(jobgen, seed, kind)
+
+
+def figures(given):
+    """Measure, and print each way beside the others."""
+    found = []
+    for name, fleet in fleets(given):
+        past = lived(fleet)
+        failed, forecast, counts = past.failed, past.forecast, past.counts
+        line(name, "base rate", failed[counts], past.base[counts])
+        line(name, "regression", failed[counts], forecast[counts], f"  {past.us:.0f} us a run")
+        note = ""
+        if past.truth is not None:
+            line(name, "what it was drawn with", failed[counts], past.truth[counts])
+            best = auc(failed[counts], past.truth[counts]), top(failed[counts], past.truth[counts])
+            note = f"drawn with {best[0]:.3f}, {best[1]:.2f}"
+        late = slice(int(len(failed) * (1 - HELD_BACK)), None)
+        choice = choose(past.rows, failed, forecast)
+        taken = forecast[late] if choice.rule is None else choice.rule.probabilities(past.rows[late])
         line(name, "last 30 %: regression", failed[late], forecast[late])
-        line(name, "last 30 %: gradient boosting", failed[late], boosted.predict_proba(rows[late])[:, 1])
-        if network:
-            line(name, "last 30 %: network, taken", failed[late], network.probabilities(rows[late]))
-        else:
-            print(f"  {name:20} the network did not do better, and is not taken")
+        line(name, f"last 30 %: {choice.rule.kind if choice.rule else 'nothing better'}", failed[late], taken)
+        found += [
+            Figure(f"AUC, {name}", auc(failed[counts], forecast[counts]), "", 0.76, at_least=True, note=note),
+            Figure(f"expected calibration error, {name}", ece(failed[counts], forecast[counts]), "", 0.01),
+            Figure(f"of the top 2 % failed, {name}", top(failed[counts], forecast[counts]), "", 0.3, at_least=True),
+            Figure(f"AUC of the last 30 % with what was trained, {name}", auc(failed[late], taken), ""),
+        ]
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

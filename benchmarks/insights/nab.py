@@ -1,22 +1,22 @@
-"""The score of the Numenta Anomaly Benchmark, standard profile. usage: nab.py [--nab FOLDER]
+"""The score of the Numenta Anomaly Benchmark, standard profile. usage: nab.py
 
-The folder has series as FOLDER/GROUP/NAME.csv and the windows of their anomalies in FOLDER/combined_windows.json.
+The collections have series as nab/GROUP/NAME.csv and the windows of their anomalies in nab/combined_windows.json.
 The scoring follows its description: the first alarm in a window earns by how early it is, others in it nothing, one
 outside costs .11, the more the further it is behind a window, a window without one costs 1; the first 15 % are no test.
 100 is all windows at their beginning, 0 no alarm. NAB itself chooses the one threshold that scores best over all
 series; beside that, each series is scored with the threshold that the others chose.
 """
 
-import argparse
 import csv
 import json
 import math
 import time
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.insights.anomaly import KPI
 from scheduler_daemon.insights.anomaly_series import Series, cell_of
 
@@ -104,16 +104,14 @@ def best(told):
     return max(tried[:: max(1, len(tried) // 150)], key=lambda threshold: score(told, threshold))
 
 
-def main():
-    """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--nab", type=Path)
-    given = parser.parse_args()
-    print("NAB, standard profile (goal: 45 at 10 us a value)")
-    if not given.nab:
-        print("  left out: there is no folder of its series; name one by --nab")
-        return
-    series = list(read(given.nab))
+def figures(given):
+    """Measure, and print both ways beside each other."""
+    folder = given.file("nab")
+    if not folder:
+        print("  left out: there is no folder of its series")
+        return []
+    series = list(read(folder))
+    found = []
     for name, way in (("engine", rarities), ("mean of 200", surprise)):
         before = time.process_time()
         scores = [way(times, values) for _, times, values, _ in series]
@@ -131,7 +129,13 @@ def main():
         print(f"  {name:12} {chosen}; {held:.1f} with what the others chose; {us:.1f} us a value")
         for one, points_of, (_, spans, _) in zip(series, earned, told, strict=True):
             print(f"      {one[0]:40} {points_of:+.2f} of {len(spans)} with what the others chose")
+        if name == "engine":
+            note = f"{len(series)} series"
+            found.append(Figure("NAB score", score(told, threshold), "", 45, at_least=True, note=note))
+            found.append(Figure("NAB score with the threshold of the other series", held, "", 45, at_least=True))
+            found.append(Figure("processor time a value", us, "us", 10))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

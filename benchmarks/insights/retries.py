@@ -4,10 +4,10 @@ Each failure heals at an instant that its cause draws; a retry before it is wast
 may retry as often. Told for a model that knows what the log said, and for one that knows the exit code alone.
 """
 
-import sys
-
 import numpy as np
 
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.insights.retry_advice import End, Failed, RetryModel, Tally, judge, replay
 
 FIXED_S = (10, 20, 40)
@@ -93,30 +93,34 @@ def play(failures, *, template):
 
 
 def line(name, fixed, smart):
-    """Print both beside each other."""
+    """Print both beside each other; return the shares of recoveries kept and of wasted retries spared."""
     for way, tally in (("fixed", fixed), ("learnt", smart)):
         told = f"  not told by the record {tally.untold:,}" if tally.untold else ""
         counts = f"retries {tally.retries:6,}  recovered {tally.recovered:6,}  wasted {tally.wasted:6,}"
         print(f"  {name:34} {way:7} {counts}{told}")
-    kept, fewer = smart.recovered / max(1, fixed.recovered), 1 - smart.wasted / max(1, fixed.wasted)
-    print(f"  {name:34} recoveries kept {kept:.0%}, wasted retries {-fewer:+.0%}")
+    return smart.recovered / max(1, fixed.recovered), 1 - smart.wasted / max(1, fixed.wasted)
 
 
-def main():
-    """Print the figures."""
-    for seed in map(int, sys.argv[1:] or ["1", "2", "3"]):
+def figures(given):
+    """Measure, and print both beside each other."""
+    found = []
+    for seed in given.seeds:
         failures = fleet(seed)
-        print(
-            f"retries, seed {seed}: {len(failures):,} failures of 60 jobs in {MONTHS} months, fixed waits {FIXED_S} s"
-        )
-        line("end of a failure known, by log", *play(failures, template=True))
-        line("end of a failure known, by code", *play(failures, template=False))
+        print(f"  seed {seed}: {len(failures):,} failures of 60 jobs in {MONTHS} months, fixed waits {FIXED_S} s")
         record = [
             Failed(job, End(CODES[cause], cause, again), at, seen(gone, FIXED_S, period), period)
             for job, cause, again, at, gone, period in failures
         ]
-        line("replay of what the fixed ones saw", *replay(record, FIXED_S))
+        for name, both in (
+            ("by log and code", play(failures, template=True)),
+            ("by code", play(failures, template=False)),
+            ("by replay of what the fixed ones saw", replay(record, FIXED_S)),
+        ):
+            kept, spared = line(name, *both)
+            found.append(Figure(f"runs recovered, {name}, {seed}", kept, "x fixed"))
+            found.append(Figure(f"wasted retries spared, {name}, {seed}", spared, "x fixed"))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

@@ -1,23 +1,23 @@
-"""Log templates: grouping accuracy and speed, beside drain3. usage: templates.py [--loghub DIR]
+"""Log templates: grouping accuracy and speed, beside drain3. usage: templates.py
 
-The share of lines whose group is exactly a true group, as published parsers are measured. Without --loghub the lines
-are those of made-up jobs; DIR holds LogHub's `*_2k.log_structured.csv`, plain or gzipped.
+The share of lines whose group is exactly a true group, as published parsers are measured. Without LogHub's
+`*_2k.log_structured.csv`, plain or gzipped, the lines are those of made-up jobs.
 """
 
-import argparse
 import csv
 import gzip
 import random
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 from drain3 import TemplateMiner
 from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
+from benchmarks.insights.given import by_itself
+from benchmarks.report import Figure
 from scheduler_daemon.insights.failures import Line
 from scheduler_daemon.insights.templates import Miner
 from scheduler_daemon.services.failures import written
@@ -116,17 +116,12 @@ def learning():
     return (time.process_time() - before) * 1000 / len(runs)
 
 
-def main():
-    """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--loghub", type=Path)
-    given = parser.parse_args()
-    sets = [(f"made up {seed}", made_up(seed)) for seed in (1, 2, 3)]
-    if given.loghub:
-        sets = list(of_loghub(given.loghub))
-    print("log templates, grouping accuracy (goal: .82 on average over LogHub with one list of masks, 3,000 lines/s)")
+def figures(given):
+    """Measure, and print both beside each other."""
+    folder = given.file("loghub")
+    sets = list(of_loghub(folder)) if folder else [(f"made up {seed}", made_up(seed)) for seed in (1, 2, 3)]
     print(f"  {'set':12}{'lines':>7}{'ours':>8}{'drain3':>8}{'ours, lines/s':>16}{'drain3, lines/s':>17}")
-    sums = [0.0, 0.0]
+    sums, slowest = [0.0, 0.0], float("inf")
     for name, lines in sets:
         cells = []
         for which, make in enumerate((ours, theirs)):
@@ -136,10 +131,16 @@ def main():
             cells.append((accuracy(groups, [event for _, event in lines]), len(lines) / (time.process_time() - before)))
             sums[which] += cells[-1][0]
         (good, fast), (their_good, their_fast) = cells
+        slowest = min(slowest, fast)
         print(f"  {name:12}{len(lines):7}{good:8.3f}{their_good:8.3f}{fast:16,.0f}{their_fast:17,.0f}")
-    print(f"  {'average':19}{sums[0] / len(sets):8.3f}{sums[1] / len(sets):8.3f}")
-    print(f"  learning from a failed run of 80 lines takes {learning():.2f} ms of processor time")
+    own, other = (total / len(sets) for total in sums)
+    print(f"  {'average':19}{own:8.3f}{other:8.3f}")
+    return [
+        Figure("grouping accuracy, one list of masks", own, "", 0.82, at_least=True, note=f"drain3 {other:.3f}"),
+        Figure("lines of the slowest set", slowest, "a s", 3000, at_least=True),
+        Figure("learning from a failed run of 80 lines", learning(), "ms"),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    by_itself(figures, __doc__)

@@ -17,7 +17,7 @@ from scheduler_daemon.insights.prediction_features import COUNT, NAMES, FailureH
 SHOWN_FROM: Final = 3.0
 """A forecast is worth showing when a failure is so many times as likely as it always is with this job."""
 REASONS: Final = 3
-_BEGIN: Final = (-3.4, 0.8, 0.85, 0.45, 1.15, 0.15, 2.5, 0.3, -0.2, 0.5, 1.0, 0.25, 0.3, 1.3, 0.0)
+_BEGIN: Final = (-3.8, 0.88, 0.6, 0.9, 1.15, 0.15, 3.0, 0.2, -0.1, 0.9, 1.5, 0.3, 0.0, 1.8, 0.0)
 _RATE: Final = 0.05
 _STEADY: Final = 60.0
 """How much the weights to begin with are trusted: as if so much had been learnt of each."""

@@ -11,7 +11,7 @@ from scheduler_daemon.insights.observation import Observation
 
 NAMES: Final = (
     "always",
-    "share of its runs that fail",
+    "share of its runs that fail by themselves",
     "this hour of the day",
     "a job it depends on failed",
     "what followed such failures before",
@@ -27,6 +27,7 @@ NAMES: Final = (
     "few runs are known of it",
 )
 COUNT: Final = len(NAMES)
+_REMEMBERED: Final = 2000
 _SLOW, _FAST = 0.02, 0.5
 _LARGEST: Final = 1e15
 
@@ -35,12 +36,15 @@ class FailureHistory:
     """What is remembered of one job, some hundred bytes."""
 
     __slots__ = (
-        "failed_at", "fast_memory", "fast_time", "n", "noise_memory", "noise_time", "slow_memory", "slow_time",
+        "alone", "alone_failed", "failed_at", "fast_memory", "fast_time", "n", "noise_memory", "noise_time",
+        "slow_memory", "slow_time",
         "streaks",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.n = 0
+        self.alone = self.alone_failed = 0.0
+        """Runs that came after no failure, of the job or of one it depends on, and those of them that failed."""
         self.streaks = Streaks()
         self.slow_memory = self.fast_memory = self.slow_time = self.fast_time = 0.0
         self.noise_memory = self.noise_time = 0.1
@@ -54,7 +58,6 @@ class FailureHistory:
     def features(self, at: datetime, *, parent_failed: bool, others: float) -> list[float]:
         """Describe a run that starts at `at` (UTC); `others` is the share of all runs that fail just now."""
         streaks, base = self.streaks, self.base()
-        odds = log(base / (1 - base))
         again = (streaks.after_failed + 3 * max(base, 0.1)) / (streaks.after + 3)
         inherited = (streaks.parent_failed + 2 * 0.3) / (streaks.parent + 2)
         ago = max(0.0, at.timestamp() - self.failed_at) / 3600
@@ -62,7 +65,7 @@ class FailureHistory:
         time = min(1.5, max(0.0, self.fast_time - self.slow_time - self.noise_time))
         return [
             1.0,
-            odds + 3.5,
+            log((self.alone_failed + 0.5) / (self.alone + 25)) + 3.9,
             log(self._hour(at.hour, base) / base),
             1.0 if parent_failed else 0.0,
             log(inherited / base) if parent_failed else 0.0,
@@ -89,6 +92,11 @@ class FailureHistory:
     def learn(self, run: Observation) -> None:
         """Take a run that has ended."""
         self.n += 1
+        if not (run.parent_failed or self.streaks.streak):
+            if self.alone > _REMEMBERED:
+                self.alone, self.alone_failed = self.alone / 2, self.alone_failed / 2
+            self.alone += 1
+            self.alone_failed += run.failed
         self.streaks.step(run.at.hour, failed=run.failed, parent_failed=run.parent_failed)
         if run.failed:
             self.failed_at = run.at.timestamp()
@@ -103,7 +111,8 @@ class FailureHistory:
     def pack(self) -> bytes:
         """Return all of it, `PACKED` bytes."""
         return _PACKED.pack(
-            self.n, self.slow_memory, self.fast_memory, self.slow_time, self.fast_time, self.noise_time,
+            self.n, self.alone, self.alone_failed,
+            self.slow_memory, self.fast_memory, self.slow_time, self.fast_time, self.noise_time,
             self.noise_memory, self.failed_at, self.streaks.pack(),
         )  # fmt: skip
 
@@ -112,14 +121,15 @@ class FailureHistory:
         """Return what was packed. Raises struct.error for anything else."""
         history = cls.__new__(cls)
         (
-            history.n, history.slow_memory, history.fast_memory, history.slow_time, history.fast_time,
+            history.n, history.alone, history.alone_failed,
+            history.slow_memory, history.fast_memory, history.slow_time, history.fast_time,
             history.noise_time, history.noise_memory, history.failed_at, streaks,
         ) = _PACKED.unpack(kept)  # fmt: skip
         history.streaks = Streaks.unpack(streaks)
         return history
 
 
-_PACKED: Final = struct.Struct(f"<q7d{STREAKS}s")
+_PACKED: Final = struct.Struct(f"<q9d{STREAKS}s")
 PACKED: Final = _PACKED.size
 
 

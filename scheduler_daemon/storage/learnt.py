@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SHAPE = "5"
+SHAPE = "6"
 """Of what is kept: with another one everything is learnt anew."""
 
 SAMPLES = 8 << 20

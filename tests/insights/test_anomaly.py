@@ -116,8 +116,8 @@ def test_failures_in_a_row_are_told_of_a_job_that_hardly_ever_fails() -> None:
     (anomaly,) = told(JobWatch("job"), history)
 
     assert anomaly.kind == "failure_burst"
-    assert anomaly.run_id == "202"
-    assert anomaly.evidence[0].value == 3
+    assert anomaly.run_id == "203"
+    assert anomaly.evidence[0].value == 4
 
 
 def test_two_failures_in_a_row_are_no_news_of_a_job_that_often_fails() -> None:

@@ -19,7 +19,8 @@ def test_anomalies_are_found_and_hardly_any_alarm_is_false(shared: Path) -> None
 
 
 def test_failures_are_foreseen_better_than_by_the_base_rate(shared: Path) -> None:
-    _, failed, forecast, base, counts, _ = failures.lived(of_file(shared / "insights" / "jobgen.py", 404, "base"))
+    past = failures.lived(of_file(shared / "insights" / "jobgen.py", 404, "base"))
+    failed, forecast, base, counts = past.failed, past.forecast, past.base, past.counts
 
     assert failures.auc(failed[counts], forecast[counts]) > failures.auc(failed[counts], base[counts]) + 0.04
     assert failures.ece(failed[counts], forecast[counts]) <= 0.01
