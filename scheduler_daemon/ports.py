@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
+from scheduler_daemon.contract.insights import FailureSaid
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.contract.system import Health, LogChannel, Series, Session
@@ -60,6 +61,9 @@ class Picture(Protocol):
         self, actor: Actor, text: str, *, sort: str, limit: int, cursor: str | None, now: datetime
     ) -> Page[str]:
         """Return ids of a window of the jobs a filter finds, in order. Raises Invalid for a spoilt cursor."""
+
+    async def alike(self, actor: Actor, said: FailureSaid, most: int) -> list[tuple[int, float]]:
+        """Return earlier failures of other patterns that say much the same, and how much, best first."""
 
     async def usage(self, execution_id: int, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
         """Return what a run used while it ran: cpu, memory or processes."""

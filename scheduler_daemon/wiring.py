@@ -219,7 +219,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         context = Context(
             database=database,
             engine=daemon,
-            picture=LivePicture(relay),
+            picture=LivePicture(relay, database),
             holder=holder,
             state_dir=str(settings.state),
             token=_token(settings),

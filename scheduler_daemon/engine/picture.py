@@ -7,21 +7,27 @@ from datetime import UTC, datetime, timedelta
 from redis.asyncio import Redis
 
 from scheduler_daemon.contract import channels
+from scheduler_daemon.contract.insights import FailureSaid
 from scheduler_daemon.contract.pages import Page
 from scheduler_daemon.contract.people import Actor, Role
 from scheduler_daemon.contract.system import LogChannel, Series, SeriesPoint, Session
 from scheduler_daemon.domain.errors import Invalid, NotFound, Unavailable
 from scheduler_daemon.engine.relay import FAILURES, Relay
-from scheduler_daemon.live import feed, keys, search, timeseries, usage
+from scheduler_daemon.live import alike, feed, keys, search, timeseries, usage
+from scheduler_daemon.services.listing import owner_seen
+from scheduler_daemon.storage import failures
+from scheduler_daemon.storage.session import Database
 
+_AT_ONCE = 500
 SESSION_LIFETIME = timedelta(hours=12)
 
 
 class LivePicture:
     """Answers over the relay's connection."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, database: Database) -> None:
         self._relay = relay
+        self._database = database
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Redis]:
@@ -86,6 +92,26 @@ class LivePicture:
             except ValueError as error:
                 raise Invalid(f"{error}; begin the list again", field="cursor") from None
         return Page(items=list(found.ids), next=found.next, total=found.total)
+
+    async def alike(self, actor: Actor, said: FailureSaid, most: int) -> list[tuple[int, float]]:
+        """Return earlier failures of other patterns that say much the same, and how much, best first.
+
+        What SQL has and the index has not, after it was lost say, is put into it first.
+        """
+        owner = owner_seen(actor)
+        async with self._client() as client:
+            lately = await self._database.read(lambda db: failures.latest_runs(db, alike.KEPT))
+            known = await alike.kept(client)
+            await alike.forget(client, known.difference(lately))
+            missing = [run for run in lately if run not in known]
+            for start in range(0, len(missing), _AT_ONCE):
+                part = missing[start : start + _AT_ONCE]
+                rows = await self._database.read(lambda db, part=part: failures.of_runs(db, part))  # type: ignore[misc]  # mypy cannot type the default
+                await alike.keep(
+                    client, [alike.Failure(row.execution_id, row.pattern_id, row.owner_id, row.vector) for row in rows]
+                )
+            one = alike.Failure(said.run_id, said.pattern_id, 0, said.vector)
+            return await alike.nearest(client, one, seen_by=owner, most=most)
 
     async def series(self, job_id: str, metric: str, *, start: datetime, end: datetime, buckets: int) -> Series:
         """Return a metric of a job in at most `buckets` buckets."""

@@ -1,4 +1,4 @@
-"""The search index: which typed values of a job it holds, and that it is there and whole. Runs are looked for in SQL.
+"""The search indexes: which typed values of jobs and failures they hold, and that they are there and whole.
 
 Asking them is left to `search`.
 """
@@ -16,6 +16,9 @@ from scheduler_daemon.live import keys
 from scheduler_daemon.live.client import command
 from scheduler_daemon.live.errors import LiveError
 
+VECTOR_SIZE = 256
+"""Numbers of what a failure was about."""
+
 log = logging.getLogger(__name__)
 
 _SCHEMA: tuple[tuple[str | int, ...], ...] = (
@@ -27,9 +30,14 @@ _SCHEMA: tuple[tuple[str | int, ...], ...] = (
     *((number, "NUMERIC", "SORTABLE") for number in ("next_ms", "last_ms")),
 )
 
+_FAILURE_SCHEMA: tuple[str | int, ...] = (
+    *("run", "NUMERIC", "pattern", "TAG", "owner", "TAG"),
+    *("vector", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", VECTOR_SIZE, "DISTANCE_METRIC", "COSINE"),
+)
+
 
 async def ensure_index(client: Redis) -> None:
-    """Make the index if it is missing, and anew if it is of another schema, whose other indexes go."""
+    """Make the indexes that are missing, and anew if they are of another schema, whose other indexes go."""
     await _configure(client)
     existing = {name for name in await command(client, "FT._LIST") if name.startswith(keys.INDEX)}
     if await client.get(keys.SCHEMA_KEY) != str(keys.SCHEMA):
@@ -39,6 +47,9 @@ async def ensure_index(client: Redis) -> None:
     if keys.JOB_INDEX not in existing:
         await command(client, "FT.CREATE", keys.JOB_INDEX, "ON", "JSON", "PREFIX", 1, keys.JOB, "STOPWORDS", 0,
                       "SCHEMA", *_columns())  # fmt: skip
+    if keys.FAILURE_INDEX not in existing:
+        await command(client, "FT.CREATE", keys.FAILURE_INDEX, "ON", "HASH", "PREFIX", 1, keys.FAILURE,
+                      "SCHEMA", *_FAILURE_SCHEMA)  # fmt: skip
 
 
 async def has_index(client: Redis) -> bool:

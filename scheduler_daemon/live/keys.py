@@ -8,7 +8,7 @@ from __future__ import annotations
 from scheduler_daemon.contract.channels import PREFIX as CHANNEL_PREFIX
 from scheduler_daemon.contract.job_lines import KPI_METRIC
 
-SCHEMA = 3
+SCHEMA = 4
 
 EPOCH = "cs:epoch"
 RUN = "cs:run"
@@ -25,6 +25,9 @@ SEQ = "cs:seq:"
 SESSION = "cs:session:"
 INDEX = "cs:idx:"
 JOB_INDEX = INDEX + "job"
+FAILURE = "cs:fail:"
+FAILURES = "cs:fails"
+FAILURE_INDEX = INDEX + "failure"
 USE = "cs:use:"
 SESSION_USER = "cs-s-"
 
@@ -65,7 +68,10 @@ DESCRIPTION: tuple[tuple[str, str, str], ...] = (
     (SEQ + "{channel}", "string", "sequence number of a channel"),
     (SESSION + "{name}", "string", "a session is alive; its lifetime is the session's"),
     (CHANNEL_PREFIX + "{all,user:{id},team:{id},log:{execution}}", "channel", "the live feed"),
+    (FAILURE + "{execution}", "hash", "what a failed run was about, as a vector; the last 10,000"),
+    (FAILURES, "sorted set", "the failures kept"),
     (JOB_INDEX, "search index", "jobs"),
+    (FAILURE_INDEX, "search index", "failures by vector, pattern and owner"),
 )
 """Name, kind and meaning of everything we keep in Redis, for people."""
 
@@ -89,6 +95,11 @@ def series(metric: str, job_id: str, step: str = "") -> str:
 def aggregation(metric: str) -> str:
     """Return how a metric is condensed. Raises KeyError for one that cannot be."""
     return "avg" if KPI_METRIC.match(metric) else METRICS[metric]
+
+
+def failure(execution_id: int) -> str:
+    """Return the key of what a failed run was about."""
+    return f"{FAILURE}{execution_id}"
 
 
 def use(execution_id: int, metric: str) -> str:

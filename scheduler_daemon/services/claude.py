@@ -54,10 +54,17 @@ class Desk:
 
 
 def explain(
-    db: Connection, actor: Actor, digest: failures.Digest, desk: Desk, now: datetime, *, local: bool = False
+    db: Connection,
+    actor: Actor,
+    digest: failures.Digest,
+    desk: Desk,
+    now: datetime,
+    *,
+    local: bool = False,
+    alike: Sequence[tuple[int, float]] | None = None,
 ) -> FailureExplanation:
     """Explain a failed run in our own words, and have Claude asked, or say what it said. Raises NotFound, Conflict."""
-    found = failures.explain(db, actor, digest)
+    found = failures.explain(db, actor, digest, alike)
     if local or not desk.has_key or actor.role is Role.VIEWER:  # who may only look may not spend
         return found
     run = failures.failed_run(db, actor, digest.execution_id)

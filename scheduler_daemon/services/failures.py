@@ -106,10 +106,13 @@ def record(db: Connection, said: RunsSaid) -> None:
         meta.put(db, _LOOKED_AT, str(int(meta.get(db, _LOOKED_AT) or 0) + said.looked_at))
 
 
-def explain(db: Connection, actor: Actor, found: Digest) -> FailureExplanation:
+def explain(
+    db: Connection, actor: Actor, found: Digest, alike: Sequence[tuple[int, float]] | None = None
+) -> FailureExplanation:
     """Say why a run failed, as far as its output and earlier failures tell, and keep what it said.
 
-    Raises NotFound, Conflict.
+    `alike` are earlier runs of other patterns that said much the same, and how much, best first; None to look for
+    them here. Raises NotFound, Conflict.
     """
     run = failed_run(db, actor, found.execution_id)
     if found.said is not None and failures.find(db, run.id) is None:
@@ -117,7 +120,7 @@ def explain(db: Connection, actor: Actor, found: Digest) -> FailureExplanation:
     safe = found.lines
     kept = failures.find(db, run.id)
     pattern = detail(db, actor, kept.pattern_id) if kept else None
-    similar = _similar(db, actor, kept) if kept else ()
+    similar = _similar(db, actor, kept, alike) if kept else ()
     error = next((line for line in safe if kept and line.number == kept.line), None)
     at = run.ended_at or run.queued_at
     return FailureExplanation(
@@ -216,19 +219,32 @@ def _end(db: Connection, place: Any) -> PatternEnd | None:
     )
 
 
-def _similar(db: Connection, actor: Actor, kept: Any) -> tuple[SimilarFailure, ...]:
+def _similar(
+    db: Connection, actor: Actor, kept: Any, alike: Sequence[tuple[int, float]] | None
+) -> tuple[SimilarFailure, ...]:
+    """Return earlier failures like one: of the same pattern, then by what they say."""
     owner = owner_seen(actor)
     same = failures.earlier(db, kept.execution_id, owner_id=owner, pattern_id=kept.pattern_id, limit=SIMILAR)
     found = [(row, 1.0) for row in same]
     if len(found) < SIMILAR:
-        others = failures.earlier(db, kept.execution_id, owner_id=owner, pattern_id=None, limit=COMPARED)
-        others = [row for row in others if row.pattern_id != kept.pattern_id]
-        near = engine.nearest(kept.vector, [row.vector for row in others], SIMILAR - len(found))
-        found += [(others[at], alike) for at, alike in near if alike >= ENOUGH_ALIKE]
+        near = _near(db, owner, kept) if alike is None else _with_rows(db, owner, alike)
+        found += [each for each in near if each[1] >= ENOUGH_ALIKE][: SIMILAR - len(found)]
     return tuple(
-        SimilarFailure(run=row.execution_id, job=row.job, at=row.at, text=row.text, alike=round(alike, 2))
-        for row, alike in found
+        SimilarFailure(run=row.execution_id, job=row.job, at=row.at, text=row.text, alike=round(min(1.0, much), 2))
+        for row, much in found
     )
+
+
+def _near(db: Connection, owner: int | None, kept: Any) -> list[tuple[Any, float]]:
+    """Compare with the latest failures of other patterns; the index, where Redis answers, knows far more of them."""
+    others = failures.earlier(db, kept.execution_id, owner_id=owner, pattern_id=None, limit=COMPARED)
+    others = [row for row in others if row.pattern_id != kept.pattern_id]
+    return [(others[at], much) for at, much in engine.nearest(kept.vector, [row.vector for row in others], SIMILAR)]
+
+
+def _with_rows(db: Connection, owner: int | None, alike: Sequence[tuple[int, float]]) -> list[tuple[Any, float]]:
+    rows = {row.execution_id: row for row in failures.of_runs(db, [run for run, _ in alike], owner)}
+    return [(rows[run], much) for run, much in alike if run in rows]
 
 
 def _title(run: Any, error: engine.Line | None) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from scheduler_daemon.storage.bulk import among
 from scheduler_daemon.storage.executions import EXECUTIONS
 from scheduler_daemon.storage.jobs import JOBS
 from scheduler_daemon.storage.tables import metadata
@@ -120,6 +121,18 @@ def earlier(
     if pattern_id is not None:
         query = query.where(_F.pattern_id == pattern_id)
     return list(db.execute(query.order_by(_F.execution_id.desc()).limit(limit)))
+
+
+def latest_runs(db: Connection, limit: int) -> list[int]:
+    """Return the latest runs of living jobs that said something, newest first."""
+    query = select(_F.execution_id).join(JOBS, JOBS.c.id == _F.job_id).where(JOBS.c.deleted_at.is_(None))
+    return list(db.execute(query.order_by(_F.execution_id.desc()).limit(limit)).scalars())
+
+
+def of_runs(db: Connection, execution_ids: Collection[int], owner_id: int | None = None) -> list[Record]:
+    """Return what these runs said, with the names and owners of their jobs; of one owner's, where one is named."""
+    query = _VIEW.add_columns(JOBS.c.owner_id).where(among(db, _F.execution_id, execution_ids))
+    return list(db.execute(query if owner_id is None else query.where(JOBS.c.owner_id == owner_id)))
 
 
 def since_failure(db: Connection, job_id: str, execution_id: int) -> tuple[Record | None, int]:

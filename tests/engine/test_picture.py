@@ -28,7 +28,7 @@ async def picture(
     database = open_database(databases.sqlite(tmp_path / "chronos.db"))
     relay = Relay(database, redis_state, None, keep=10, now=lambda: datetime.now(UTC))
     await relay.open()
-    yield LivePicture(relay)
+    yield LivePicture(relay, database)
     await relay.close(stop_server=False)
     await database.close()
 

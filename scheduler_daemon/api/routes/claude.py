@@ -1,12 +1,13 @@
 """Why runs fail, and questions to Claude, over HTTP."""
 
 import asyncio
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from scheduler_daemon.api.deps import Asked, Limit, instant
+from scheduler_daemon.api.deps import Ask, Asked, Limit, instant
 from scheduler_daemon.contract.claude import (
     ClaudeBudget,
     ClaudeCall,
@@ -17,7 +18,7 @@ from scheduler_daemon.contract.claude import (
     ScheduleGuess,
 )
 from scheduler_daemon.contract.pages import Page
-from scheduler_daemon.domain.errors import Invalid
+from scheduler_daemon.domain.errors import Invalid, Unavailable
 from scheduler_daemon.services import claude, failures, fleet_words
 
 router = APIRouter(prefix="/v1", tags=["words"])
@@ -51,9 +52,21 @@ async def explain(ask: Asked, execution_id: RunId, *, local: bool = False) -> Fa
     now, desk = ask.context.now(), ask.context.desk
     run, lines = await ask.read(lambda db, actor: failures.wrote(db, actor, execution_id))
     digest = await asyncio.to_thread(failures.digest, run, lines)
-    found = await ask.write(lambda db, actor: claude.explain(db, actor, digest, desk, now, local=local))
+    alike = await _alike(ask, digest)
+    found = await ask.write(lambda db, actor: claude.explain(db, actor, digest, desk, now, local=local, alike=alike))
     ask.context.engine.question_asked()
     return found
+
+
+async def _alike(ask: Ask, digest: failures.Digest) -> list[tuple[int, float]] | None:
+    """Return earlier failures that say much the same, as the index knows them; None while it does not answer."""
+    said = digest.said
+    if said is None:
+        return []
+    actor = await ask.read(lambda _db, actor: actor)
+    with contextlib.suppress(Unavailable):
+        return await ask.context.picture.alike(actor, said, failures.SIMILAR)
+    return None
 
 
 @router.post("/ask/schedule")
