@@ -57,6 +57,8 @@ def create(
     env: policyflags.Env = None,
     seccomp: policyflags.Seccomp = None,
     root: policyflags.Root = None,
+    capability: policyflags.Capability = None,
+    device: policyflags.Device = None,
     admins_only: policyflags.Admins = None,
     memory: limits.Memory = None,
     processes: limits.Processes = None,
@@ -75,8 +77,8 @@ def create(
     client = connect(context)
     changes = policyflags.fields(
         description=description, files=files, read=read, write=write, network=network, account=account, env=env,
-        seccomp=seccomp, root=root, admins_only=admins_only, timeout=timeout, output_limit=output_limit,
-        require=require,
+        seccomp=seccomp, root=root, capability=capability, device=device, admins_only=admins_only,
+        timeout=timeout, output_limit=output_limit, require=require,
     )  # fmt: skip
     most = limits.fields(
         memory=memory, processes=processes, cpus=cpus, cpu_time=cpu_time, open_files=open_files,
@@ -102,6 +104,8 @@ def edit(
     env: policyflags.Env = None,
     seccomp: policyflags.Seccomp = None,
     root: policyflags.Root = None,
+    capability: policyflags.Capability = None,
+    device: policyflags.Device = None,
     admins_only: policyflags.Admins = None,
     memory: limits.Memory = None,
     processes: limits.Processes = None,
@@ -122,8 +126,8 @@ def edit(
     """Save a new version of a policy; only what is named changes, and every run that starts from now on gets it."""
     changes = policyflags.fields(
         description=description, files=files, read=read, write=write, network=network, account=account, env=env,
-        seccomp=seccomp, root=root, admins_only=admins_only, timeout=timeout, output_limit=output_limit,
-        require=require,
+        seccomp=seccomp, root=root, capability=capability, device=device, admins_only=admins_only,
+        timeout=timeout, output_limit=output_limit, require=require,
     )  # fmt: skip
     most = limits.fields(
         memory=memory, processes=processes, cpus=cpus, cpu_time=cpu_time, open_files=open_files,
@@ -241,6 +245,8 @@ def _print(view: dict[str, Any], *, as_json: bool) -> None:
             ("root", "yes" if policy["root"] else "no"),
             ("environment", " ".join(f"{name}={value}" for name, value in policy["environment"].items())),
             ("seccomp", "yes" if policy["seccomp"] else "no"),
+            ("capabilities", ", ".join(policy["capabilities"])),
+            ("devices", ", ".join(policy["devices"])),
             ("most", fmt.limits(policy["limits"])),
             ("timeout", output.took(policy["timeout_ms"])),
             ("output", "" if most is None else f"{fmt.size(most)} of each stream"),

@@ -35,6 +35,15 @@ Require = Annotated[
 Seccomp = Annotated[
     bool | None, typer.Option("--seccomp/--no-seccomp", help="Refuse dangerous system calls.", show_default=False)
 ]
+Capability = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Each run without a box has it, such as net_bind_service; repeatable, '' for none."
+    ),
+]
+Device = Annotated[
+    list[str] | None, typer.Option(metavar="PATH", help="Each box has it, such as /dev/fuse; repeatable, '' for none.")
+]
 Root = Annotated[bool | None, typer.Option("--root/--no-root", help="Runs may be root's.", show_default=False)]
 Admins = Annotated[
     bool | None,
@@ -57,6 +66,8 @@ def fields(
     env: Sequence[str] | None,
     seccomp: bool | None,
     root: bool | None,
+    capability: Sequence[str] | None,
+    device: Sequence[str] | None,
     admins_only: bool | None,
     timeout: str | None,
     output_limit: str | None,
@@ -67,7 +78,14 @@ def fields(
         "description": description, "files": files, "seccomp": seccomp, "root": root, "admins_only": admins_only,
         "network": None if network is None else isolation.network_of(network),
     }  # fmt: skip
-    lists = {"read": read, "write": write, "accounts": account, "requires": require}
+    lists = {
+        "read": read,
+        "write": write,
+        "accounts": account,
+        "requires": require,
+        "capabilities": capability,
+        "devices": device,
+    }
     found: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
     found |= {name: [text for text in texts if text] for name, texts in lists.items() if texts}
     if env:

@@ -22,8 +22,72 @@ _HOST_AND_PORT = re.compile(
 _NUMERIC = re.compile(r"(?:\A|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?\Z")
 _BROADCAST = IPv4Address("255.255.255.255")
 
+_CAPABILITIES = frozenset(
+    [
+        "chown",
+        "dac_override",
+        "dac_read_search",
+        "fowner",
+        "fsetid",
+        "kill",
+        "setgid",
+        "setuid",
+        "setpcap",
+        "linux_immutable",
+        "net_bind_service",
+        "net_broadcast",
+        "net_admin",
+        "net_raw",
+        "ipc_lock",
+        "ipc_owner",
+        "sys_module",
+        "sys_rawio",
+        "sys_chroot",
+        "sys_ptrace",
+        "sys_pacct",
+        "sys_admin",
+        "sys_boot",
+        "sys_nice",
+        "sys_resource",
+        "sys_time",
+        "sys_tty_config",
+        "mknod",
+        "lease",
+        "audit_write",
+        "audit_control",
+        "setfcap",
+        "mac_override",
+        "mac_admin",
+        "syslog",
+        "wake_alarm",
+        "block_suspend",
+        "audit_read",
+        "perfmon",
+        "bpf",
+        "checkpoint_restore",
+    ]
+)
+_DEVICE = re.compile(r"/dev(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.:@+-]+)+\Z")
+_OWN_DEVICES = ("/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/fd", "/dev/ptmx")  # noqa: S108 - the box's own
+
+
+def _capability(text: str) -> str:
+    name = text.lower().removeprefix("cap_")
+    if name not in _CAPABILITIES:
+        raise ValueError(f"{text!r} is no capability; write one such as net_bind_service, as in capabilities(7)")
+    return name
+
+
+def _device(text: str) -> str:
+    if not _DEVICE.match(text) or any(text == one or text.startswith(f"{one}/") for one in _OWN_DEVICES):
+        raise ValueError(f"{text!r} is no device to share; name one such as /dev/fuse or /dev/dri")
+    return text
+
+
 PolicyName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 AccountName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(plain)]
+CapabilityName = Annotated[str, AfterValidator(_capability)]
+DevicePath = Annotated[str, Field(max_length=256), AfterValidator(plain), AfterValidator(_device)]
 VariableName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Message = Annotated[str, Field(max_length=400), AfterValidator(speakable)]
 
@@ -152,6 +216,10 @@ class PolicySpec(BaseModel, frozen=True, extra="forbid"):
     environment: Annotated[dict[VariableName, Annotated[str, AfterValidator(speakable)]], Field(max_length=64)] = {}
     """Variables that every run gets; a job that sets one of them is refused."""
     seccomp: bool = True
+    capabilities: Annotated[tuple[CapabilityName, ...], Field(max_length=64)] = ()
+    """Powers of root's that every run has, though its account is not root; of a policy without a box alone."""
+    devices: Annotated[tuple[DevicePath, ...], Field(max_length=32)] = ()
+    """What every run finds below /dev besides what any program has; its account's rights to it stay what they are."""
     limits: Limits = Limits()
     """The most that a job may ask for, and what it gets if it asks for nothing."""
     timeout_ms: Annotated[int, Field(ge=1, le=31 * 86_400_000)] | None = None

@@ -157,6 +157,11 @@ def why_refused(policy: str, lacking: Mapping[str, str]) -> str:
 def _require_account(policy: PolicySpec, account: str | None) -> None:
     if account == "root" and not policy.root:
         raise Invalid(f"policy {policy.name!r} runs nothing as root; choose another account or policy", field="user")
+    if policy.capabilities and account is None:
+        raise Invalid(
+            f"policy {policy.name!r} gives capabilities to an account that is not root; name the account",
+            field="user",
+        )
     if policy.accounts and account not in policy.accounts:
         wish = "names no account" if account is None else f"asks to run as {account}"
         raise Invalid(

@@ -4,7 +4,7 @@ Built-in policies are as strict as they say, so a policy of one's own is held ag
 """
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -70,6 +70,8 @@ def looser(policy: PolicySpec, base: PolicySpec) -> list[str]:
         "root": policy.root and not base.root,
         "admins_only": base.admins_only and not policy.admins_only,
         "environment": policy.environment != base.environment,
+        "capabilities": not set(policy.capabilities) <= set(base.capabilities),
+        "devices": not set(policy.devices) <= set(base.devices) and base.files is not Files.HOST,
         "seccomp": base.seccomp and not policy.seccomp,
         **{f"limits.{name}": more for name, more in _beyond(policy.limits, base).items()},
         "timeout_ms": _more(policy.timeout_ms, base.timeout_ms),
@@ -81,36 +83,47 @@ def looser(policy: PolicySpec, base: PolicySpec) -> list[str]:
 
 def privileges(policy: PolicySpec) -> list[str]:
     """Return the names of the fields by which a policy gives what an admin alone may give, whatever it is based on."""
-    return [name for name, yes in (("files", policy.files is Files.HOST), ("root", policy.root)) if yes]
+    given = {
+        "files": policy.files is Files.HOST,
+        "root": policy.root,
+        "capabilities": bool(policy.capabilities),
+        "devices": bool(policy.devices),
+    }
+    return [name for name, yes in given.items() if yes]
+
+
+def _faults(policy: PolicySpec) -> Iterator[tuple[bool, str, str]]:
+    """Yield whether it contradicts itself in a field, the field, and why that makes no sense."""
+    boxed = policy.files is not Files.HOST
+    open_ = "a policy without a box (files host)"
+    boxes = "let files be system or scratch"
+    yield (
+        not boxed and policy.network.mode is not NetworkMode.HOST,
+        "network",
+        f"{open_} can keep no network from a job; {boxes}, or the network host",
+    )
+    yield not boxed and policy.seccomp, "seccomp", f"{open_} has no filter of system calls; {boxes}, or seccomp off"
+    for field in ("read", "write"):
+        yield not boxed and bool(getattr(policy, field)), field, f"{open_} keeps no file from a job; take the paths out"
+    yield not boxed and bool(policy.devices), "devices", f"{open_} keeps no device from a job; take them out"
+    yield boxed and policy.root, "root", "what runs in a box is never root's; let files be host, or root off"
+    yield (
+        bool(policy.capabilities) and (boxed or policy.root),
+        "capabilities",
+        "capabilities are for runs without a box whose account is not root; let files be host and root off",
+    )
+    yield (
+        policy.limits.scratch_bytes is not None and policy.files is not Files.SCRATCH,
+        "limits.scratch_bytes",
+        "only files scratch has space in memory to limit; take scratch_bytes out, or choose files scratch",
+    )
 
 
 def _require_sense(policy: PolicySpec) -> None:
     """Raise Invalid for what contradicts itself: no box can be made from it, or it promises what it does not keep."""
-    boxed = policy.files is not Files.HOST
-    if not boxed and policy.network.mode is not NetworkMode.HOST:
-        raise Invalid(
-            "a policy without a box (files host) can keep no network from a job; let files be system or scratch, "
-            "or the network host",
-            field="changes.network",
-        )
-    if not boxed and policy.seccomp:
-        raise Invalid(
-            "a policy without a box (files host) has no filter of system calls; let files be system or scratch, "
-            "or seccomp off",
-            field="changes.seccomp",
-        )
-    if not boxed and (policy.read or policy.write):
-        raise Invalid(
-            "a policy without a box (files host) keeps no file from a job; take the paths out",
-            field=f"changes.{'read' if policy.read else 'write'}",
-        )
-    if boxed and policy.root:
-        raise Invalid("what runs in a box is never root's; let files be host, or root off", field="changes.root")
-    if policy.limits.scratch_bytes is not None and policy.files is not Files.SCRATCH:
-        raise Invalid(
-            "only files scratch has space in memory to limit; take scratch_bytes out, or choose files scratch",
-            field="changes.limits.scratch_bytes",
-        )
+    for wrong, field, why in _faults(policy):
+        if wrong:
+            raise Invalid(why, field=f"changes.{field}")
     for field in ("read", "write"):
         for path in getattr(policy, field):
             if posixpath.normpath(path) != path:

@@ -68,6 +68,7 @@ def request_for(
         grace=timedelta(milliseconds=spec["grace_ms"]),
         not_before=start.not_before,
         box=box,
+        capabilities=() if granted is None else granted.policy.capabilities,
         limits=None if granted is None else Limits(**granted.limits.model_dump(exclude={"scratch_bytes"})),
     )
 
@@ -88,6 +89,7 @@ def _box(granted: Granted | None) -> Box | None:
         write=granted.write,
         network=granted.allow or ("host" if granted.network is NetworkMode.HOST else "none"),
         seccomp=granted.policy.seccomp,
+        devices=granted.policy.devices,
         scratch_bytes=granted.limits.scratch_bytes,
     )
 

@@ -92,6 +92,7 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     for path, how in shown.items():
         declared.check(path, paths.state)
         places[path] = [how, str(held[path]), path]
+    places["/dev"] = _with_devices(places["/dev"], box.get("devices") or ())
     if paths.hosts is not None:
         places["/etc/hosts"] = ["--perms", "0444", "--ro-bind-data", str(paths.hosts), "/etc/hosts"]
     above = [path for path in shown if within(paths.state, path)]
@@ -111,6 +112,12 @@ def words(request: Message, mark: str, paths: Paths, uid: int, gid: int) -> list
     if len(told) > _MOST_WORDS:
         raise Unstartable(f"box: {len(environment)} variables and {len(shown)} paths are too many for bubblewrap")
     return told
+
+
+def _with_devices(told: list[str], devices: Iterable[str]) -> list[str]:
+    """Return what is told of /dev with some devices more, which have to be there before it is made read-only."""
+    bound = [word for path in devices for word in ("--dev-bind", path, path)]
+    return [*told[:-2], *bound, *told[-2:]] if bound else told
 
 
 @functools.lru_cache(maxsize=_LAYOUTS_KEPT)

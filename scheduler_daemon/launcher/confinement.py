@@ -20,6 +20,7 @@ from scheduler_daemon.launcher import (
     another,
     boxes,
     bubblewrap,
+    capabilities,
     cgroups,
     controllers,
     declared,
@@ -48,7 +49,7 @@ class Confined(NamedTuple):
 
 def wanted(request: Message) -> bool:
     """Tell whether anything of this is asked for."""
-    return bool(request.get("box") or request.get("limits"))
+    return bool(request.get("box") or request.get("limits") or request.get("capabilities"))
 
 
 def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: str, parents: Groups) -> Confined:
@@ -61,6 +62,9 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
         groups = controllers.make(parents, request["id"], limits, _helpers(box))
         most = _each(request, who, groups)
         before, after = [lambda: _join(groups)], [lambda: _limit(most)]
+        if powers := tuple(request.get("capabilities") or ()):
+            before.append(capabilities.keep)
+            after.append(lambda: capabilities.take(powers))
         if box:
             lead = gateway.open_for(box, files[2], who, groups, mark[1], keep) if gateway.wanted(box) else None
             arguments, environment = _boxed(request, mark[0], who, path, keep, before, lead)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from scheduler_daemon.launcher import capabilities
+
 MAX_LINE = 16 * 1024 * 1024
 """The longest line taken from a peer, in bytes; whoever sends more is cut off."""
 MAX_BACKLOG = 32 * 1024 * 1024
@@ -116,6 +118,10 @@ def _are_paths(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) and one.startswith("/") for one in value)
 
 
+def _are_devices(value: Any) -> bool:
+    return _are_paths(value) and all(one.startswith("/dev/") and "/../" not in f"{one}/" for one in value)
+
+
 _BOX: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("files", "system or scratch", lambda value: value in {"system", "scratch"}),
     ("read", "a list of absolute paths", _are_paths),
@@ -123,6 +129,7 @@ _BOX: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("network", "host, none or a list of HOST:PORT", lambda value: _is_text_list(value) or value in ("host", "none")),
     ("seccomp", "true or false", lambda value: isinstance(value, bool)),
     ("scratch_bytes", "bytes or null", lambda value: value is None or (_is_count(value) and value > 0)),
+    ("devices", "a list of paths below /dev, or left out", lambda value: value is None or _are_devices(value)),
 )
 _LIMITS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     *(
@@ -131,6 +138,10 @@ _LIMITS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ),
     ("cpus", "a number above 0 or null", lambda value: value is None or _is_number(value)),
 )
+
+
+def _are_capabilities(value: Any) -> bool:
+    return isinstance(value, list) and all(one in capabilities.NAMES for one in value)
 
 
 def request_id(message: Message) -> int:
@@ -154,6 +165,8 @@ def check_start(message: Message) -> None:
     for name, wanted, fits in _START:
         if not fits(message.get(name)):
             raise BadMessage(f"{name}: must be {wanted}")
+    if not _are_capabilities(message.get("capabilities") or []):
+        raise BadMessage("capabilities: must be a list of names such as net_bind_service")
     for part, fields in (("box", _BOX), ("limits", _LIMITS)):
         _check_part(part, message.get(part), fields)
     box = message.get("box") or {"read": (), "write": ()}
@@ -165,6 +178,7 @@ def check_start(message: Message) -> None:
         message["user"] or "",
         *box["read"],
         *box["write"],
+        *(box.get("devices") or ()),
     )
     if any("\0" in text for text in texts):
         raise BadMessage("a text holds a NUL byte")

@@ -305,10 +305,17 @@ def _start_line(request: LaunchRequest) -> bytes:
             "timeout_ms": None if timeout is None else int(timeout.total_seconds() * 1000),
             "grace_ms": int(request.grace.total_seconds() * 1000),
             "not_before_ns": None if request.not_before is None else _nanoseconds(request.not_before),
-            "box": None if request.box is None else asdict(request.box),
+            "box": None if request.box is None else _box_line(request.box),
             "limits": None if request.limits is None else asdict(request.limits),
+            "capabilities": request.capabilities,
         }
     )
+
+
+def _box_line(box: Box) -> dict[str, Any]:
+    """Say what a box is; a launcher that we began before an update knows no devices, and may be asked for none."""
+    told = asdict(box)
+    return told if box.devices else {name: value for name, value in told.items() if name != "devices"}
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -23,6 +23,8 @@ class Box:
     """Or the addresses it may speak to, as HOST:PORT."""
     seccomp: bool = True
     scratch_bytes: int | None = None
+    devices: tuple[str, ...] = ()
+    """Below /dev, shown besides those that any program has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class LaunchRequest:
     not_before: datetime | None = None
     box: Box | None = None
     limits: Limits | None = None
+    capabilities: tuple[str, ...] = ()
+    """Powers of root's that it has without a box, such as net_bind_service."""
 
 
 @dataclass(frozen=True, slots=True)

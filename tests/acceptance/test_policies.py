@@ -187,3 +187,20 @@ def test_a_run_that_met_a_limit_and_ended_well_tells_of_it(api: Api) -> None:
     else:
         assert end["usage"]["limit_hit"] == "memory"
         assert "its limit of memory" in end["reason"]
+
+
+def test_an_account_is_given_a_power_of_roots_by_a_policy_that_only_admins_may_use(api: Api) -> None:
+    changes = {"root": False, "capabilities": ["net_bind_service"], "accounts": ["nobody"]}
+    made = api.ask(calls.create_policy({"name": "low-ports", "based_on": "trusted", "changes": changes}))
+    run = api.run("grep CapEff /proc/self/status", policy="low-ports", user="nobody", cwd="/")
+    with pytest.raises(ServerError, match="name the account"):
+        api.run("true", policy="low-ports")
+
+    end = api.until_final(run)
+
+    assert made["policy"]["admins_only"]
+    if os.geteuid() != 0:
+        assert (end["outcome"], "only root" in end["reason"]) == ("spawn_failed", True)
+    else:
+        assert (end["state"], end["reason"]) == ("succeeded", "")
+        assert api.output(run).split() == [b"CapEff:", b"0000000000000400"]

@@ -40,6 +40,8 @@ def test_a_policy_is_no_looser_than_itself(policy: PolicySpec) -> None:
         (STANDARD, {"timeout_ms": 1000, "output_limit_bytes": 4096}, []),
         (STANDARD, {"accounts": ["www-data"]}, []),
         (STANDARD, {"admins_only": True}, []),
+        (STANDARD, {"devices": ["/dev/fuse"]}, ["devices"]),
+        (TRUSTED, {"root": False, "capabilities": ["CAP_NET_BIND_SERVICE"]}, ["capabilities"]),
     ],
 )
 def test_what_a_policy_grants_beyond_another_is_named(
@@ -73,6 +75,7 @@ def test_what_a_policy_held_is_not_let_go_unnoticed(held: dict[str, Any], given:
 def test_root_and_no_box_are_an_admins_to_give_whatever_the_base_gives() -> None:
     assert looser(TRUSTED, TRUSTED) == []
     assert privileges(TRUSTED) == ["files", "root"]
+    assert privileges(changed(STANDARD, {"devices": ["/dev/fuse"]})) == ["devices"]
     assert privileges(STANDARD) == []
 
 
@@ -89,6 +92,12 @@ def test_root_and_no_box_are_an_admins_to_give_whatever_the_base_gives() -> None
         (TRUSTED, {"network": {"mode": "none"}}, "changes.network", "no network"),
         (STANDARD, {"root": True}, "changes.root", "never root's"),
         (STANDARD, {"limits": {"scratch_bytes": 1 << 20}}, "changes.limits.scratch_bytes", "scratch"),
+        (STANDARD, {"devices": ["/dev/shm/x"]}, "changes.devices.0", "no device to share"),
+        (STANDARD, {"devices": ["/dev/../etc"]}, "changes.devices.0", "no device to share"),
+        (TRUSTED, {"devices": ["/dev/fuse"]}, "changes.devices", "keeps no device"),
+        (STANDARD, {"capabilities": ["net_raw"]}, "changes.capabilities", "without a box"),
+        (TRUSTED, {"capabilities": ["net_raw"]}, "changes.capabilities", "not root"),
+        (TRUSTED, {"capabilities": ["fly"]}, "changes.capabilities.0", "no capability"),
         (STANDARD, {"requires": ["network"]}, "changes.requires", "does not give it"),
         (STANDARD, {"read": ["/srv/../etc"]}, "changes.read", "write '/etc'"),
         (STANDARD, {"environment": {"A B": "x"}}, "changes.environment.A B.[key]", "pattern"),

@@ -19,7 +19,7 @@ from scheduler_daemon.launcher import cgroups, controllers, kernel, startup
 from scheduler_daemon.runners.process import ProcessRunner
 from tests.launcher.bench import Bench
 
-_ROOTS = ("kill_race", "as_root", "unprivileged", "box_as_root", "box_unprivileged", "bubblewrap", "declared")
+_ROOTS = ("kill_race", "as_root", "unprivileged", "box_as_root", "box_unprivileged", "bubblewrap", "declared", "powers")
 collect_ignore = [] if os.geteuid() == 0 else [f"test_{name}.py" for name in _ROOTS]
 """Run by somebody else than root, all other tests are the unprivileged ones."""
 
