@@ -42,7 +42,7 @@ VERBS = {
     "ask": Verb("words", "app", "Turn words into a schedule; ask Claude about jobs; see what it cost."),
     "artifact": Verb("artifacts", "app", "List and get the files that a run left."),
     "search": Verb("logs", "search_app", "Find a text in what all runs wrote."),
-    "insight": Verb("insights", "app", "What was found in runs: list, show, judge, apply; explain RUN, patterns."),
+    "insight": Verb("insights", "app", "What was found in runs: show, judge, apply one; explain RUN, patterns."),
     "insights": Verb("insights", "list_app", "List what was found in how jobs run."),
     "secret": Verb("secrets", "app", "List, set, delete secrets: values that jobs get and nobody sees."),
     "policy": Verb("policies", "app", "List, show, create, edit, delete policies: how jobs are kept apart."),

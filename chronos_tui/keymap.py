@@ -108,6 +108,7 @@ ACTIONS: dict[str, Action] = {
         Action("insight.dismiss", "X", "dismiss", "reject", "dismiss it, with a reason"),
         Action("insight.accept", "v", "accept", "accept", "it is true; nothing is changed by that"),
         Action("insight.snooze", "s", "snooze", "snooze", "not before tomorrow"),
+        Action("insight.expected", "b", "usual now", "expected", "dismiss it: what was odd is usual from now on"),
         Action("insight.undo", "u", "undo", "undo", "take back what was applied"),
         Action("log.down", "j,down", "down", "line_down"),
         Action("log.up", "k,up", "up", "line_up"),

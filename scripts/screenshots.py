@@ -155,7 +155,7 @@ def _insight(state: str, kind: str, wanted: str) -> dict[str, Any]:
     """Wait for the insight of a kind to be in a state."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
-        found = _chronos(state, "insight", "list", "--kind", kind, "--state", wanted, "--json").stdout
+        found = _chronos(state, "insights", "--kind", kind, "--state", wanted, "--json").stdout
         for each in json.loads(found)["items"]:
             if each["job"] in LIMITS:
                 return dict(each)

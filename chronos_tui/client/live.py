@@ -263,10 +263,19 @@ class LiveClient:
         return await self._page(call, Insight)
 
     async def decide_insight(
-        self, insight: str, verb: str, *, reason: str | None = None, for_s: int | None = None
+        self,
+        insight: str,
+        verb: str,
+        *,
+        reason: str | None = None,
+        for_s: int | None = None,
+        expected: bool | None = None,
     ) -> Insight:
-        """`verb` is accept, dismiss, apply or undo, which may have a reason, or snooze, which has a length."""
-        said = {"reason": reason, "for_s": for_s}
+        """`verb` is accept, dismiss, apply or undo, which may have a reason, or snooze, which has a length.
+
+        With a dismissal `expected` says that what was odd is usual from now on.
+        """
+        said = {"reason": reason, "for_s": for_s, "expected": expected}
         request = {key: value for key, value in said.items() if value is not None}
         return await self._one(calls.decide_insight(insight, verb, request), Insight)
 

@@ -148,7 +148,9 @@ def can_do(insight: Insight, now: datetime) -> str:
         return "u undo"
     if insight.state in {"reverted", "expired", "applied"}:
         return ""
-    return f"{'A apply   ' if insight.action else ''}v accept   X dismiss   s snooze"
+    first = "A apply   " if insight.action else ""
+    usual = "b usual now   " if insight.model == "watch" else ""
+    return f"{first}v accept   X dismiss   {usual}s snooze"
 
 
 def _target(evidence: Any) -> Target | None:

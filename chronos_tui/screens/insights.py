@@ -17,7 +17,7 @@ from chronos_tui.messages import OpenJob
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.insightpanel import InsightPanel
-from chronos_tui.screens.insightverbs import INSIGHT_VERBS, InsightVerbs
+from chronos_tui.screens.insightverbs import INSIGHT_VERBS, SHOWN_VERBS, InsightVerbs
 from chronos_tui.screens.listing import RESORT_S, Listing
 from chronos_tui.screens.query import InsightFilter, parse_insight_filter
 from chronos_tui.screens.rows import INSIGHT_COLUMNS, insight_painter
@@ -44,7 +44,7 @@ class InsightsScreen(InsightVerbs, Listing):
         *INSIGHT_VERBS,
         *VERBS,
         "app.back",
-        show=("list.filter", *INSIGHT_VERBS),
+        show=("list.filter", *SHOWN_VERBS),
     )
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012 - Textual calls it an instance variable
     DEFAULT_CSS = """

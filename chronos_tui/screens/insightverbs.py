@@ -14,7 +14,16 @@ from chronos_tui.widgets.confirm import AskReason
 if TYPE_CHECKING:
     from scheduler_daemon.contract.insights import Insight
 
-INSIGHT_VERBS = ("insight.apply", "insight.undo", "insight.accept", "insight.dismiss", "insight.snooze")
+INSIGHT_VERBS = (
+    "insight.apply",
+    "insight.undo",
+    "insight.accept",
+    "insight.dismiss",
+    "insight.expected",
+    "insight.snooze",
+)
+SHOWN_VERBS = tuple(each for each in INSIGHT_VERBS if each != "insight.expected")
+"""In the footer; the panel names the rest where it means something."""
 SNOOZE_S = 86_400
 
 
@@ -48,15 +57,23 @@ class InsightVerbs(RowVerbs):
         if insight := self._one():
             self.act(partial(self._dismiss, insight))
 
+    def action_expected(self) -> None:
+        if insight := self._one():
+            if insight.model != "watch":
+                self.tell("Only an odd figure can be usual from now on; X dismisses what was found")
+            else:
+                self.act(partial(self._decide, insight, "dismiss", "usual from now on", reason="", expected=True))
+
     async def _dismiss(self, insight: Insight) -> None:
         reason = await self.app.push_screen_wait(AskReason(f"Dismiss “{insight.title}”?"))
         if reason is not None:
             await self._decide(insight, "dismiss", "dismissed", reason=reason)
 
     async def _decide(
-        self, insight: Insight, verb: str, done: str, *, reason: str | None = None, for_s: int | None = None
-    ) -> None:
-        work = self.desk.client.decide_insight(insight.id, verb, reason=reason, for_s=for_s)
+        self, insight: Insight, verb: str, done: str, *, reason: str | None = None, for_s: int | None = None,
+        expected: bool | None = None,
+    ) -> None:  # fmt: skip
+        work = self.desk.client.decide_insight(insight.id, verb, reason=reason, for_s=for_s, expected=expected)
         saved = await self.said(work, f"{printable(insight.title)}: {done}")
         if saved is not None:
             self.desk.board.learn_insight(saved)

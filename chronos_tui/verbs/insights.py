@@ -23,7 +23,6 @@ app.command("explain")(told.explain)
 app.command("patterns")(told.patterns)
 app.command("pattern")(told.pattern)
 
-Job = Annotated[str | None, typer.Option("--job", help="Only of this job.")]
 Kind = Annotated[str | None, typer.Option(help="Only of this kind.")]
 Severity = Annotated[str | None, typer.Option(help="Only info, warning or critical ones.")]
 States = Annotated[str, typer.Option("--state", help=f"Of these states, with commas: {', '.join(STATES)}; or all.")]
@@ -42,30 +41,11 @@ def insights(
     as_json: AsJson = False,
 ) -> None:
     """List insights, newest first."""
-    _list(context, job=job, state=state, kind=kind, severity=severity, limit=limit, cursor=cursor, as_json=as_json)
-
-
-@app.command("list")
-def list_insights(
-    context: typer.Context,
-    *,
-    job: Job = None,
-    state: States = "open",
-    kind: Kind = None,
-    severity: Severity = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-    as_json: AsJson = False,
-) -> None:
-    """List insights, newest first."""
-    _list(context, job=job, state=state, kind=kind, severity=severity, limit=limit, cursor=cursor, as_json=as_json)
-
-
-def _list(context: typer.Context, *, state: str, as_json: bool, **wanted: Any) -> None:
     states = () if state == "all" else tuple(each.strip() for each in state.split(",") if each.strip())
     if unknown := [each for each in states if each not in STATES]:
         raise wrong_use(f"an insight is never {unknown[0]!r}; --state takes {', '.join(STATES)}, or all")
-    page = connect(context).json(calls.insights(state=states, **wanted))
+    wanted = calls.insights(state=states, job=job, kind=kind, severity=severity, limit=limit, cursor=cursor)
+    page = connect(context).json(wanted)
     if as_json:
         output.page(page["items"], page.get("next"))
         return
@@ -75,13 +55,17 @@ def _list(context: typer.Context, *, state: str, as_json: bool, **wanted: Any) -
             output.brief(each["at"]),
             output.Cell(*severity_look(each["severity"])),
             each["job"] or "all jobs",
-            each["title"],
-            "yes" if each["action"] else "",
-            each["state"],
+            words.headline(each["title"], each["job"]),
+            output.Cell(*_stage(each)),
         )
         for each in page["items"]
     ]
-    output.table(("id", "found", "severity", "job", "insight", "change", "state"), rows)
+    output.table(("id", "found", "severity", "job", "insight", "state"), rows)
+
+
+def _stage(insight: dict[str, Any]) -> tuple[str, str]:
+    verdict = (insight["measured"] or {}).get("verdict")
+    return words.stage(insight["state"], verdict, proposes=insight["action"] is not None)
 
 
 def severity_look(severity: str) -> tuple[str, str]:

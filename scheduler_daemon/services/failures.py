@@ -271,7 +271,7 @@ def _text(run: Any, pattern: PatternDetail | None, similar: Sequence[SimilarFail
             f"Much like run {similar[0].run} of {similar[0].job} on {similar[0].at:%Y-%m-%d}: {similar[0].text}"
         )
     if pattern is not None and pattern.fix:
-        said.append(pattern.fix)
+        said.append(f"What helps, by Claude: {pattern.fix}")
     return " ".join(said)
 
 

@@ -239,7 +239,7 @@ def _get(db: Connection, actor: Actor, insight_id: str, *, lock: bool = False) -
     if row is None and len(likely := insights.beginning(db, insight_id, 2)) == 1:
         row = insights.find(db, likely[0], lock=lock)
     if row is None or not access.can(actor, Verb.VIEW, row.owner_id):
-        raise NotFound(f"there is no insight {insight_id!r}; `chronos insight list` shows all")
+        raise NotFound(f"there is no insight {insight_id!r}; `chronos insights --state all` shows all")
     return row
 
 

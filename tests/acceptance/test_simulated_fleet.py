@@ -119,5 +119,5 @@ def _may_be_judged(fleet: DaemonHandle, api: Api) -> None:
     assert applied.returncode == 5
     assert "proposes no change" in applied.stderr
     assert (dismissed["state"], dismissed["reason"]) == ("dismissed", "known")
-    assert found["id"] not in {each["id"] for each in fleet.json("insight", "list")["items"]}
-    assert fleet.chronos("insight", "list", "--state", "good").returncode == 2
+    assert found["id"] not in {each["id"] for each in fleet.json("insights")["items"]}
+    assert fleet.chronos("insights", "--state", "good").returncode == 2

@@ -8,6 +8,7 @@ from typing import Any
 
 from scheduler_daemon.contract.insights import Finding
 from scheduler_daemon.services import insights
+from scheduler_daemon.storage import insights as stored
 from scheduler_daemon.storage import jobs
 from scheduler_daemon.storage.session import open_database
 from tests.support.daemon import DaemonHandle
@@ -32,3 +33,11 @@ async def found(daemon: DaemonHandle, job: str, key: str, **fields: Any) -> None
 
     await database.write(record)
     await database.close()
+
+
+async def judged(daemon: DaemonHandle) -> list[Any]:
+    """Return what people said of insights, as the analyst reads it."""
+    database = open_database(f"sqlite:///{daemon.state / 'chronos.db'}")
+    rows = await database.read(lambda db: stored.judged(db, (datetime(2000, 1, 1, tzinfo=UTC), ""), 100))
+    await database.close()
+    return list(rows)

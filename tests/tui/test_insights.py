@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chronos_tui.screens.log import LogScreen
 from tests.support.daemon import DaemonHandle
-from tests.support.findings import found
+from tests.support.findings import found, judged
 from tests.tui.conftest import Driven, driving
 from tests.tui.test_app import add
 
@@ -32,7 +32,7 @@ async def test_an_insight_is_applied_and_undone_by_a_key_and_the_list_follows(da
         await driven.until("taken back")
 
     assert daemon.json("job", "show", "flaky")["version"] == 3
-    (reverted,) = daemon.json("insight", "list", "--state", "reverted")["items"]
+    (reverted,) = daemon.json("insights", "--state", "reverted")["items"]
     assert reverted["title"] == "a retry would mend it"
 
 
@@ -76,14 +76,30 @@ async def test_dismissing_asks_for_a_reason_and_escape_leaves_it_open(daemon: Da
         await driven.until("Dismiss “it is slow”?")
         await driven.press("escape")
         await driven.until("insights 1")
-        assert len(daemon.json("insight", "list")["items"]) == 1
+        assert len(daemon.json("insights")["items"]) == 1
         await driven.press("X")
         await driven.type("known")
         await driven.press("enter")
         await driven.until("insights 0")
 
-    (dismissed,) = daemon.json("insight", "list", "--state", "dismissed")["items"]
+    (dismissed,) = daemon.json("insights", "--state", "dismissed")["items"]
     assert (dismissed["reason"], dismissed["decided_by"]) == ("known", "root")
+
+
+async def test_what_was_odd_becomes_usual_by_a_key(daemon: DaemonHandle) -> None:
+    add(daemon, "slow")
+    await found(daemon, "slow", "a", model="watch")
+    await found(daemon, "slow", "b", title="a limit is far off", severity="info")
+    async with driving(daemon) as driven:
+        await driven.press("7")
+        await driven.until("insights 2", "b usual now")
+        await driven.press("b")
+        await driven.until("usual from now on", "insights 1", "limit is far off")
+        await driven.press("b")
+        await driven.until("Only an odd figure")
+
+    (dismissed,) = await judged(daemon)
+    assert (dismissed.state, dismissed.expected) == ("dismissed", True)
 
 
 async def test_a_narrow_screen_shows_the_list_or_the_insight(daemon: DaemonHandle) -> None:
@@ -103,7 +119,7 @@ async def test_a_narrow_screen_shows_the_list_or_the_insight(daemon: DaemonHandl
 async def test_a_filter_finds_what_is_no_longer_open(daemon: DaemonHandle) -> None:
     add(daemon, "slow")
     await found(daemon, "slow", "a")
-    (one,) = daemon.json("insight", "list")["items"]
+    (one,) = daemon.json("insights")["items"]
     daemon.json("insight", "dismiss", one["id"])
     async with driving(daemon) as driven:
         await driven.press("7")
