@@ -121,6 +121,8 @@ ACTIONS: dict[str, Action] = {
         Action("log.follow", "f", "follow", "follow", "follow new lines, or stop"),
         Action("log.wrap", "w", "wrap", "wrap", "wrap long lines, or cut them"),
         Action("log.times", "t", "times", "times", "show or hide the time of each line"),
+        Action("log.fold", "z", "fold", "fold", "fold the ::group at the top, or open it"),
+        Action("log.fold_all", "Z", "fold all", "fold_all", "fold all groups, or open all"),
         Action("log.search", "/", "search", "search", "search in the log"),
         Action("log.at", "@", "at a time", "go_to_time", "go to what was written at a time"),
         Action("log.next", "n", "next", "next_match", "next match"),

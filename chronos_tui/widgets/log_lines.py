@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chronos_tui.format import cells, printable, size
+from chronos_tui.widgets.log_folds import Folds, begins, ends
 
 CAPACITY = 10_000  # lines
 LONGEST = 8192  # characters shown of one line
@@ -64,11 +65,17 @@ def _tone(text: str) -> str:
 
 
 class LogLines:
-    """A ring of lines. With a wrap width, also knows how many rows each takes and which line a row belongs to."""
+    """A ring of lines. With a wrap width, also knows how many rows each takes and which line a row belongs to.
+
+    Indices and rows are of the lines in sight: all but those of folded groups.
+    """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._lines: list[Shown] = []
+        self._all: list[Shown] = []
+        self._lines = self._all
+        """Those in sight; the same list while nothing is folded."""
+        self._folds = Folds()
         self._ends: list[int] = []  # wrapped: rows up to the end of each line, and of those dropped since `wrap`
         self._dropped_rows = 0
         self._width = 0
@@ -80,8 +87,49 @@ class LogLines:
         return self._lines[index]
 
     @property
+    def held(self) -> int:
+        """How many lines there are, in sight or not."""
+        return len(self._all)
+
+    @property
+    def last(self) -> int:
+        """The number of the last line, in sight or not; 0 without lines."""
+        return self._all[-1].number if self._all else 0
+
+    @property
     def full(self) -> bool:
-        return len(self._lines) >= self._capacity
+        return len(self._all) >= self._capacity
+
+    @property
+    def folded(self) -> bool:
+        """Whether lines may be out of sight."""
+        return self._folds.any
+
+    def fold(self, number: int | None) -> None:
+        """Fold the group that begins with the line of this number, or open it; None: all groups."""
+        if number is None:
+            self._folds.turn_all()
+        else:
+            self._folds.turn(number)
+        self._look()
+
+    def group_at(self, index: int) -> int | None:
+        """Return the number of the line with which the group at this line begins, None if there is none."""
+        for line in reversed(self._lines[: index + 1]):
+            if begins(line):
+                return line.number
+            if ends(line) and line is not self._lines[index]:
+                return None
+        return None
+
+    def begins_group(self, index: int) -> bool:
+        """Tell whether a group begins with this line."""
+        return begins(self._lines[index])
+
+    def _look(self) -> None:
+        """See anew which lines are in sight."""
+        self._lines = self._folds.seen(self._all, from_start=True) if self._folds.any else self._all
+        self.wrap(self._width)
 
     @property
     def widest(self) -> int:
@@ -96,30 +144,36 @@ class LogLines:
 
     def append(self, lines: Iterable[LogLine]) -> int:
         """Add lines at the end; return how many rows were dropped at the beginning to make room."""
-        fresh = list(lines)[-self._capacity :]
-        self._lines += map(prepare, fresh)
+        fresh = list(map(prepare, list(lines)[-self._capacity :]))
+        start = len(self._lines)
+        self._all += fresh
+        if self._lines is not self._all:
+            self._lines += self._folds.seen(fresh, from_start=False)
         if self._width:
-            self._measure(len(self._lines) - len(fresh))
+            self._measure(start)
         return self._trim()
 
     def prepend(self, lines: Iterable[LogLine]) -> int:
         """Put earlier lines in front, as many as there is room for; return how many rows they take."""
-        room = self._capacity - len(self._lines)
+        room = self._capacity - len(self._all)
         earlier = [prepare(line) for line in lines][-room:] if room > 0 else []
         before = self.rows
-        self._lines[:0] = earlier
-        self.wrap(self._width)
+        self._all[:0] = earlier
+        self._look()
         return self.rows - before
 
     def drop_from(self, number: int) -> None:
         """Forget the line of that number and all after it: they come again, grown."""
-        at = bisect_left(self._lines, number, key=lambda line: line.number)
-        del self._lines[at:]
-        del self._ends[at:]
+        at = bisect_left(self._all, number, key=lambda line: line.number)
+        del self._all[at:]
+        if self._lines is self._all:
+            del self._ends[at:]
+        else:
+            self._look()
 
     def clear(self) -> None:
-        self._lines.clear()
-        self.wrap(self._width)
+        self._all.clear()
+        self._look()
 
     def wrap(self, width: int) -> None:
         """Count rows for lines wrapped at `width` cells; 0 for one row a line."""
@@ -147,6 +201,10 @@ class LogLines:
         at = bisect_left(self._lines, number, key=lambda line: line.number)
         return at if at < len(self._lines) and self._lines[at].number == number else None
 
+    def at_or_before(self, number: int) -> int:
+        """Return where the line of that number is, or the last in sight before it."""
+        return max(bisect_right(self._lines, number, key=lambda line: line.number) - 1, 0)
+
     def find(self, text: str, start: int, step: int) -> int | None:
         """Return the next line from index `start` in the direction of `step` that holds `text`, going round once."""
         wanted = text.lower()
@@ -168,13 +226,22 @@ class LogLines:
             self._ends.append(end)
 
     def _trim(self) -> int:
-        excess = len(self._lines) - self._capacity
+        excess = len(self._all) - self._capacity
         if excess <= 0:
             return 0
-        excess = min(max(excess, TRIM), len(self._lines) - 1)
+        excess = min(max(excess, TRIM), len(self._all) - 1)
+        if self._lines is not self._all:
+            return self._trim_folded(excess)
         dropped = self.row_of(excess)
         del self._lines[:excess]
         if self._width:
             self._dropped_rows = self._ends[excess - 1]
             del self._ends[:excess]
         return dropped
+
+    def _trim_folded(self, excess: int) -> int:
+        """Drop lines, in sight or not. The rest of a group whose beginning goes comes in sight."""
+        before = self.rows
+        del self._all[:excess]
+        self._look()
+        return before - self.rows

@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
+from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -89,7 +90,7 @@ class LogView(ScrollView, can_focus=True):
         Lines whose numbers are held already replace those: a line the job had not ended comes again, grown.
         """
         lines = list(lines)
-        if lines and len(self._lines) and lines[0].number <= self._lines[-1].number:
+        if lines and lines[0].number <= self._lines.last:
             self._lines.drop_from(lines[0].number)
         rows, top, numbers = self._lines.rows, self.scroll_offset.y, self._number_width
         dropped = self._lines.append(lines)
@@ -117,7 +118,7 @@ class LogView(ScrollView, can_focus=True):
     @property
     def held(self) -> int:
         """How many lines there are."""
-        return len(self._lines)
+        return self._lines.held
 
     @property
     def first_held(self) -> int:
@@ -131,6 +132,8 @@ class LogView(ScrollView, can_focus=True):
 
     def go_to_line(self, number: int) -> bool:
         """Show a line in the upper third, and stop following; return whether it is held."""
+        if self._lines.index(number) is None:
+            self._open_all()
         index = self._lines.index(number)
         if index is None:
             return False
@@ -141,6 +144,8 @@ class LogView(ScrollView, can_focus=True):
     def search(self, text: str) -> int:
         """Highlight `text`, whatever its case, and go to the nearest line upwards; return how many lines hold it."""
         self._needle, self._match = text, None
+        if text:
+            self._open_all()
         self.refresh()
         if not text:
             return 0
@@ -181,7 +186,7 @@ class LogView(ScrollView, can_focus=True):
     def _number_width(self) -> int:
         if self._width < NARROW or not len(self._lines):
             return 0
-        return max(len(str(self._lines[-1].number)), 4) + 1
+        return max(len(str(self._lines.last)), 4) + 1
 
     def _refresh_rows(self, first: int, end: int) -> None:
         top = self.scroll_offset.y
@@ -228,6 +233,42 @@ class LogView(ScrollView, can_focus=True):
 
     def action_times(self) -> None:
         self.times = not self.times
+
+    def action_fold(self) -> None:
+        """Fold or open the group at the top of the screen, else the first that begins on it."""
+        top, rows = self.scroll_offset.y, self._lines.rows
+        if not rows:
+            return
+        first, last = (self._lines.locate(min(row, rows - 1))[0] for row in (top, top + self.size.height - 1))
+        starts = (index for index in range(first, last + 1) if self._lines.begins_group(index))
+        group = self._lines.group_at(first)
+        if group is None and (index := next(starts, None)) is not None:
+            group = self._lines[index].number
+        if group is not None:
+            self._fold(group)
+
+    def action_fold_all(self) -> None:
+        self._fold(None)
+
+    def on_click(self, event: Click) -> None:
+        """Fold or open the group whose first line is clicked at."""
+        row = self.scroll_offset.y + event.y
+        if row < self._lines.rows and self._lines.begins_group(index := self._lines.locate(row)[0]):
+            self._fold(self._lines[index].number)
+
+    def _fold(self, group: int | None) -> None:
+        """Fold or open a group, None for all; the line at the top of the screen stays there, or its group's first."""
+        row = min(self.scroll_offset.y, max(self._lines.rows - 1, 0))
+        first = self._lines[self._lines.locate(row)[0]].number if self._lines.rows else 0
+        self._lines.fold(group)
+        self._resize_content()
+        at = self._lines.at_or_before(first)
+        self._scroll_top(self.max_scroll_y if self.following else self._lines.row_of(at))
+        self.refresh()
+
+    def _open_all(self) -> None:
+        if self._lines.folded:
+            self._fold(None)
 
     def action_line_left(self) -> None:
         self._move_left(-SIDE_STEP)

@@ -239,3 +239,67 @@ async def test_the_lines_of_a_flood_cost_no_more_at_its_end_than_at_its_begin() 
 
         assert spent[-1] < 4 * spent[1]
         assert "request 100000 done" in picture(app)[-1]
+
+
+GROUPS = ["before", "::group build", "a", "b", "::endgroup", "between", "::group test", "c", "::group last", "d"]
+
+
+def numbered(texts: Iterable[str], first: int = 1) -> list[LogLine]:
+    return [LogLine(first + at, text, "stdout", AT) for at, text in enumerate(texts)]
+
+
+def on_screen(app: LogApp) -> list[str]:
+    return [words[-1] for line in picture(app) if (words := line.replace("│", " ").split(maxsplit=1)) and words[1:]]
+
+
+async def test_a_group_is_folded_and_opened_with_what_stands_in_it_alone() -> None:
+    async with shown(numbered(GROUPS)) as (app, pilot):
+        await pilot.press("z")  # the first on the screen
+        folded = on_screen(app)
+        await pilot.press("Z")  # one is folded: open all
+        opened = on_screen(app)
+        await pilot.press("Z")
+        all_folded = on_screen(app)
+
+    assert folded == ["before", "::group build … folded (z opens)", "between", "::group test", "c", "::group last", "d"]
+    assert opened == GROUPS
+    folds = [f"::group {name} … folded (z opens)" for name in ("build", "test", "last")]
+    assert all_folded == ["before", folds[0], "between", *folds[1:]]
+
+
+async def test_what_comes_into_a_folded_group_stays_out_of_sight_and_groups_to_come_are_folded_too() -> None:
+    async with shown(numbered(GROUPS)) as (app, pilot):
+        await pilot.press("Z")
+        app.view.append(numbered(["d, grown", "e", "::endgroup", "after", "::group more", "f"], 10))
+        await pilot.pause()
+
+        assert on_screen(app)[-2:] == ["after", "::group more … folded (z opens)"]
+        assert (app.view.held, app.view.first_held) == (15, 1)
+
+
+async def test_a_search_and_a_jump_open_what_is_folded() -> None:
+    async with shown(numbered(GROUPS), size=(80, 4)) as (app, pilot):
+        await pilot.press("Z")
+        assert app.view.search("c") == 1
+        await pilot.press("Z")
+        assert app.view.go_to_line(3)
+        await pilot.pause()
+
+        assert "a" in on_screen(app)
+
+
+async def test_a_click_at_its_first_line_folds_a_group() -> None:
+    async with shown(numbered(GROUPS)) as (app, pilot):
+        await pilot.click(LogView, offset=(20, 6))
+
+        assert on_screen(app)[5:] == ["between", "::group test … folded (z opens)", "::group last", "d"]
+
+
+async def test_a_ring_that_drops_the_beginning_of_a_folded_group_shows_the_rest() -> None:
+    async with shown(numbered(["::group long", *(f"line {n}" for n in range(1, 1500))]), capacity=1500) as (app, pilot):
+        await pilot.press("Z")
+        app.view.append(numbered(["new", "newer"], 1501))
+        await pilot.pause()
+
+        assert on_screen(app)[-1] == "newer"
+        assert app.view.first_held == 1001
