@@ -22,6 +22,7 @@ from scheduler_daemon.contract.executions import ExecutionView, LogPage, RunFact
 from scheduler_daemon.contract.explain import Explanation
 from scheduler_daemon.contract.imports import ImportReport
 from scheduler_daemon.contract.insights import Insight
+from scheduler_daemon.contract.job_lines import KpiSummary
 from scheduler_daemon.contract.jobs import (
     JobCreate,
     JobPatch,
@@ -185,6 +186,9 @@ class LiveClient:
 
     async def job_versions(self, job: Ref) -> Page[JobVersion]:
         return await self._page(calls.job_versions(job), JobVersion)
+
+    async def job_kpis(self, job: Ref) -> Page[KpiSummary]:
+        return await self._page(calls.job_kpis(job), KpiSummary)
 
     async def policies(self) -> Page[PolicyView]:
         return await self._page(calls.policies(), PolicyView)

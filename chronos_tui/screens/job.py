@@ -19,22 +19,25 @@ from chronos_tui.client.errors import ServerError
 from chronos_tui.messages import OpenJob, OpenRun
 from chronos_tui.screens import jobfacts
 from chronos_tui.screens.desk import Desk
-from chronos_tui.screens.facts import Facts
+from chronos_tui.screens.facts import Fact, Facts
 from chronos_tui.screens.frame import bound
 from chronos_tui.screens.graphtable import GraphTable
 from chronos_tui.screens.query import RunFilter
 from chronos_tui.screens.runlist import RunTable
 from chronos_tui.screens.verbs import VERBS, RowVerbs
 from chronos_tui.widgets.chart import Chart
+from chronos_tui.widgets.ink import ascii_only
 from chronos_tui.widgets.line_table import LineTable
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.executions import ExecutionView
     from scheduler_daemon.contract.jobs import JobView
 
-PANES = ("Runs", "Schedule", "Dependencies", "Configuration", "Versions")
-FACTS = ("Schedule", "Configuration", "Versions")
+PANES = ("Runs", "Schedule", "Dependencies", "Configuration", "Versions", "KPIs")
+FACTS = ("Schedule", "Configuration", "Versions", "KPIs")
 BUCKETS = 60
+KPI_RUNS = 100
+"""Runs whose figures are drawn."""
 SPANS = {"10 minutes": 600, "hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
 REREAD_S = 1.0
 NOT_FOUND = 404
@@ -181,9 +184,20 @@ class JobScreen(RowVerbs):
         elif name == "Schedule":
             fires = await self.desk.client.fires(job.id, count=10)
             shown.show(jobfacts.schedule(job, fires, self.desk.now(), self.desk.zone))
+        elif name == "KPIs":
+            shown.show(await self._kpi_facts(job))
         else:
             versions = await self.desk.client.job_versions(job.id)
             shown.show(jobfacts.versions(versions.items, self.desk.zone))
+
+    async def _kpi_facts(self, job: JobView) -> list[Fact]:
+        client = self.desk.client
+        kpis, runs = await asyncio.gather(client.job_kpis(job.id), client.executions(job=job.id, limit=KPI_RUNS))
+        values: dict[str, list[float]] = {}
+        for run in reversed(runs.items):
+            for kpi in run.kpis:
+                values.setdefault(kpi.name, []).append(kpi.value)
+        return jobfacts.kpis(kpis.items, values, ascii_only=ascii_only(self))
 
     def _show_job(self) -> None:
         if self.job is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,16 +10,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chronos_tui import format as fmt
 from chronos_tui.screens.facts import Fact
 from chronos_tui.screens.rows import is_snoozed, job_state
+from chronos_tui.widgets import braille
 from chronos_tui.widgets.braille import Value
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.handlers import Handler
+    from scheduler_daemon.contract.job_lines import KpiSummary
     from scheduler_daemon.contract.jobs import JobVersion, JobView, PassedOver, SchedulePreview
     from scheduler_daemon.contract.policies import PolicyView
     from scheduler_daemon.contract.schedule import Schedule
     from scheduler_daemon.contract.system import SeriesPoint
 
 LONGEST_COMMAND = 300
+KPI_BARS = 60
 
 
 def summary(job: JobView, now: datetime, zone: tzinfo) -> list[Fact]:
@@ -151,6 +154,22 @@ def after_facts(after: Sequence[str], rule: str, not_before: str) -> list[Fact]:
         Fact("means", f"each time after {fmt.printable(', '.join(after))}, by rule {rule}{gate}", "title"),
         Fact("next", "when they have run", "muted"),
     ]
+
+
+def kpis(
+    summaries: Sequence[KpiSummary], values: Mapping[str, Sequence[float]], *, ascii_only: bool = False
+) -> list[Fact]:
+    """The figures that a job gives of its runs, each with a bar for each of the latest; `values` are oldest first."""
+    facts = []
+    for each in summaries:
+        drawn = values.get(each.name, ())[-KPI_BARS:]
+        bars = braille.sparkline(drawn, len(drawn), ascii_only=ascii_only)
+        said = f"{fmt.figure(each.last)} {each.unit}".rstrip() + f" in run {each.last_run}"
+        least, mean, greatest = map(fmt.figure, (each.least, each.mean, each.greatest))
+        over = f"between {least} and {greatest}, {mean} on average, in {each.runs} runs"
+        facts.append(Fact(each.name, "\n".join(filter(None, (bars, said, over)))))
+    none = "none: a line such as `::kpi rows=1250 unit=rows` in its output gives one of a run"
+    return facts or [Fact("figures", none, "muted")]
 
 
 def policy_facts(name: str, known: Sequence[PolicyView]) -> list[Fact]:

@@ -263,3 +263,16 @@ async def _only(driven: Driven, name: str) -> None:
     await driven.type(name)
     await driven.until("jobs 1", name)
     await driven.press("enter")
+
+
+async def test_the_figures_of_a_jobs_runs_are_a_tab(shared_daemon: DaemonHandle, driven: Driven) -> None:
+    add(shared_daemon, "counted", "echo ::kpi rows=$CHRONOS_PARAM_ROWS unit=rows", "--param", "rows integer default=3")
+    for rows in ("3", "9"):
+        shared_daemon.chronos("run", "counted", "--wait", "--param", f"rows={rows}")
+    await _only(driven, "counted")
+    await driven.press("enter")
+    await driven.until("Configuration")
+
+    await driven.press("left_square_bracket")  # back from the first is the last
+
+    await driven.until("9 rows in run", "between 3 and 9", "▁█")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from chronos_tui.screens import jobfacts
+from scheduler_daemon.contract.job_lines import KpiSummary
 from scheduler_daemon.contract.jobs import JobSpec, PassedOver, SchedulePreview
 from scheduler_daemon.contract.schedule import Schedule
 from tests.cli.conftest import NOON, job_view
@@ -44,3 +45,15 @@ def test_a_preview_tells_what_is_passed_over_and_why() -> None:
     assert facts[-1] == jobfacts.Fact(
         "not", "Mon 2026-03-02 12:00:00 UTC: moved by calendar german (Monday) to 2026-03-03 12:00:00 UTC", "late"
     )
+
+
+def test_figures_of_runs_are_drawn_beside_what_they_come_to() -> None:
+    rows = KpiSummary(name="rows", unit="rows", runs=3, last=7, least=1, mean=3.5, greatest=7, last_run=9)
+    odd = KpiSummary(name="odd", unit="", runs=1, last=0.25, least=0.25, mean=0.25, greatest=0.25, last_run=4)
+
+    facts = jobfacts.kpis([rows, odd], {"rows": [1.0, 2.5, 7.0]})
+
+    assert [fact.name for fact in facts] == ["rows", "odd"]
+    assert facts[0].value.splitlines() == ["▁▃█", "7 rows in run 9", "between 1 and 7, 3.5 on average, in 3 runs"]
+    assert facts[1].value.splitlines()[0] == "0.25 in run 4"  # its runs are older than those drawn
+    assert "::kpi" in jobfacts.kpis([], {})[0].value
