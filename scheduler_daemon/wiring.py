@@ -197,7 +197,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
             failures=failures,
             files=files,
             relay=relay,
-            asker=Asker(database, desk, utc_now),
+            asker=Asker(database, desk, utc_now, relay.wake),
             reaper=Reaper(database, utc_now, settings.engine.events_kept, _output_kept(settings.logs), files.sweep),
             adviser=Adviser(
                 database,

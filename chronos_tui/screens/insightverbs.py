@@ -6,10 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chronos_tui.format import printable
+from chronos_tui.insights import change
 from chronos_tui.messages import OpenLog, OpenRun
 from chronos_tui.screens.insightpanel import Target
 from chronos_tui.screens.verbs import RowVerbs
-from chronos_tui.widgets.confirm import AskReason
+from chronos_tui.widgets.confirm import AskReason, Confirm
 
 if TYPE_CHECKING:
     from scheduler_daemon.contract.insights import Insight
@@ -24,6 +25,7 @@ INSIGHT_VERBS = (
 )
 SHOWN_VERBS = tuple(each for each in INSIGHT_VERBS if each != "insight.expected")
 """In the footer; the panel names the rest where it means something."""
+APPLIED = "applied; u takes it back"
 SNOOZE_S = 86_400
 
 
@@ -38,8 +40,17 @@ class InsightVerbs(RowVerbs):
         if insight := self._one():
             if insight.action is None:
                 self.tell("It proposes no change; v accepts it, X dismisses it")
+            elif insight.source == "claude":
+                self.act(partial(self._confirm, insight))
             else:
-                self.act(partial(self._decide, insight, "apply", "applied; u takes it back", reason=""))
+                self.act(partial(self._decide, insight, "apply", APPLIED, reason=""))
+
+    async def _confirm(self, insight: Insight) -> None:
+        """What a model made of a log, whoever wrote into that, is looked at once more."""
+        lines = change(insight.model_dump(mode="json")["action"])
+        asked = Confirm(f"Make this change of {insight.job}? Claude proposes it, from a log.", "\n".join(lines))
+        if await self.app.push_screen_wait(asked):
+            await self._decide(insight, "apply", APPLIED, reason="")
 
     def action_undo(self) -> None:
         if insight := self._one():

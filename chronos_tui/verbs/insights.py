@@ -120,9 +120,28 @@ def snooze(
 
 
 @app.command("apply")
-def apply_insight(context: typer.Context, insight: InsightRef, *, reason: Reason = "", as_json: AsJson = False) -> None:
+def apply_insight(
+    context: typer.Context,
+    insight: InsightRef,
+    *,
+    reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree now to what Claude proposes.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make the change that it proposes: a new version of the job, which `undo` takes back within 30 days."""
+    found = connect(context).json(calls.insight(insight))
+    if found["source"] == "claude" and not yes and not _agreed(found):
+        raise wrong_use("nothing was changed; Claude proposes it, from a log: --yes agrees where there is no terminal")
     _decide(context, insight, "apply", {"reason": reason}, as_json=as_json)
+
+
+def _agreed(found: dict[str, Any]) -> bool:
+    """Have a change looked at once more that a model made of a log, whoever wrote into that."""
+    if not output.interactive():
+        return False
+    for line in words.change(found["action"]):
+        output.line(line)
+    return typer.confirm(f"Claude proposes this change of {found['job']}, from a log. Make it?")
 
 
 @app.command()

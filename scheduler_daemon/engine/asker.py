@@ -31,8 +31,12 @@ _COMMAND = (sys.executable, "-m", "scheduler_daemon.insights.asking")
 class Asker:
     """Asks while there are questions."""
 
-    def __init__(self, database: Database, desk: Desk, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, desk: Desk, now: Callable[[], datetime], recorded: Callable[[], None]
+    ) -> None:
+        """`recorded` is called when something was committed that others are to be told."""
         self._database = database
+        self._recorded = recorded
         self._desk = desk
         self._now = now
         self._woken = asyncio.Event()
@@ -68,6 +72,7 @@ class Asker:
         reply = await self._ask(call_id, prompt)
         ended = self._now()
         await self._database.write(lambda db: claude.settle(db, call_id, reply, self._desk, ended))
+        self._recorded()
         return True
 
     async def _ask(self, call_id: int, prompt: Prompt) -> dict[str, Any]:

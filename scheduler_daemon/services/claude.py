@@ -31,7 +31,7 @@ from scheduler_daemon.domain.errors import ChronosError, NotAllowed, NotFound
 from scheduler_daemon.insights import prompts
 from scheduler_daemon.insights.lookups import MOST_CHARS, ROUNDS, offered
 from scheduler_daemon.insights.prompts import Prompt
-from scheduler_daemon.services import failures, listing, lookups, schedules
+from scheduler_daemon.services import claude_advice, failures, listing, lookups, schedules
 from scheduler_daemon.services import jobs as job_services
 from scheduler_daemon.services.listing import owner_seen
 from scheduler_daemon.settings import ClaudeSettings
@@ -217,6 +217,8 @@ def settle(db: Connection, call_id: int, reply: Mapping[str, Any], desk: Desk, n
     if reply["answer"] and (looked_up or reply.get("facts")):
         values["answer"] = {**reply["answer"], "looked_up": looked_up, "rests_on": reply["facts"]}
     row = _end(db, call_id, outcome, now, looked_up=looked_up, detail=reply["detail"], **values)
+    if outcome is ClaudeOutcome.ANSWERED and row.purpose == Purpose.FAILURE:
+        claude_advice.keep(db, int(row.subject), row.answer, row.model, now)
     if outcome is ClaudeOutcome.ANSWERED and row.purpose == Purpose.PATTERN:
         said = row.answer
         stored_failures.describe(db, row.subject, name=said["name"], meaning=said["text"], fix=said["fix"])

@@ -56,7 +56,7 @@ def failed_run(daemon: DaemonHandle, name: str) -> int:
 
 def test_a_failure_is_explained_by_our_words_and_then_by_claudes(keyed: tuple[DaemonHandle, Stub]) -> None:
     daemon, stub = keyed
-    stub.behaviour = ANSWER
+    stub.behaviour = ANSWER | {"action": "set_timeout", "value": 1200}
     run = failed_run(daemon, "backup")
 
     said = daemon.chronos("insight", "explain", str(run)).stdout
@@ -72,6 +72,14 @@ def test_a_failure_is_explained_by_our_words_and_then_by_claudes(keyed: tuple[Da
         ("answered", 1200, ledger[0]["actor"])
     ]
     assert "sk-made-up" not in daemon.log.read_text()
+
+    # What it proposes is an insight, which a person applies knowing whose it is.
+    (proposed,) = daemon.json("insights", "backup")["items"]
+    refused = daemon.chronos("insight", "apply", proposed["id"])
+    daemon.json("insight", "apply", proposed["id"], "--yes")
+    assert (proposed["source"], proposed["title"]) == ("claude", "Claude proposes another timeout for backup")
+    assert (refused.returncode, "--yes agrees" in refused.stderr) == (2, True)
+    assert daemon.json("job", "show", "backup")["spec"]["timeout_ms"] == 1_200_000
 
 
 def test_when_claude_does_not_answer_our_words_stand(keyed: tuple[DaemonHandle, Stub]) -> None:

@@ -102,6 +102,23 @@ async def test_what_was_odd_becomes_usual_by_a_key(daemon: DaemonHandle) -> None
     assert (dismissed.state, dismissed.expected) == ("dismissed", True)
 
 
+async def test_what_claude_proposes_is_asked_about_before_it_is_applied(daemon: DaemonHandle) -> None:
+    add(daemon, "flaky", "exit 3")
+    await found(daemon, "flaky", "a", source="claude", model="claude-x", action=RETRY)
+    async with driving(daemon) as driven:
+        await driven.press("7")
+        await driven.until("insights 1", "Claude (claude-x)")
+        await driven.press("A")
+        await driven.until("Claude proposes it, from a log.", "+ retries.attempts: 2", "y yes")
+        await driven.press("n", "A")
+        await driven.until("y yes")
+        assert daemon.json("job", "show", "flaky")["version"] == 1
+        await driven.press("y")
+        await driven.until("applied by root")
+
+    assert daemon.json("job", "show", "flaky")["version"] == 2
+
+
 async def test_a_narrow_screen_shows_the_list_or_the_insight(daemon: DaemonHandle) -> None:
     add(daemon, "slow")
     await found(daemon, "slow", "a", text="far slower than it was")
