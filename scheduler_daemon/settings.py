@@ -6,11 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from scheduler_daemon.contract.costs import Prices
 from scheduler_daemon.contract.places import default_config, default_state
-from scheduler_daemon.contract.policies import BUILT_IN, PolicyName
+from scheduler_daemon.contract.policies import PolicyName
 from scheduler_daemon.domain.errors import Invalid
 
 
@@ -25,13 +25,6 @@ class EngineSettings(BaseModel, frozen=True, extra="forbid"):
     """Of new jobs that name none; imported crontabs are `trusted`, for they must behave as cron did."""
     events_kept: timedelta = timedelta(hours=48)
     """How long `chronos events` looks back."""
-
-    @field_validator("default_policy")
-    @classmethod
-    def _there_is_one(cls, name: str) -> str:
-        if name not in BUILT_IN:
-            raise ValueError(f"there is no policy {name!r}; choose one of {', '.join(BUILT_IN)}")
-        return name
 
 
 class LogSettings(BaseModel, frozen=True, extra="forbid"):

@@ -46,7 +46,7 @@ from scheduler_daemon.live.private import private_dir, write_private_once
 from scheduler_daemon.live.rebuild import Difference
 from scheduler_daemon.runners.process import NoLauncherError, ProcessRunner
 from scheduler_daemon.services import parameters as parameter_services
-from scheduler_daemon.services import people
+from scheduler_daemon.services import people, policies
 from scheduler_daemon.services import secrets as secret_services
 from scheduler_daemon.services.claude import Desk
 from scheduler_daemon.services.fires import Holder
@@ -122,6 +122,7 @@ async def open_daemon(settings: Settings, where: Places) -> AsyncIterator[tuple[
         database = await open_migrated(settings)
         stack.push_async_callback(database.close)
         await database.write(lambda db: people.ensure_admin(db, os.getuid(), utc_now()))
+        await database.read(lambda db: policies.require_default(db, settings.engine.default_policy))
         node = _kept(settings.state / "node", secrets.token_hex(8))
         holder = Holder(host=socket.gethostname(), fence=f"{node}.{secrets.token_hex(8)}")
         starts = Starts()

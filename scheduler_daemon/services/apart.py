@@ -19,6 +19,18 @@ _WHAT = {
 }
 
 
+_MIB = 1 << 20
+_LIMITS = {
+    "memory_bytes": "{:g} MiB of memory",
+    "processes": "{:g} processes",
+    "cpus": "{:g} processors",
+    "cpu_ms": "{:g} ms of processor time",
+    "open_files": "{:g} open files",
+    "file_bytes": "{:g} MiB in a file",
+    "scratch_bytes": "{:g} MiB of scratch space",
+}
+
+
 class Apart(NamedTuple):
     """How its runs are kept apart, and why they are refused; "" if they are not."""
 
@@ -52,4 +64,8 @@ def _granted(granted: Granted) -> str:
     found += [f"reads {', '.join(granted.read)}"] if granted.read else []
     found += [f"writes {', '.join(granted.write)}"] if granted.write else []
     most = granted.limits.model_dump(exclude_none=True)
-    return ", ".join(found + [f"at most {value} {name}" for name, value in most.items()])
+    found += [
+        f"at most {_LIMITS[name].format(value / _MIB if name.endswith('_bytes') else value)}"
+        for name, value in most.items()
+    ]
+    return ", ".join(found)

@@ -72,6 +72,16 @@ def require(db: Connection, actor: Actor, specs: Sequence[JobSpec]) -> None:
         resolve(policy, spec)
 
 
+def require_default(db: Connection, name: str) -> None:
+    """Raise Invalid if the policy of jobs that name none does not exist."""
+    if name not in named(db, [name]):
+        raise Invalid(
+            f"CHRONOS_DEFAULT_POLICY: there is no policy {name!r}; choose {', '.join(BUILT_IN)}, or one that you have "
+            "made before",
+            field="engine.default_policy",
+        )
+
+
 def page(db: Connection, actor: Actor) -> list[Shown]:
     """Return every policy, the built-in ones first."""
     rows = policies.all_of_them(db)
@@ -142,9 +152,13 @@ def edit(db: Connection, actor: Actor, name: str, patch: PolicyPatch, now: datet
     return shown._replace(custom=shown.custom and shown.custom.model_copy(update={"unfit": unfit}))
 
 
-def delete(db: Connection, actor: Actor, name: str, now: datetime) -> None:
-    """Delete a policy that no job has. Raises NotFound, NotAllowed, Conflict naming the jobs."""
+def delete(db: Connection, actor: Actor, name: str, now: datetime, *, default: str = "") -> None:
+    """Delete a policy that no job has and that is not the default. Raises NotFound, NotAllowed, Conflict."""
     row = _own(db, actor, name)
+    if name == default:
+        raise Conflict(
+            f"policy {name!r} is what new jobs get; start the daemon with another CHRONOS_DEFAULT_POLICY first"
+        )
     users = policies.users(db, name)
     if users:
         seen = [repr(job.name) for job in users if access.can(actor, Verb.VIEW, job.owner_id)][:_NAMED]

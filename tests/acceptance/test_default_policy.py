@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.domain.errors import Invalid
-from scheduler_daemon.settings import load
 from tests.support.daemon import DaemonHandle, running_daemon
 
 
@@ -53,6 +51,19 @@ def test_a_policy_that_there_is_not_is_named(plain: DaemonHandle) -> None:
     assert "there is no policy 'lax'" in shown.stderr
 
 
-def test_a_default_that_there_is_not_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="there is no policy 'lax'"):
-        load({"CHRONOS_DEFAULT_POLICY": "lax", "HOME": str(tmp_path)}, state=tmp_path)
+def test_a_default_that_there_is_not_is_refused_at_the_start_and_one_of_ones_own_is_kept() -> None:
+    with running_daemon({"CHRONOS_DEFAULT_POLICY": ""}) as handle:
+        handle.json("policy", "create", "quiet", "--network", "none")
+        handle.stop()
+        handle.environ["CHRONOS_DEFAULT_POLICY"] = "lax"
+        with pytest.raises(AssertionError, match="there is no policy 'lax'"):
+            handle.start()
+        handle.environ["CHRONOS_DEFAULT_POLICY"] = "quiet"
+        handle.start()
+
+        added = handle.json("job", "add", "new", "--", "true")
+        handle.chronos("job", "delete", "new")
+        refused = handle.chronos("policy", "delete", "quiet")
+
+    assert added["spec"]["policy"] == "quiet"
+    assert (refused.returncode, "what new jobs get" in refused.stderr) == (5, True)

@@ -53,8 +53,8 @@ async def edit_policy(ask: Asked, response: Response, name: str, patch: PolicyPa
 @router.delete("/{name}", status_code=204)
 async def delete_policy(ask: Asked, name: str) -> None:
     """Delete a policy that no job has."""
-    now = ask.context.now()
-    await ask.write(lambda db, actor: policies.delete(db, actor, name, now))
+    now, default = ask.context.now(), ask.context.default_policy
+    await ask.write(lambda db, actor: policies.delete(db, actor, name, now, default=default))
 
 
 def _answer(ask: Ask, response: Response, shown: Shown, lacking: dict[str, str]) -> PolicyView:
