@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from scheduler_daemon.contract.policies import PolicySpec
     from scheduler_daemon.domain.standings import Standing
     from scheduler_daemon.live.rebuild import Difference
 
@@ -74,14 +75,17 @@ def doctor(
     from scheduler_daemon.settings import load
 
     settings = load(os.environ, state=state)
-    tried = standings(asyncio.run(wiring.protections(settings)))
-    refused = refused_policies(tried)
+    lacking = asyncio.run(wiring.protections(settings))
     found: list[Difference] = []
+    own: list[PolicySpec] | None = None
     fault: Unavailable | None = None
     try:
+        own = asyncio.run(wiring.own_policies(settings))
         found = asyncio.run(wiring.examine(settings, mend=reconcile))
     except Unavailable as error:  # what was tried is told nevertheless
         fault = error
+    tried = standings(lacking, own or ())
+    refused = refused_policies(tried)
     if as_json:
         document = {
             "differences": None if fault else [dataclasses.asdict(each) for each in found],
@@ -91,7 +95,7 @@ def doctor(
         }
         print(json.dumps(document))
     else:
-        _tell_protections(tried, refused)
+        _tell_protections(tried, refused, whole=own is not None)
         if fault is None:
             _tell_differences(found, mended=reconcile)
     if fault is not None:
@@ -100,7 +104,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _tell_protections(tried: list[Standing], refused: list[str]) -> None:
+def _tell_protections(tried: list[Standing], refused: list[str], *, whole: bool) -> None:
+    """Say it; `whole` unless the policies that are not built in could not be read."""
     for one in tried:
         print(f"{'in force' if one.in_force else 'MISSING ':8}  {one.name:14}  {one.what}")
         if not one.in_force:
@@ -112,7 +117,7 @@ def _tell_protections(tried: list[Standing], refused: list[str]) -> None:
     if refused:
         print(f"Runs of policy {', '.join(refused)} are not started here.")
     else:
-        print("Runs of every policy are started here.")
+        print(f"Runs of every {'' if whole else 'built-in '}policy are started here.")
 
 
 def _tell_differences(found: list[Difference], *, mended: bool) -> None:

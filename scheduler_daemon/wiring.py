@@ -21,6 +21,7 @@ from scheduler_daemon.api.app import make_app
 from scheduler_daemon.api.deps import Context
 from scheduler_daemon.api.peer import PeerProtocol
 from scheduler_daemon.contract.places import Places, places
+from scheduler_daemon.contract.policies import PolicySpec
 from scheduler_daemon.domain.errors import Conflict, Invalid, Unavailable
 from scheduler_daemon.engine.adviser import Adviser
 from scheduler_daemon.engine.artifacts import FileKeeper
@@ -307,6 +308,16 @@ async def accounts(settings: Settings) -> list[tuple[str, str, int | None, bool]
     database = await open_migrated(settings)
     try:
         return [(row.name, row.role, row.uid, not row.disabled) for row in await database.read(all_users)]
+    finally:
+        await database.close()
+
+
+async def own_policies(settings: Settings) -> list[PolicySpec]:
+    """Return the policies that somebody here has made, by name. Raises Unavailable."""
+    prepare(settings)
+    database = await open_migrated(settings)
+    try:
+        return await database.read(policies.own)
     finally:
         await database.close()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scheduler_daemon.contract.policies import BUILT_IN, Protection
+from scheduler_daemon.contract.policies import BUILT_IN, PolicySpec, Protection
 from scheduler_daemon.domain.isolation import needs
 
 WHAT = {
@@ -33,21 +33,22 @@ class Standing:
     required_by: tuple[str, ...]
 
 
-def standings(lacking: Mapping[str, str]) -> list[Standing]:
+def standings(lacking: Mapping[str, str], own: Iterable[PolicySpec] = ()) -> list[Standing]:
     """Return how each protection stands. `lacking` holds for each by name "" if it is in force, else why and remedy.
 
+    `own` are the policies that are not built in.
     One that nobody has tried is not in force. A reason ends with the remedy, after its last colon.
     """
-    found = []
+    found, policies = [], (*BUILT_IN.values(), *own)
     for one in Protection:
         reason = lacking.get(one.value, "it has not been tried")
         why, _, enable = reason.rpartition(": ") if ": " in reason else (reason, "", "")
-        needed_by = tuple(name for name, policy in BUILT_IN.items() if one in needs(policy))
+        needed_by = tuple(policy.name for policy in policies if one in needs(policy))
         found.append(Standing(one.value, WHAT[one], not reason, why, enable, needed_by))
     return found
 
 
 def refused_policies(found: Iterable[Standing]) -> list[str]:
-    """Return the policies of which no run is started here."""
-    lacking = [one for one in found if not one.in_force]
-    return [name for name in BUILT_IN if any(name in one.required_by for one in lacking)]
+    """Return the policies of which no run is started here, the built-in ones first."""
+    refused = {name for one in found if not one.in_force for name in one.required_by}
+    return [*(name for name in BUILT_IN if name in refused), *sorted(refused - BUILT_IN.keys())]

@@ -1,7 +1,8 @@
 """Policies of one's own: make, see, change, delete, and hold jobs against them.
 
 Everyone sees and uses one, but for those that are for admins. Its owner may change it as long as it grants no more than
-the policy it is based on, or than it did; what grants more is for an admin to save.
+the policy it is based on, or than it did; what grants more is for an admin to save, and so is any loosening of what
+keeps other people's jobs apart.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -82,12 +83,17 @@ def require_default(db: Connection, name: str) -> None:
         )
 
 
+def own(db: Connection) -> list[PolicySpec]:
+    """Return the policies that somebody here has made, by name."""
+    return [_policy(row) for row in policies.all_of_them(db)]
+
+
 def page(db: Connection, actor: Actor) -> list[Shown]:
     """Return every policy, the built-in ones first."""
     rows = policies.all_of_them(db)
     users = policies.named_users(db, [row.name for row in rows])
-    own = [Shown(_policy(row), _custom(actor, row, users.get(row.name, ()))) for row in rows]
-    return [*(Shown(policy, None) for policy in BUILT_IN.values()), *own]
+    made = [Shown(_policy(row), _custom(actor, row, users.get(row.name, ()))) for row in rows]
+    return [*(Shown(policy, None) for policy in BUILT_IN.values()), *made]
 
 
 def show(db: Connection, actor: Actor, name: str) -> Shown:
@@ -138,6 +144,8 @@ def edit(db: Connection, actor: Actor, name: str, patch: PolicyPatch, now: datet
     if policy == before:
         return show(db, actor, name)
     more = _require_may(actor, policy, _base(db, row), before)
+    users = policies.users(db, name)
+    _require_alone(actor, policy, before, users)
     version = row.version + 1
     values = {"version": version, "spec": policy.model_dump(mode="json"), "updated_at": now}
     if not policies.save(db, name, row.version, values):
@@ -148,7 +156,7 @@ def edit(db: Connection, actor: Actor, name: str, patch: PolicyPatch, now: datet
     detail = {"version": version, "changed": fields, "looser": more, "message": message}
     record.act(db, actor, "policy.edit", [(name, detail)], now)
     shown = show(db, actor, name)
-    unfit = _unfit(actor, policy, policies.users(db, name))
+    unfit = _unfit(actor, policy, users)
     return shown._replace(custom=shown.custom and shown.custom.model_copy(update={"unfit": unfit}))
 
 
@@ -217,6 +225,16 @@ def _require_may(actor: Actor, policy: PolicySpec, base: PolicySpec, before: Pol
             "may save; take that out, or ask one"
         )
     return more
+
+
+def _require_alone(actor: Actor, policy: PolicySpec, before: PolicySpec, users: Iterable[Any]) -> None:
+    """Raise NotAllowed where a policy would keep jobs of other people less apart than they count on."""
+    more = looser(policy, before)
+    if more and actor.role is not Role.ADMIN and any(job.owner_id != actor.id for job in users):
+        raise NotAllowed(
+            f"policy {policy.name!r} would grant more than it did ({', '.join(more)}) to jobs that are not yours, "
+            "which an admin alone may save; make another policy, or ask one"
+        )
 
 
 def _unfit(actor: Actor, policy: PolicySpec, users: Iterable[Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 from scheduler_daemon.contract.places import places
 from scheduler_daemon.contract.policies import Protection
 from scheduler_daemon.runners.process import ProcessRunner
-from tests.support.daemon import processes_of
+from tests.support.daemon import processes_of, running_daemon
 
 
 @pytest.fixture
@@ -57,6 +57,18 @@ def test_doctor_tries_each_protection_and_says_who_needs_it(daemon) -> None:
     assert by_name["kill"]["required_by"] == ["trusted", "standard", "strict"]
     assert "in force  seccomp" in words
     assert daemon.healthy()
+
+
+def test_doctor_knows_the_policies_that_somebody_has_made() -> None:
+    with running_daemon() as handle:
+        handle.json("policy", "create", "quiet", "--network", "none")
+        handle.stop()
+
+        told = chronosd(handle.state, "doctor", "--json")
+
+    by_name = {one["name"]: one for one in json.loads(told.stdout)["protections"]}
+    assert by_name["network"]["required_by"] == ["strict", "quiet"]
+    assert by_name["files"]["required_by"] == ["standard", "strict", "quiet"]
 
 
 def test_doctor_fails_where_standard_cannot_be_given_and_says_what_to_do(state: Path) -> None:

@@ -74,6 +74,20 @@ async def test_its_owner_may_tighten_what_an_admin_has_loosened(database: Databa
     assert (saved.policy.seccomp, saved.policy.network.mode) == (False, "none")
 
 
+async def test_what_keeps_other_peoples_jobs_apart_is_an_admins_to_loosen(
+    database: Database, ada: Actor, admin: Actor
+) -> None:
+    await create(database, ada, network={"mode": "none"})
+    await edit(database, ada, 1, network={"mode": "host"})  # nobody else counts on it, and standard grants as much
+    await edit(database, ada, 2, network={"mode": "none"})
+    await database.write(lambda db: add_job(db, admin, policy="quiet"))
+
+    with pytest.raises(NotAllowed, match=r"more than it did \(network, requires\) to jobs that are not yours"):
+        await edit(database, ada, 3, network={"mode": "host"})
+
+    assert (await edit(database, ada, 3, timeout_ms=1000)).policy.timeout_ms == 1000
+
+
 async def test_only_its_owner_and_admins_change_it_and_a_viewer_makes_none(
     database: Database, ada: Actor, admin: Actor, vic: Actor
 ) -> None:
