@@ -35,7 +35,7 @@ class JobMind:
         """The largest of these."""
         self.streak = FailureStreak()
         self.watch = JobWatch(job_id)
-        self.history = FailureHistory()
+        self.history = FailureHistory(self.watch.streaks)
         self.told = False
         """Whether it was told that the job fails again and again, since it last succeeded."""
 
@@ -56,11 +56,11 @@ class JobMind:
         run = observation(row, parent_failed=parent_failed)
         if run is None:
             return []
-        found = [telling.anomaly(row, each) for each in self.watch.observe(run)]
+        model.learn(self.history, run)
+        found = [telling.anomaly(row, each) for each in self.watch.observe(run, counted=True)]
         if streak := self.streak.observe(run):
             found.append(telling.streak(row, streak))
         kept = self._once(found, failed=run.failed)
-        model.learn(self.history, run)
         return [*kept, *self._foreseen(row, model)]
 
     def _foreseen(self, row: Any, model: FailureModel) -> list[Finding]:
@@ -110,8 +110,8 @@ class JobMind:
             mind.streak = FailureStreak.load(streak)
             mind.seen = array("q", kept[first:past])
             mind.newest = max(mind.seen, default=0)
-            mind.history = FailureHistory.unpack(kept[past:watch])
             mind.watch = JobWatch.unpack(job_id, kept[watch:])
+            mind.history = FailureHistory.unpack(kept[past:watch], mind.watch.streaks)
         except _SPOILT:
             return cls(job_id)
         return mind

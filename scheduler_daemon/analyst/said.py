@@ -12,6 +12,7 @@ from typing import Any
 
 from scheduler_daemon.contract.executions import State
 from scheduler_daemon.contract.insights import FailureSaid, Finding, LogEvidence, RunsSaid, Severity
+from scheduler_daemon.insights.failures import Line
 from scheduler_daemon.insights.templates import Miner
 from scheduler_daemon.services import failures
 from scheduler_daemon.storage.session import Database
@@ -25,6 +26,8 @@ TOGETHER = timedelta(hours=1)
 """Jobs that fail with one error within this have it in common."""
 SHARED_BY = 3
 _SHOWN = timedelta(days=2)
+_AT_ONCE = 50
+"""Runs whose lines are in memory at once."""
 
 
 class Reader:
@@ -49,23 +52,29 @@ class Reader:
         found: list[Finding] = []
         seen: Counter[str] = Counter()
         looked_at = 0
-        for row in rows:
-            if row.state == State.FAILED and (one := await self._failed(row)) is not None:
-                said.append(one)
-                found += self._shared(row, one)
-            elif row.state == State.SUCCEEDED and self._is_time(row):
-                looked_at += 1
-                seen.update(await self._succeeded(row))
+        for start in range(0, len(rows), _AT_ONCE):
+            part = [row for row in rows[start : start + _AT_ONCE] if row.state == State.FAILED or self._is_time(row)]
+            lines = await self._lines(part) if part else {}
+            for row in part:
+                if row.state != State.FAILED:
+                    looked_at += 1
+                    seen.update(self._patterns(lines[row.id]))
+                elif (one := failures.written(row, lines[row.id], self._miner)) is not None:
+                    self.changed = True
+                    said.append(one)
+                    found += self._shared(row, one)
         return RunsSaid(failures=tuple(said), looked_at=looked_at, successes_with=dict(seen)), found
 
-    async def _failed(self, row: Any) -> FailureSaid | None:
-        lines = await self._database.read(lambda db: failures.lines_of(db, row.id))
-        found = failures.written(row, lines, self._miner)
-        self.changed = self.changed or found is not None
-        return found
+    async def _lines(self, rows: Sequence[Any]) -> dict[int, list[Line]]:
+        """Return the last lines of these runs; none of those that wrote nothing."""
+        wrote = [row.id for row in rows if row.output_bytes != 0]
+        found = await self._database.read(lambda db: {run: failures.lines_of(db, run) for run in wrote})
+        return {row.id: found.get(row.id, []) for row in rows}
 
     def _is_time(self, row: Any) -> bool:
         last = self._looked.get(row.job_id)
+        if row.state != State.SUCCEEDED:
+            return False
         if not len(self._miner) or (last is not None and abs(row.ended_at - last) < LOOK_AGAIN):
             return False
         self._looked[row.job_id] = row.ended_at
@@ -74,9 +83,8 @@ class Reader:
             self._looked.popitem(last=False)
         return True
 
-    async def _succeeded(self, row: Any) -> set[str]:
+    def _patterns(self, lines: Sequence[Line]) -> set[str]:
         """Return the patterns whose lines stand in a successful run."""
-        lines = await self._database.read(lambda db: failures.lines_of(db, row.id))
         found = (self._miner.find(line.text) for line in lines)
         return {template.id for template in found if template is not None}
 

@@ -6,7 +6,7 @@ job, but that runs are missing. What comes back from an event to what was usual 
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from math import exp, inf, log
@@ -146,11 +146,16 @@ class JobWatch:
         self.missed_due = ""
         self.joint = self.joint_peak = 0.0
 
-    def observe(self, run: Observation) -> list[Anomaly]:
-        """Learn from a run; return what is to be told of it: nothing, or one event that begins with it."""
+    def observe(self, run: Observation, *, counted: bool = False) -> list[Anomaly]:
+        """Learn from a run; return what is to be told of it: nothing, or one event that begins with it.
+
+        `counted` says that `streaks`, which others may count with too, know of the run already.
+        """
         self.n += 1
         self.missing = 0
-        surprise = self.streaks.step(run.at.hour, failed=run.failed, parent_failed=run.parent_failed)
+        if not counted:
+            self.streaks.step(run.at.hour, failed=run.failed, parent_failed=run.parent_failed)
+        surprise = self.streaks.odd
         seen = self._figures(run)
         odd = max(self._oddities(seen, surprise), key=lambda each: each.rarity, default=None)
         if self.opened:
@@ -216,23 +221,21 @@ class JobWatch:
             }
         seen: dict[str, _Seen] = {}
         for metric, value in values.items():
-            if value is not None:
-                judged = self._judge(metric, SCALES[metric], value, cell, None if metric == "delay" else size)
-                seen |= judged
+            if value is not None and -inf < value < inf:  # a number, and none that an integer may be as large as
+                seen[metric] = self._judge(metric, SCALES[metric], value, cell, None if metric == "delay" else size)
         for name, value in {} if run.failed else run.kpis.items():
-            if f"kpi {name}" in self.series or len(self.series) < len(SCALES) + KPIS:
-                seen |= self._judge(f"kpi {name}", KPI, value, cell, size)
+            known = f"kpi {name}" in self.series or len(self.series) < len(SCALES) + KPIS
+            if known and -inf < value < inf:
+                seen[f"kpi {name}"] = self._judge(f"kpi {name}", KPI, value, cell, size)
         return seen
 
-    def _judge(self, metric: str, scale: Scale, value: float, cell: int, size: float | None) -> dict[str, _Seen]:
-        if not -inf < value < inf:  # not a number, or none that an integer may be as large as
-            return {}
+    def _judge(self, metric: str, scale: Scale, value: float, cell: int, size: float | None) -> _Seen:
         value = min(_LARGEST, max(-_LARGEST if scale.shift is None else 0.0, value))
         series = self.series.get(metric)
         if series is None:
             series = self.series[metric] = Series(scale.floor, scale.relative)
         x = value if scale.shift is None else log(value + scale.shift)
-        return {metric: _Seen(value, series.step(x, cell, size), series)}
+        return _Seen(value, series.step(x, cell, size), series)
 
     def _oddities(self, seen: dict[str, _Seen], surprise: float) -> Iterator[_Odd]:
         if surprise:
@@ -291,7 +294,9 @@ class JobWatch:
 
     def pack(self) -> bytes:
         """Return what `unpack` takes: some KiB at the most."""
-        words = json.dumps([list(self.series), self.missed_due, self.bars]).encode()
+        words = b""
+        if self.missed_due or self.bars or (*self.series,) != _USUAL:
+            words = json.dumps([list(self.series), self.missed_due, self.bars]).encode()
         numbers = _HEAD.pack(len(words), self.n, self.opened, self.quiet, self.missing, self.joint, self.joint_peak)
         return b"".join((numbers, words, self.streaks.pack(), *(series.pack() for series in self.series.values())))
 
@@ -301,16 +306,20 @@ class JobWatch:
         watch = cls(job_id)
         long, watch.n, watch.opened, watch.quiet, watch.missing, watch.joint, watch.joint_peak = _HEAD.unpack_from(kept)
         begin = _HEAD.size + long
-        names, watch.missed_due, watch.bars = json.loads(kept[_HEAD.size : begin])
+        names: Iterable[str] = _USUAL
+        if long:
+            names, watch.missed_due, watch.bars = json.loads(kept[_HEAD.size : begin])
         watch.streaks = Streaks.unpack(kept[begin : begin + STREAKS])
         begin += STREAKS
         for name in names:
-            watch.series[name] = Series.unpack(kept[begin : begin + SERIES])
+            watch.series[name] = Series.unpack(kept, begin)
             begin += SERIES
         return watch
 
 
 _HEAD: Final = struct.Struct("<5i2d")
+_USUAL: Final = ("delay", "duration", "output", "memory", "cpu")
+"""The figures of most jobs, in the order in which they are judged; others are kept with their names."""
 
 
 def _measure(metric: str, seen: _Seen) -> Measure:

@@ -38,16 +38,20 @@ class Streaks:
             share = max(share, (self.parent_failed + 2 * _PARENT) / (self.parent + 2))
         return share
 
-    def step(self, hour: int, *, failed: bool, parent_failed: bool) -> float:
-        """Learn one run; return how rare its streak is (minus the base-10 logarithm of its share)."""
+    @property
+    def odd(self) -> float:
+        """How rare the streak is that the last run belongs to (minus the base-10 logarithm of its share)."""
+        return self.surprise if self.streak > 1 else 0.0
+
+    def step(self, hour: int, *, failed: bool, parent_failed: bool) -> None:
+        """Learn one run."""
         share = self.expected(hour, parent_failed=parent_failed)
         self._learn(hour, failed=failed, parent_failed=parent_failed)
         if not failed:
             self.streak, self.surprise = 0, 0.0
-            return 0.0
+            return
         self.streak += 1
         self.surprise -= log10(share)
-        return self.surprise if self.streak > 1 else 0.0
 
     def forgive(self) -> None:
         """Begin a new streak: the one that is going on is expected."""

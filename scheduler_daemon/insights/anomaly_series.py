@@ -300,33 +300,32 @@ class Series:
 
     def pack(self) -> bytes:
         """Return all of it, about a KiB."""
-        small = b"".join(part.tobytes() for part in (self.cells, self.errors, self.costs, *self.tails))
+        below, above = self.tails
         return _PACKED.pack(
             self.n, self.n_size, self.last_cell, self.away, self.back_for, self.floor, self.relative, self.level,
             self.fast, self.base, self.last, self.mx, self.my, self.sxx, self.sxy, self.weight, self.counted, self.up,
             self.down, self.up_peak, self.down_peak, self.up_top, self.down_top, self.away_mean, self.back_to,
-            self.visits.tobytes(), small,
+            self.visits.tobytes(), self.cells.tobytes(), self.errors.tobytes(), self.costs.tobytes(), below.tobytes(),
+            above.tobytes(),
         )  # fmt: skip
 
     @classmethod
-    def unpack(cls, kept: bytes) -> "Series":
-        """Return what was packed. Raises struct.error for anything else."""
+    def unpack(cls, kept: bytes, begin: int = 0) -> "Series":
+        """Return what was packed, from a place on. Raises struct.error for anything else."""
         series = cls.__new__(cls)
         (
             series.n, series.n_size, series.last_cell, series.away, series.back_for, series.floor, series.relative,
             series.level, series.fast, series.base, series.last, series.mx, series.my, series.sxx, series.sxy,
             series.weight, series.counted, series.up, series.down, series.up_peak, series.down_peak, series.up_top,
-            series.down_top, series.away_mean, series.back_to, visits, small,
-        ) = _PACKED.unpack(kept)  # fmt: skip
-        series.visits = array("B", visits)
-        cells, errors, costs, low = 4 * CELLS, 4 * CELLS + 16, 4 * CELLS + 32, 4 * CELLS + 32 + 4 * BINS
-        series.cells, series.errors = array("f", small[:cells]), array("f", small[cells:errors])
-        series.costs = array("f", small[errors:costs])
-        series.tails = array("f", small[costs:low]), array("f", small[low:])
+            series.down_top, series.away_mean, series.back_to, visits, cells, errors, costs, below, above,
+        ) = _PACKED.unpack_from(kept, begin)  # fmt: skip
+        series.visits, series.cells = array("B", visits), array("f", cells)
+        series.errors, series.costs = array("f", errors), array("f", costs)
+        series.tails = array("f", below), array("f", above)
         return series
 
 
-_PACKED: Final = struct.Struct(f"<5i20d{CELLS}s{4 * (CELLS + 8 + 2 * BINS)}s")
+_PACKED: Final = struct.Struct(f"<5i20d{CELLS}s{4 * CELLS}s16s16s{4 * BINS}s{4 * BINS}s")
 PACKED: Final = _PACKED.size
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from math import exp, log
 from typing import Final
 
-from scheduler_daemon.insights.anomaly_failures import PACKED as STREAKS
 from scheduler_daemon.insights.anomaly_failures import Streaks
 from scheduler_daemon.insights.observation import Observation
 
@@ -41,11 +40,12 @@ class FailureHistory:
         "streaks",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, streaks: Streaks | None = None) -> None:
+        """`streaks` may be those of whoever watches the job, to count together; they are stepped here."""
         self.n = 0
         self.alone = self.alone_failed = 0.0
         """Runs that came after no failure, of the job or of one it depends on, and those of them that failed."""
-        self.streaks = Streaks()
+        self.streaks = streaks or Streaks()
         self.slow_memory = self.fast_memory = self.slow_time = self.fast_time = 0.0
         self.noise_memory = self.noise_time = 0.1
         self.failed_at = -1e12
@@ -109,27 +109,27 @@ class FailureHistory:
         )
 
     def pack(self) -> bytes:
-        """Return all of it, `PACKED` bytes."""
+        """Return all of it but its streaks, `PACKED` bytes."""
         return _PACKED.pack(
             self.n, self.alone, self.alone_failed,
             self.slow_memory, self.fast_memory, self.slow_time, self.fast_time, self.noise_time,
-            self.noise_memory, self.failed_at, self.streaks.pack(),
+            self.noise_memory, self.failed_at,
         )  # fmt: skip
 
     @classmethod
-    def unpack(cls, kept: bytes) -> "FailureHistory":
+    def unpack(cls, kept: bytes, streaks: Streaks) -> "FailureHistory":
         """Return what was packed. Raises struct.error for anything else."""
         history = cls.__new__(cls)
         (
             history.n, history.alone, history.alone_failed,
             history.slow_memory, history.fast_memory, history.slow_time, history.fast_time,
-            history.noise_time, history.noise_memory, history.failed_at, streaks,
+            history.noise_time, history.noise_memory, history.failed_at,
         ) = _PACKED.unpack(kept)  # fmt: skip
-        history.streaks = Streaks.unpack(streaks)
+        history.streaks = streaks
         return history
 
 
-_PACKED: Final = struct.Struct(f"<q9d{STREAKS}s")
+_PACKED: Final = struct.Struct("<q9d")
 PACKED: Final = _PACKED.size
 
 

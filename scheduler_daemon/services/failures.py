@@ -44,8 +44,8 @@ EXPLAINED = frozenset({State.FAILED, State.UNKNOWN})
 
 def lines_of(db: Connection, execution_id: int, most: int = engine.LINES_LEARNT) -> list[engine.Line]:
     """Return the last lines of a run's output, without control sequences."""
-    page = logs.tail_lines(db, execution_id, most)
-    return [engine.Line(line.number, line.stream, colourless(line.text)) for line in page.lines]
+    found = logs.last_texts(db, execution_id, most)
+    return [engine.Line(line.number, line.stream, colourless(line.text)) for line in found]
 
 
 @dataclass(frozen=True, slots=True)

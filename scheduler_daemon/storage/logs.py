@@ -149,12 +149,22 @@ def read_lines(
 def tail_lines(db: Connection, execution_id: int, count: int) -> LogPage:
     """Return the last `count` lines."""
     after = _number_before_last(db, execution_id, count)
+    lines = tuple(_line(text) for text in _last(db, execution_id, count, after))
+    return _page(db, execution_id, lines, after, reached_end=True)
+
+
+def last_texts(db: Connection, execution_id: int, count: int) -> list[Text]:
+    """Return the last `count` lines, without a word on the rest of the log."""
+    return _last(db, execution_id, count, _number_before_last(db, execution_id, count))
+
+
+def _last(db: Connection, execution_id: int, count: int, after: int) -> list[Text]:
     lines: list[Text] = []
     for text in assemble(chunks_after(db, execution_id, after, None)):
         lines.append(text)
         if len(lines) >= 2 * count:
             del lines[:-count]
-    return _page(db, execution_id, tuple(_line(text) for text in lines[-count:]), after, reached_end=True)
+    return lines[-count:]
 
 
 def raw(db: Connection, execution_id: int, stream: str) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from scheduler_daemon.insights.anomaly_failures import Streaks
 from scheduler_daemon.insights.observation import Observation
 from scheduler_daemon.insights.prediction import FailureModel
 from scheduler_daemon.insights.prediction_features import COUNT, FailureHistory
@@ -96,7 +97,7 @@ def test_what_is_forecast_happens_as_often() -> None:
 def test_what_is_kept_goes_on_as_if_never_stopped() -> None:
     model, known = lived([failing(each) if int(each.run_id) % 37 == 0 else each for each in usual(300)])
     again = FailureModel.load(json.loads(json.dumps(model.dump())))
-    history = FailureHistory.unpack(known.pack())
+    history = FailureHistory.unpack(known.pack(), Streaks.unpack(known.streaks.pack()))
 
     assert again.predict(history, MONDAY + 13 * DAY) == model.predict(known, MONDAY + 13 * DAY)
     assert len(known.pack()) < 500
@@ -113,7 +114,7 @@ def test_no_run_whatever_raises_or_makes_a_forecast_that_is_none(history: list[O
 
     assert 0 < forecast.probability < 1
     json.dumps(model.dump(), allow_nan=False)
-    assert FailureHistory.unpack(known.pack()).pack() == known.pack()
+    assert FailureHistory.unpack(known.pack(), known.streaks).pack() == known.pack()
 
 
 def test_figures_that_are_no_numbers_change_nothing() -> None:
