@@ -133,6 +133,8 @@ class ChronosApp(App[None]):
         from chronos_tui.screens.job import JobScreen
 
         self._show_one(JobScreen(self.desk, event.job_id))
+        if event.window is not None and isinstance(self.screen, JobScreen):
+            self.screen.look_at(event.window)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:

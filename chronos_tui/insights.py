@@ -65,6 +65,13 @@ def headline(title: str, job: str) -> str:
     return title.replace(f" of {job} ", " ", 1)
 
 
+def series(metric: str, kind: str) -> tuple[str, str] | None:
+    """Return the name of the series that shows a metric of an insight's evidence, and its title; None if none does."""
+    if kind.startswith("kpi_"):
+        return f"kpi.{metric}", metric
+    return _SERIES.get(metric.removesuffix("_bytes").removesuffix("_s"))
+
+
 def source(insight: Document) -> str:
     """Say what generated it, for nothing that a machine wrote is to be taken for a person's word."""
     name = "Claude" if insight["source"] == "claude" else "the local engine"
@@ -127,6 +134,14 @@ def _unit(metric: str) -> str:
     return "ratio" if "probability" in metric or metric.endswith(("_share", "_rate")) else ""
 
 
+_SERIES = {
+    "duration": ("duration_ms", "Duration"),
+    "memory": ("max_rss_bytes", "Memory"),
+    "cpu": ("cpu_ms", "Processor time"),
+    "output": ("output_bytes", "Output"),
+    "delay": ("delay_ms", "Delay"),
+    **dict.fromkeys(("failures_in_a_row", "failure_rate", "failure_probability", "recovered_share"), ("ok", "Success")),
+}
 _VERDICTS = {"keep": "kept", "revert": "taken back", "wait": "still being tried"}
 
 

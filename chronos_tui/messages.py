@@ -1,6 +1,7 @@
 """What screens ask of the app, and the sentences in which the app says what went wrong."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from textual.message import Message
@@ -17,11 +18,24 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Window:
+    """A figure of a job's runs around an instant."""
+
+    metric: str
+    """As the API names its series."""
+    title: str
+    at: datetime
+    run: int
+    """That shows it."""
+
+
 @dataclass
 class OpenJob(Message):
-    """Show a job on top of this screen."""
+    """Show a job on top of this screen, with a figure of its runs where one is named."""
 
     job_id: str
+    window: Window | None = None
 
 
 @dataclass

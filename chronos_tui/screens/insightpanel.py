@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from chronos_tui import format as fmt
 from chronos_tui import insights as words
+from chronos_tui.messages import Window
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import folded
 from chronos_tui.widgets.columns import Column
@@ -29,6 +30,8 @@ class Target(NamedTuple):
 
     run: int
     line: int | None = None
+    window: Window | None = None
+    job_id: str = ""
 
 
 class PanelLine(NamedTuple):
@@ -75,6 +78,12 @@ class InsightPanel(LineTable):
         """Return where a line leads."""
         return self._targets.get(key)
 
+    def go_to_evidence(self) -> None:
+        """Put the cursor on the first line that leads somewhere, if there is one."""
+        first = next((key for key, target in self._targets.items() if target is not None), None)
+        if first is not None:
+            self.go_to(first)
+
     def on_resize(self) -> None:
         self._fold()
 
@@ -118,7 +127,7 @@ def insight_lines(insight: Insight, now: datetime, *, plain: bool = False) -> It
     for line in insight.text.splitlines():
         yield PanelLine(line)
     for item, kept in zip(document["evidence"], insight.evidence, strict=True):
-        target = _target(kept)
+        target = _target(kept, insight)
         arrow = "" if target is None else ("> " if plain else "→ ")
         for at, line in enumerate(words.evidence(item)):
             yield PanelLine(arrow + line if at == 0 else line, "accent" if at == 0 else "text", target, INDENT)
@@ -153,7 +162,12 @@ def can_do(insight: Insight, now: datetime) -> str:
     return f"{first}v accept   X dismiss   {usual}s snooze"
 
 
-def _target(evidence: Any) -> Target | None:
+def _target(evidence: Any, insight: Insight) -> Target | None:
     if evidence.kind == "log":
         return Target(evidence.run_id, evidence.first_line)
-    return Target(evidence.run_ids[-1]) if evidence.run_ids else None
+    if not evidence.run_ids:
+        return None
+    run, shown = evidence.run_ids[-1], words.series(evidence.metric, insight.kind)
+    if shown is None or insight.job_id is None:
+        return Target(run)
+    return Target(run, window=Window(*shown, at=insight.at, run=run), job_id=insight.job_id)

@@ -169,6 +169,7 @@ class InsightsScreen(InsightVerbs, Listing):
         if event.table is self.table:
             self.query_one("#beside").add_class("-reading")
             self.panel.focus()
+            self.panel.go_to_evidence()
             return
         insight, target = self.insight_meant(), self.panel.target(event.key)
         if target is not None:

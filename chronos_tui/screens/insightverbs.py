@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chronos_tui.format import printable
 from chronos_tui.insights import change
-from chronos_tui.messages import OpenLog, OpenRun
+from chronos_tui.messages import OpenJob, OpenLog, OpenRun
 from chronos_tui.screens.insightpanel import Target
 from chronos_tui.screens.verbs import RowVerbs
 from chronos_tui.widgets.confirm import AskReason, Confirm
@@ -93,7 +93,9 @@ class InsightVerbs(RowVerbs):
         """Go to what a line of evidence shows."""
         if target is None:
             return
-        if target.line is None:
+        if target.window is not None:
+            self.post_message(OpenJob(target.job_id, target.window))
+        elif target.line is None:
             self.post_message(OpenRun(target.run))
         else:
             self.post_message(OpenLog(target.run, line=target.line))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,7 @@ from textual.widgets import Static
 from chronos_tui import format as fmt
 from chronos_tui.board import Dirty
 from chronos_tui.client.errors import ServerError
-from chronos_tui.messages import OpenJob, OpenRun
+from chronos_tui.messages import OpenJob, OpenRun, Window
 from chronos_tui.screens import jobfacts
 from chronos_tui.screens.desk import Desk
 from chronos_tui.screens.facts import Fact, Facts
@@ -39,6 +39,12 @@ BUCKETS = 60
 KPI_RUNS = 100
 """Runs whose figures are drawn."""
 SPANS = {"10 minutes": 600, "hour": 3600, "6 hours": 21_600, "day": 86_400, "week": 604_800, "30 days": 2_592_000}
+_LABELS: dict[str, tuple[Callable[[float], str], tuple[float, float] | None]] = {
+    **dict.fromkeys(("duration_ms", "cpu_ms", "delay_ms"), (fmt.duration, None)),
+    **dict.fromkeys(("max_rss_bytes", "output_bytes"), (fmt.size, None)),
+    "ok": (fmt.percent, (0.0, 1.0)),
+}
+"""How the scale of a figure is written, and its bounds."""
 REREAD_S = 1.0
 NOT_FOUND = 404
 
@@ -54,6 +60,10 @@ class JobScreen(RowVerbs):
     DEFAULT_CSS = """
     JobScreen #charts { height: 7; display: none; margin: 1 0 0 0; }
     JobScreen.-high #charts { display: block; }
+    JobScreen.-window #charts { display: block; }
+    JobScreen.-window #success-chart { display: none; }
+    JobScreen.-window.-middle #summary { display: none; }
+    JobScreen.-low #charts { display: none; }
     JobScreen #charts Chart { width: 1fr; height: 6; margin: 0 1; }
     JobScreen #charts .chart { width: 1fr; height: 7; }
     JobScreen .caption { height: 1; padding: 0 1; color: $text-muted; }
@@ -69,6 +79,17 @@ class JobScreen(RowVerbs):
         self._job_id = job_id
         self._pane = 0
         self._span = "hour"
+        self._window: Window | None = None
+        """The figure that is looked at; None for the usual charts."""
+        self._goes_to: int | None = None
+        """A run to put the cursor on when it is there."""
+
+    def look_at(self, window: Window) -> None:
+        """Show a figure of the runs around an instant, and the run that shows it."""
+        self._window, self._goes_to = window, window.run
+        self.add_class("-window")
+        if self.desk.ready:
+            self.attempt(self.read)
 
     def body(self) -> ComposeResult:
         yield Facts(id="summary")
@@ -76,7 +97,7 @@ class JobScreen(RowVerbs):
             with VerticalScroll(classes="chart", can_focus=False):
                 yield Static("", classes="caption", id="duration-caption", markup=False)
                 yield Chart(label=fmt.duration, style="area", tone="running", id="duration")
-            with VerticalScroll(classes="chart", can_focus=False):
+            with VerticalScroll(classes="chart", id="success-chart", can_focus=False):
                 yield Static("", classes="caption", id="success-caption", markup=False)
                 yield Chart(label=fmt.percent, style="area", tone="ok", limits=(0.0, 1.0), id="success")
         yield Static("", id="tabs", markup=False)
@@ -143,10 +164,28 @@ class JobScreen(RowVerbs):
         self.show_place()
         self._show_job()
         await self.table.read()
+        if self._goes_to is not None:
+            self.table.go_to(self._goes_to)
+            self._goes_to = None
         self._show_tabs()
         await asyncio.gather(self._read_charts(), self._read_pane())
 
+    async def _read_window(self, window: Window) -> None:
+        """Draw a figure over the shortest span that has its instant in its newer half, or as near as there is."""
+        age = (self.desk.now() - window.at).total_seconds()
+        span = next((name for name, seconds in SPANS.items() if 2 * age <= seconds), "30 days")
+        found = await self.desk.client.series(self._job_id, window.metric, since_s=SPANS[span], buckets=BUCKETS)
+        label, limits = _LABELS.get(window.metric, (fmt.count, None))
+        chart = self.query_one("#duration", Chart)
+        chart.relabel(label, limits)
+        chart.show(jobfacts.buckets(found.points, self.desk.now(), SPANS[span], BUCKETS))
+        at = fmt.clock(window.at, self.desk.now(), self.desk.zone)
+        self.query_one("#duration-caption", Static).update(f"{window.title}, last {span}; run {window.run} at {at}")
+
     async def _read_charts(self) -> None:
+        if self._window is not None:
+            await self._read_window(self._window)
+            return
         if not self.has_class("-high"):
             return
         self._span = self._fitting_span()

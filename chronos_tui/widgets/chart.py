@@ -49,6 +49,10 @@ class Chart(Widget):
         if lines:
             self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
 
+    def relabel(self, label: Callable[[float], str], limits: tuple[float, float] | None = None) -> None:
+        """Write the scale of another figure from now on."""
+        self._label, self._limits = label, limits
+
     def on_resize(self) -> None:
         self._rows = self._make()
         self.refresh()

@@ -86,6 +86,23 @@ async def test_dismissing_asks_for_a_reason_and_escape_leaves_it_open(daemon: Da
     assert (dismissed["reason"], dismissed["decided_by"]) == ("known", "root")
 
 
+async def test_a_figure_leads_to_its_window_and_the_run_that_shows_it(daemon: DaemonHandle) -> None:
+    add(daemon, "slow")
+    runs = [daemon.json("run", "slow", "--wait")["id"] for _ in range(3)]
+    shown = {"kind": "metric", "metric": "memory", "value": 9 << 20, "unit": "bytes", "run_ids": [runs[1]]}
+    await found(daemon, "slow", "a", title="it grows", evidence=[shown])
+    async with driving(daemon, (80, 24)) as driven:
+        await driven.press("7")
+        await driven.until("it grows", "→ memory: 9.0 MiB")
+        await driven.press("enter", "enter")
+        await driven.until(f"Memory, last 10 minutes; run {runs[1]} at", "Runs 3")
+        await driven.until(lambda: getattr(driven.app.focused, "cursor_key", None) == runs[1])
+        await driven.press("enter")
+        await driven.until(f"run {runs[1]}")
+        await driven.press("escape", "escape")
+        await driven.until("→ memory: 9.0 MiB")
+
+
 async def test_what_was_odd_becomes_usual_by_a_key(daemon: DaemonHandle) -> None:
     add(daemon, "slow")
     await found(daemon, "slow", "a", model="watch")

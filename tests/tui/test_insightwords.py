@@ -110,3 +110,17 @@ def test_what_is_tried_stays_listed_until_a_day_after_it_was_decided() -> None:
 )
 def test_a_headline_does_not_repeat_the_name_beside_it(title: str, job: str, text: str) -> None:
     assert words.headline(title, job) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "series"),
+    [
+        ("duration", "duration_high", "duration_ms"),
+        ("memory_bytes", "change_point", "max_rss_bytes"),
+        ("failures_in_a_row", "failure_streak", "ok"),
+        ("rows", "kpi_low", "kpi.rows"),
+        ("runs_beside", "collision", None),
+    ],
+)
+def test_evidence_names_the_series_that_shows_it(metric: str, kind: str, series: str | None) -> None:
+    assert (words.series(metric, kind) or (None,))[0] == series
