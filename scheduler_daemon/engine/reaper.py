@@ -1,4 +1,4 @@
-"""Drop what need not be kept for ever: projected events, answers to repeated requests, and old output."""
+"""Drop what need not be kept for ever: projected events, answers to repeated requests, questions, and old output."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from scheduler_daemon.domain.errors import ChronosError
-from scheduler_daemon.storage import artifacts, events, meta, retention, snapshots
+from scheduler_daemon.storage import artifacts, claude, events, meta, retention, snapshots
 from scheduler_daemon.storage.jobs import slices
 from scheduler_daemon.storage.retention import Kept
 from scheduler_daemon.storage.session import Database
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 PERIOD = 3600.0
 """Seconds between rounds."""
 ANSWERS_KEPT = timedelta(hours=24)
+QUESTIONS_KEPT = timedelta(days=90)
+"""To Claude, with their answers; the budget counts by the day."""
 MOST_A_ROUND = 100_000
 """Runs whose output goes in one round."""
 SNAPSHOTS_KEPT = 20_000
@@ -47,6 +49,7 @@ class Reaper:
         now = self._now()
         await self._database.write(lambda db: events.prune(db, now - self._events_kept))
         await self._database.write(lambda db: meta.prune_answers(db, now - ANSWERS_KEPT))
+        await self._database.write(lambda db: claude.prune(db, now - QUESTIONS_KEPT))
         oldest = None if self._output_kept.age is None else now - self._output_kept.age
         await self._database.write(lambda db: snapshots.prune(db, oldest, SNAPSHOTS_KEPT))
         excess = await self._database.read(lambda db: retention.excess(db, self._output_kept, now, MOST_A_ROUND))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from scheduler_daemon.storage.tables import metadata
 
@@ -53,6 +53,11 @@ def page(db: Connection, *, user_id: int | None, before: int | None, limit: int)
     if user_id is not None:
         query = query.where(_C.user_id == user_id)
     return list(db.execute(query if before is None else query.where(_C.id < before)))
+
+
+def prune(db: Connection, before: datetime) -> None:
+    """Remove questions from before an instant that are over. What each cost stays in the audit."""
+    db.execute(delete(CALLS).where(_C.at < before, _C.state == "done"))
 
 
 def next_queued(db: Connection) -> Record | None:
