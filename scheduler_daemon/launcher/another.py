@@ -18,7 +18,9 @@ from scheduler_daemon.launcher.command import Files, Unstartable, enter, run_fir
 from scheduler_daemon.launcher.protocol import Message
 
 _ACCOUNT_KEPT = 30.0
-_LOOK_AFTER_MS = 10
+LOOK_AFTER_MS = 10
+"""How long a newborn may take before it is looked whether it is stopped."""
+_STOPPED = b"a process of the same account stopped it before it began"
 _LONGEST_WHY = 4096
 """Bytes: as many as a pipe surely takes at once."""
 
@@ -29,6 +31,15 @@ class Account(NamedTuple):
     uid: int
     gid: int
     groups: tuple[int, ...]
+
+
+class Newborn(NamedTuple):
+    """A process that is becoming a job. `told` reads empty once its command runs, else why it cannot; it is None where
+    that is known to run.
+    """
+
+    pid: int
+    told: int | None
 
 
 class Steps(NamedTuple):
@@ -72,8 +83,8 @@ def start(
     environment: dict[str, str],
     files: Files,
     steps: Steps = Steps(),  # noqa: B008 - it never changes
-) -> int:
-    """Start the process, as we are if `who` is None, and return its pid once its command runs. Raises Unstartable."""
+) -> Newborn:
+    """Let a process begin that becomes the job, as we are if `who` is None. Raises Unstartable if there can be none."""
     told, telling = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()
@@ -84,28 +95,37 @@ def start(
         raise Unstartable(why_not_started(arguments[0], error)) from None
     finally:
         os.close(telling)
-    try:
-        why = _hear(pid, told)
-    finally:
-        os.close(told)
+    return Newborn(pid, told)
+
+
+def settle(newborn: Newborn, *, stopped: bool = False) -> None:
+    """Learn from a newborn that has told, or was `stopped`, what became of it. Raises Unstartable if nothing runs."""
+    assert newborn.told is not None
+    why = _STOPPED if stopped else os.read(newborn.told, _LONGEST_WHY)
+    os.close(newborn.told)
     if why:
-        os.waitpid(pid, 0)
+        os.waitpid(newborn.pid, 0)
         raise Unstartable(why.decode("utf-8", "surrogateescape"))
-    return pid
 
 
-def _hear(pid: int, told: int) -> bytes:
-    """Return why the command cannot run, or nothing once it runs.
-
-    The account's other processes may stop a newborn before its command runs; we do not wait for such a one.
-    """
+def wait(newborn: Newborn) -> None:
+    """Wait until its command runs. Raises Unstartable if it cannot."""
     watched = select.poll()
-    watched.register(told, select.POLLIN)
-    while not watched.poll(_LOOK_AFTER_MS):
-        if _is_stopped(pid):
-            os.kill(pid, signal.SIGKILL)
-            return b"a process of the same account stopped it before it began"
-    return os.read(told, _LONGEST_WHY)
+    watched.register(newborn.told or 0, select.POLLIN)
+    stopped = False
+    while not stopped and not watched.poll(LOOK_AFTER_MS):
+        stopped = end_if_stopped(newborn.pid)
+    settle(newborn, stopped=stopped)
+
+
+def end_if_stopped(pid: int) -> bool:
+    """Kill a newborn if it is stopped: other processes of its account may do that before its command runs, and nobody
+    waits for such a one.
+    """
+    if not _is_stopped(pid):
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
 
 
 def _is_stopped(pid: int) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scheduler_daemon.launcher import another
 from scheduler_daemon.launcher.command import Files, Unstartable, enter, run_first, tag
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
-from scheduler_daemon.launcher.reuse import Folders
+from scheduler_daemon.launcher.reuse import Folders, Kind
 
 _TAGS_FROM = 1 << 61
 """Marks start here: as a limit on microseconds of real-time work this is 73,000 years, which is no limit at all."""
@@ -49,13 +49,13 @@ def number_of(mark: str) -> int:
     return _TAGS_FROM + int(secret, 16) if own else 0
 
 
-def open_files(path: str, spare: Folders, *, stdin: bool, boxed: bool) -> Files:
+def open_files(path: str, spare: Folders, *, stdin: bool, kind: Kind) -> Files:
     """Open stdout, stderr and the input, if any: ours, 0600. Raises AlreadyBegun if output is there, or Unstartable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     opened: list[int] = []
     try:
         try:
-            if spare.take(path, boxed=boxed):
+            if spare.take(path, kind):
                 flags &= ~(os.O_CREAT | os.O_EXCL)
             opened.append(os.open(f"{path}/stdout", flags, 0o600))
         except FileNotFoundError:
@@ -73,8 +73,8 @@ def open_files(path: str, spare: Folders, *, stdin: bool, boxed: bool) -> Files:
     return opened[2] if stdin else None, opened[0], opened[1]
 
 
-def spawn(request: Message, files: Files, mark: Mark, *, tagged: bool) -> int:
-    """Start the process and return its pid. Raises Unstartable. `tagged` also sets the number of the mark."""
+def spawn(request: Message, files: Files, mark: Mark, *, tagged: bool) -> another.Newborn:
+    """Start the process. Raises Unstartable. `tagged` also sets the number of the mark."""
     who = another.account(request["user"])
     environment = {**request["env"], RUN_MARK: mark.text}
     number = mark.number if tagged else None
@@ -87,7 +87,7 @@ def spawn(request: Message, files: Files, mark: Mark, *, tagged: bool) -> int:
         tag(number)
     os.umask(request["umask"])
     try:
-        return _start(request["argv"], environment, files)
+        return another.Newborn(_start(request["argv"], environment, files), None)
     finally:
         os.umask(0o077)
         if number is not None:

@@ -28,7 +28,7 @@ from scheduler_daemon.launcher import (
     kernel,
     seccomp,
 )
-from scheduler_daemon.launcher.another import Account
+from scheduler_daemon.launcher.another import Account, Newborn
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.outcome import HELPERS
@@ -41,9 +41,9 @@ _WAYS_IN = ("/sys", "/mnt", "/media", "/srv")
 
 
 class Confined(NamedTuple):
-    """A job that was started so."""
+    """A job that begins so."""
 
-    pid: int
+    newborn: Newborn
     groups: Groups
 
 
@@ -75,7 +75,7 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
             arguments, environment = request["argv"], {**request["env"], RUN_MARK: mark[0]}
         steps = another.Steps(before, after, keep)
         asked = {**request, "cwd": "/"} if box else request
-        pid = another.start(who, asked, mark[1], arguments, environment, files, steps)
+        newborn = another.start(who, asked, mark[1], arguments, environment, files, steps)
     except Unstartable:
         controllers.remove(groups)
         raise
@@ -85,7 +85,7 @@ def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: st
     finally:
         for descriptor in keep:
             os.close(descriptor)
-    return Confined(pid, groups)
+    return Confined(newborn, groups)
 
 
 def told(request: Message, groups: Groups) -> Message:

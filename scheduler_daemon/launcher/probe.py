@@ -20,7 +20,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scheduler_daemon.launcher import boxes, bubblewrap, cgroups, confinement, controllers, netns, seccomp
+from scheduler_daemon.launcher import (
+    another,
+    boxes,
+    bubblewrap,
+    cgroups,
+    confinement,
+    controllers,
+    netns,
+    seccomp,
+)
 from scheduler_daemon.launcher.clients import Client
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.controllers import V2, Groups
@@ -182,7 +191,9 @@ def _start(path: str, command: list[str], network: str | list[str], given: int |
     out, err = (
         os.open(f"{path}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in ("stdout", "stderr")
     )
-    return confinement.spawn(request, (given, out, err), ("probe", None), path, {}).pid, out
+    newborn = confinement.spawn(request, (given, out, err), ("probe", None), path, {}).newborn
+    another.wait(newborn)
+    return newborn.pid, out
 
 
 def _try_gateway(spool_path: str) -> str:

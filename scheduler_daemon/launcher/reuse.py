@@ -3,8 +3,8 @@
 Making a file is dear where others were removed lately (ext4 passes over inodes freed in the last minute: up to 1 ms of
 CPU for each), and a scheduler makes and removes files all day. A folder is used again only if the kernel confirms, by
 granting a write lease, that nobody has its output open any more: a process left behind must not write into another log.
-What a job may have changed of the home and /tmp of its box, and could leave to the next, is looked for; folders of
-runs with a box serve runs with a box.
+What a job may have changed of the home and /tmp of its box, and could leave to the next, is looked for; folders serve
+runs of their kind.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import errno
 import fcntl
 import os
 import stat
+from enum import Enum
 from pathlib import Path
 
 from scheduler_daemon.launcher import boxes, confinement, spool
+from scheduler_daemon.launcher.protocol import Message
 
 FREE = ".free-"
 """How the names of those begin that wait in the spool. To move one there from another folder would be dearer, and all
@@ -42,20 +44,40 @@ def clear(spool_path: str) -> None:
         confinement.remove_folders(kept[:most])
 
 
+class Kind(Enum):
+    """What a run finds in its folder, which tells others what was around it."""
+
+    PLAIN = "no box"
+    IN_MEMORY = "a box that has its home in memory"
+    ON_DISK = "a box that has its home in the folder"
+
+
+def kind_for(box: Message | None) -> Kind:
+    """Return the kind of folder that a run with this box has."""
+    if not box:
+        return Kind.PLAIN
+    return Kind.ON_DISK if box["files"] == "system" else Kind.IN_MEMORY
+
+
+def _kind_of(path: str) -> Kind:
+    if not os.path.exists(f"{path}/{boxes.STATUS}"):  # noqa: PTH110
+        return Kind.PLAIN
+    return Kind.ON_DISK if os.path.exists(f"{path}/{boxes.HOME}") else Kind.IN_MEMORY  # noqa: PTH110
+
+
 class Folders:
     """The emptied folders of one spawner, which alone knows them, and those that it has another process remove."""
 
     def __init__(self, spool_path: str) -> None:
         self._spool = spool_path
-        self._free: dict[bool, list[str]] = {False: [], True: []}
-        """Those for runs without a box, and with one."""
+        self._free: dict[Kind, list[str]] = {kind: [] for kind in Kind}
         self._made = 0
         self._doomed: list[str] = []
         self._remover: int | None = None
 
-    def take(self, path: str, *, boxed: bool) -> bool:
+    def take(self, path: str, kind: Kind) -> bool:
         """Put an emptied folder in place as `path`. False if there is none or something is there already."""
-        free = self._free[boxed]
+        free = self._free[kind]
         if not free:
             return False
         try:
@@ -68,10 +90,9 @@ class Folders:
     def give(self, run: int) -> None:
         """Take back the folder of a forgotten run; remove it if it cannot be used again."""
         path = spool.folder(self._spool, run)
-        boxed = os.path.exists(f"{path}/{boxes.STATUS}")  # noqa: PTH110
-        free = self._free[boxed]
-        if len(free) < _MOST and _emptied(path):
+        if sum(map(len, self._free.values())) < _MOST and _emptied(path):
             self._made += 1
+            free = self._free[_kind_of(path)]
             place = f"{self._spool}/{FREE}{os.getpid()}-{self._made}"
             with contextlib.suppress(OSError):
                 os.rename(path, place)  # noqa: PTH104

@@ -1,7 +1,8 @@
-"""A spawner: a small process that starts jobs one after another and writes down how each ended.
+"""A spawner: a small process that starts jobs and writes down how each ended.
 
-Several of them make a burst of starts parallel. A spawner does not judge: when to kill, and whom, is the launcher's to
-say. If the launcher dies the spawner takes nothing new, waits for its jobs, writes their true ends and goes.
+Several of them make a burst of starts parallel, and several jobs of each may be on their way into their boxes at once.
+A spawner does not judge: when to kill, and whom, is the launcher's to say. If the launcher dies the spawner takes
+nothing new, waits for its jobs, writes their true ends and goes.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from collections import deque
 from dataclasses import dataclass
 
 from scheduler_daemon.launcher import birth, boxes, cgroups, confinement, controllers, ends, kernel, spool
+from scheduler_daemon.launcher.another import LOOK_AFTER_MS, Newborn
+from scheduler_daemon.launcher.births import MOST, Birth, Births
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.outcome import outcome
 from scheduler_daemon.launcher.protocol import Lines, Message, announce, decode, encode
-from scheduler_daemon.launcher.reuse import Folders
+from scheduler_daemon.launcher.reuse import Folders, kind_for
 
 _REAP_EVERY = 0.01
 """Seconds between looks at ended jobs while starts are waiting: starts go first."""
@@ -61,6 +64,8 @@ class Spawner:
         self._me = os.getpid()
         self._launcher = os.getppid()
         self._identity = {"spawner": self._me, "spawner_ticks": self._own_ticks(), "boot": kernel.boot_id()}
+        self._watched = select.poll()
+        self._births = Births(self._watched)
         self._children: dict[int, Child] = {}
         self._unwritten: dict[int, Message] = {}
         self._emptying = cgroups.Emptying()
@@ -79,19 +84,21 @@ class Spawner:
         """Serve until the launcher is gone and no child is left."""
         kernel.become_subreaper("chronos-spawn")  # does not come down from the launcher by fork
         lines = Lines()
-        watched = select.poll()
+        watched = self._watched
         watched.register(self._ended, select.POLLIN)
         watched.register(self._link, select.POLLIN)
-        while not self._orphaned or self._children:
+        while not self._orphaned or self._births or self._children:
             self._flush()
-            self._tidy()
-            self._stand_ready()
+            if not self._inbox:
+                self._tidy()
+                self._stand_ready()
             ready = {descriptor for descriptor, _ in watched.poll(self._longest_wait())}
             if self._ended in ready:
                 os.read(self._ended, 65536)
             if self._link.fileno() in ready and not self._read(lines):
                 watched.unregister(self._link)
                 self._lose_launcher()
+            self._hear_births()
             self._reap()
             self._work()
 
@@ -102,8 +109,8 @@ class Spawner:
 
     def _longest_wait(self) -> int | None:
         """Return the milliseconds until there is something to do of itself."""
-        waits = [at - time.monotonic() for at in self._emptying.next_look()]
-        return max(0, int(min(waits) * 1000) + 1) if waits else None
+        waits = [max(0, int((at - time.monotonic()) * 1000) + 1) for at in self._emptying.next_look()]
+        return min([*waits, LOOK_AFTER_MS] if self._births else waits, default=None)
 
     def _read(self, lines: Lines) -> bool:
         try:
@@ -126,8 +133,9 @@ class Spawner:
 
     def _work(self) -> None:
         reaped = time.monotonic()
-        while self._inbox:
+        while self._inbox and len(self._births) < MOST:
             self._obey(decode(self._inbox.popleft()))
+            self._hear_births()
             if len(self._outbox) >= _REPORT_EVERY:
                 self._flush()
             if time.monotonic() - reaped > _REAP_EVERY:
@@ -161,8 +169,7 @@ class Spawner:
             return  # it died, and the next one may have had this run started, ended and forgotten by now
         path = spool.folder(self._spool, run)
         try:
-            boxed = bool(request.get("box"))
-            files = birth.open_files(path, self._folders, stdin=request["stdin"], boxed=boxed)
+            files = birth.open_files(path, self._folders, stdin=request["stdin"], kind=kind_for(request.get("box")))
             self._give_birth(run, path, request, files)
         except birth.AlreadyBegun:
             self._say("begun", run)
@@ -172,35 +179,61 @@ class Spawner:
             self._fail(run, f"start: {error.filename or 'launcher'}: {error.strerror}")
 
     def _give_birth(self, run: int, path: str, request: Message, files: Files) -> None:
-        """Start the process and write it down. Raises Unstartable or OSError only if there is none."""
+        """Let the process begin. Raises Unstartable or OSError only if there is none."""
         group = None
         try:
             mark = birth.new_mark(birth.first_half(self._spool, run))
             group = self._enter_group(request)
             before = kernel.ticks_now()
-            pid, groups = self._spawn(path, request, files, mark, tagged=group is None)
+            newborn, groups = self._spawn(path, request, files, mark, tagged=group is None)
         except (Unstartable, OSError):
-            if group is not None:
-                self._step_out()
-                self._leave_group(group, crowded=False)
+            self._give_up(group)
             raise
         finally:
             for descriptor in files:
                 if descriptor is not None:
                     os.close(descriptor)
+        one = Birth(request, path, mark, newborn, group, groups, before)
+        if newborn.told is None:
+            self._begun(one)
+        else:
+            self._births.add(one)
+
+    def _give_up(self, group: str | None) -> None:
+        """Let the group of a job that did not begin be another's."""
+        if group is not None:
+            if group == self._away:
+                self._step_out()
+            self._leave_group(group, crowded=False)
+
+    def _hear_births(self) -> None:
+        for one, why in self._births.heard():
+            self._settle(one, why)
+
+    def _settle(self, one: Birth, why: str | None) -> None:
+        """Write down a start whose command runs now, or why it cannot."""
+        if why is None:
+            self._begun(one)
+            return
+        self._give_up(one.group)
+        self._spent += (one.groups or {}).values()
+        self._fail(one.run, why)
+
+    def _begun(self, one: Birth) -> None:
+        group, groups, request = one.group, one.groups, one.request
         if groups and group is None:
             group = controllers.listing(groups)
         now, inherited = time.time_ns(), ends.own_peak()
         confined = None if groups is None else confinement.told(request, groups)
-        self._children[pid] = Child(run, now, inherited, group, confined)
+        self._children[one.newborn.pid] = Child(one.run, now, inherited, group, confined)
         record = {
-            "id": run,
-            "pid": pid,
-            "ticks": kernel.ticks_of_newborn(pid, before),
+            "id": one.run,
+            "pid": one.newborn.pid,
+            "ticks": kernel.ticks_of_newborn(one.newborn.pid, one.before),
             "started_ns": now,
             "started_boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            "mark": mark.text,
-            "number": mark.number,
+            "mark": one.mark.text,
+            "number": one.mark.number,
             "inherited_rss": inherited,
             "group": group,
             "timeout_ms": request["timeout_ms"],
@@ -210,12 +243,12 @@ class Spawner:
         }
         text = encode(record)
         with contextlib.suppress(OSError):  # a full disk must not stop the schedule; the launcher knows it by the event
-            spool.save_text(path, spool.START, text)
+            spool.save_text(one.path, spool.START, text)
         self._outbox.append(announce("started", text))
 
     def _spawn(
         self, path: str, request: Message, files: Files, mark: birth.Mark, *, tagged: bool
-    ) -> tuple[int, Groups | None]:
+    ) -> tuple[Newborn, Groups | None]:
         if not confinement.wanted(request):
             return birth.spawn(request, files, mark, tagged=tagged), None
         return confinement.spawn(request, files, (mark.text, mark.number if tagged else None), path, self._limiters)
@@ -296,6 +329,9 @@ class Spawner:
 
     def _reap(self) -> None:
         while (ending := kernel.peek_ended_child()) is not None:
+            if ending.pid in self._births:  # it is over before we heard that it has begun, or that it cannot
+                self._settle(*self._births.settle(ending.pid))
+                continue
             child = self._children.pop(ending.pid, None)
             if child is not None:
                 self._bury(child, ending)

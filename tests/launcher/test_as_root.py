@@ -7,8 +7,13 @@ import pwd
 import signal
 import threading
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from scheduler_daemon.launcher import another
+from scheduler_daemon.launcher.another import Newborn
+from scheduler_daemon.launcher.command import Unstartable
 from tests.launcher.bench import Bench, shell
 
 HARASS = "echo up; while :; do kill -STOP $PPID; renice 19 $PPID; done 2>/dev/null >/dev/null"
@@ -84,11 +89,9 @@ def test_a_newborn_that_ends_while_we_look_whether_it_is_stopped_has_begun() -> 
     closing = threading.Timer(0.05, os.close, (telling,))
     closing.start()
 
-    why = another._hear(pid, told)
+    another.wait(Newborn(pid, told))
 
     closing.join()
-    os.close(told)
-    assert why == b""
     assert os.waitpid(pid, 0) == (pid, 0)
 
 
@@ -99,10 +102,8 @@ def test_a_newborn_stopped_by_its_account_is_not_waited_for() -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
         os._exit(0)
 
-    why = another._hear(pid, told)
-    _, status = os.waitpid(pid, 0)
-    os.close(telling)
-    os.close(told)
+    with pytest.raises(Unstartable, match="stopped"):
+        another.wait(Newborn(pid, told))
 
-    assert b"stopped" in why
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    os.close(telling)
+    assert not Path(f"/proc/{pid}").exists()

@@ -117,6 +117,17 @@ async def test_a_box_that_left_nothing_leaves_its_folder_for_the_next_run(bench:
     assert all(bench.out(run) == b"new\n" and bench.ended[run].exit_code == 0 for run in range(10, 18))
 
 
+async def test_a_folder_tells_nothing_of_what_was_around_an_earlier_run(bench: Bench) -> None:
+    await bench.run(*[shell(run, "true", box=Box()) for run in range(8)])
+    await bench.runner.forget(range(8))
+    await bench.until(lambda: free_folders(bench) == 8)
+
+    await bench.run(shell(8, "true"), shell(9, "true", box=Box(files="scratch")))
+
+    left = [{entry.name for entry in (bench.state / "spool" / str(run)).iterdir()} for run in (8, 9)]
+    assert left == [{"stdout", "stderr", "record"}, {"stdout", "stderr", "record", "status"}]
+
+
 async def test_a_home_is_given_on_only_as_it_was_made(bench: Bench) -> None:
     await bench.run(*[shell(run, "true", box=Box()) for run in range(8)])
     for run in range(8):
