@@ -39,7 +39,8 @@ async def _write_past(daemon: DaemonHandle, ids: dict[str, str]) -> None:
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     three = now.replace(hour=3, minute=0) - DAY
     rows = [_run(ids[name], three - n * DAY) for name in NIGHTLY for n in range(40)]
-    rows += [_run(ids["hopeless"], now - n * HOUR, took=1, state="failed", exit_code=77) for n in range(1, 40)]
+    half_past = now.replace(minute=30)  # beside none of the others
+    rows += [_run(ids["hopeless"], half_past - n * HOUR, took=1, state="failed", exit_code=77) for n in range(1, 40)]
     rows.sort(key=lambda row: row["started_at"])
     database = open_database(f"sqlite:///{daemon.state / 'chronos.db'}")
     await database.write(lambda db: _insert(db, rows))
