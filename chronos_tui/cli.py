@@ -33,7 +33,7 @@ VERBS = {
     "status": Verb("server", "status_app", "Say how the server is and what comes next."),
     "import": Verb("moves", "import_app", "Bring jobs in: import crontab FILE|-."),
     "export": Verb("moves", "export_app", "Write every job to standard output."),
-    "job": Verb("jobs", "app", "List, show, add, edit, clone, pause, resume, delete; history."),
+    "job": Verb("jobs", "app", "List, show, add, edit, clone, pause, resume, delete; history, diff, rollback."),
     "run": Verb("runs", "run_app", "Run a job now; `run show RUN` shows a run."),
     "runs": Verb("runs", "list_app", "List and show runs."),
     "backfill": Verb("backfill", "app", "Run the past fires of a job that did not run."),

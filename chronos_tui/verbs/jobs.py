@@ -8,7 +8,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import calls
 from chronos_tui.format import parse_duration_ms
-from chronos_tui.verbs import jobedit, output
+from chronos_tui.verbs import jobedit, output, versions
 from chronos_tui.verbs.common import AsJson, Cursor, JobRef, Limit, connect, iso_instant
 from chronos_tui.verbs.failure import wrong_use
 from chronos_tui.verbs.jobview import show_job, state_of
@@ -148,6 +148,44 @@ def history(context: typer.Context, job: JobRef, *, as_json: AsJson = False) -> 
         for saved in page["items"]
     ]
     output.table(("version", "saved", "by", "why", "command"), rows, right=(0,))
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    job: JobRef,
+    old: Annotated[int | None, typer.Argument(metavar="[OLD]", min=1, help="A version; the last but one.")] = None,
+    new: Annotated[int | None, typer.Argument(metavar="[NEW]", min=1, help="A version; the last.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which fields two versions of a job differ."""
+    saved = {each["version"]: each["spec"] for each in connect(context).json(calls.job_versions(job))["items"]}
+    before, newest = versions.pair(saved, old, new, f"`chronos job history {job}`")
+    found = versions.differences(saved[before], saved[newest])
+    if as_json:
+        output.document({"job": job, "old": before, "new": newest, "changed": found})
+        return
+    versions.show(found, before, newest)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    job: JobRef,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The one to go back to.")],
+    *,
+    message: Annotated[str, typer.Option("--message", "-m", help="Why, for the history.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Save an earlier version of a job once more, as a new one; what came in between stays in the history."""
+    client = connect(context)
+    seen = client.json(calls.job(job))
+    saved = {each["version"]: each["spec"] for each in client.json(calls.job_versions(seen["id"]))["items"]}
+    versions.pair(saved, version, None, f"`chronos job history {job}`")
+    said = f"back to version {version}" + (f": {message}" if message else "")
+    patch = {"version": seen["version"], "changes": saved[version], "message": said}
+    show_job(client.json(calls.patch_job(seen["id"], patch)), as_json=as_json, client=client)
 
 
 @app.command()

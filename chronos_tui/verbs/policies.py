@@ -8,6 +8,7 @@ import typer
 from chronos_tui import format as fmt
 from chronos_tui.client import Client, ServerError, calls
 from chronos_tui.verbs import limits, output, policyflags
+from chronos_tui.verbs import versions as versions_of
 from chronos_tui.verbs.common import AsJson, connect
 from chronos_tui.verbs.failure import wrong_use
 
@@ -170,7 +171,7 @@ def versions(context: typer.Context, name: Name, *, as_json: AsJson = False) -> 
             output.brief(each["created_at"]),
             each["author"],
             each["message"],
-            ", ".join(_differences(before["policy"], each["policy"])) if before else "",
+            ", ".join(versions_of.differences(before["policy"], each["policy"])) if before else "",
         )
         for each, before in zip(saved, [*saved[1:], None], strict=True)
     ]
@@ -188,42 +189,12 @@ def diff(
 ) -> None:
     """Say in which fields two versions of a policy differ."""
     saved = {each["version"]: each["policy"] for each in connect(context).json(calls.policy_versions(name))["items"]}
-    newest = new or max(saved)
-    before = old or max((version for version in saved if version < newest), default=newest)
-    for version in (before, newest):
-        if version not in saved:
-            raise wrong_use(f"policy {name} has no version {version}; `chronos policy versions {name}` lists them")
-    found = _differences(saved[before], saved[newest])
+    before, newest = versions_of.pair(saved, old, new, f"`chronos policy versions {name}`")
+    found = versions_of.differences(saved[before], saved[newest])
     if as_json:
         output.document({"name": name, "old": before, "new": newest, "changed": found})
         return
-    output.table(
-        ("field", f"version {before}", f"version {newest}"),
-        [(field, _told(each["old"]), _told(each["new"])) for field, each in found.items()],
-    )
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the old and the new value of each field that differs; limits each for itself."""
-    before, after = _flat(old), _flat(new)
-    return {
-        field: {"old": before.get(field), "new": after.get(field)}
-        for field in dict.fromkeys((*before, *after))
-        if before.get(field) != after.get(field)
-    }
-
-
-def _flat(policy: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {field: value for field, value in policy.items() if field != "limits"}
-    return rest | {f"limits.{name}": value for name, value in policy["limits"].items()}
-
-
-def _told(value: Any) -> str:
-    if value is None or value in ([], {}, ""):
-        return "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_told(each)}" for key, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    versions_of.show(found, before, newest)
 
 
 def _print(view: dict[str, Any], *, as_json: bool) -> None:
