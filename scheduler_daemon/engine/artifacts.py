@@ -73,6 +73,8 @@ class FileKeeper:
         self._expected: dict[int, Start] = {}
         self._open: dict[int, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._turns: dict[str, asyncio.Lock] = {}
+        """One for each account: its processes may stop what collects for it, and then hold up itself alone."""
         self.done: Callable[[], None] = lambda: None
         """Is told when a collection is over."""
 
@@ -100,7 +102,7 @@ class FileKeeper:
         try:
             while True:
                 try:
-                    async with self._gate:
+                    async with self._turn_of(start), self._gate:
                         await self._collect(start, began)
                 except ChronosError as error:
                     log.warning("the files of run %d are collected later: %s", start.execution_id, error.message)
@@ -112,6 +114,11 @@ class FileKeeper:
         finally:
             del self._open[start.execution_id]
             self.done()
+
+    def _turn_of(self, start: Start) -> asyncio.Lock:
+        """Return what runs for one account wait for. What root runs in boxes for nobody has an account of its own."""
+        user = start.spec["user"]
+        return self._turns.setdefault(user, asyncio.Lock()) if user is not None else asyncio.Lock()
 
     async def _collect(self, start: Start, began: datetime) -> None:
         run = start.execution_id

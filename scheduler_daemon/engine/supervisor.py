@@ -121,7 +121,7 @@ class Supervisor:
         self._ended: dict[int, Ended] = {}
         self._news = asyncio.Event()
         self._finishing: dict[int, bool] = {}
-        """Ended runs whose output is not kept yet; True where there is none."""
+        """Ended runs whose folder is still there; True once their log is whole, also where there is none."""
         self._to_finish = asyncio.Event()
         self._strays: set[int] = set()
         """Runs of the launcher that the database does not know: of another database, most likely."""
@@ -229,14 +229,17 @@ class Supervisor:
             self._to_finish.set()
 
     async def finish_step(self) -> None:
-        """Keep the output of ended runs, and let the launcher forget them and clear their spool folders."""
-        ready = {run: silent for run, silent in self._finishing.items() if not self._is_needed(run)}
-        kept = [run for run, silent in ready.items() if silent]
+        """Keep the output of ended runs, and let the launcher forget them and clear their spool folders.
+
+        A log ends at once, the folder goes once nothing is collected from it any more.
+        """
+        ids = [run for run, whole in self._finishing.items() if not whole]
+        outcomes = await asyncio.gather(*map(self._sink.finish, ids), return_exceptions=True)
+        whole = [run for run, outcome in zip(ids, outcomes, strict=True) if not isinstance(outcome, BaseException)]
+        self._finishing |= dict.fromkeys(whole, True)
+        kept = [run for run, whole in self._finishing.items() if whole and not self._is_needed(run)]
         for run in kept:
             self._sink.forget(run)
-        ids = [run for run, silent in ready.items() if not silent]
-        outcomes = await asyncio.gather(*map(self._sink.finish, ids), return_exceptions=True)
-        kept += [run for run, outcome in zip(ids, outcomes, strict=True) if not isinstance(outcome, BaseException)]
         unknown = set(kept) - self._runner.known()
         if unknown:
             await asyncio.to_thread(_remove, [self._spool / str(execution_id) for execution_id in unknown])

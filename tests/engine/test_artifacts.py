@@ -1,6 +1,7 @@
 """Files of runs are kept as long as the run's output is, in a place of their own, and swept away after it."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,3 +112,30 @@ async def test_what_is_more_than_is_kept_goes_from_record_and_disk(
     assert (found.items, found.removed_at) == ((), now)
     with pytest.raises(NotFound, match="not here"):
         await keeper.read(old, place)
+
+
+STOPPED_FOR_AN_ACCOUNT = """
+import json, os, signal, sys
+if json.load(sys.stdin)["account"]:
+    os.kill(os.getpid(), signal.SIGSTOP)
+print('{"files": [], "notes": ["seen"]}')
+"""
+
+
+async def test_an_account_that_stops_its_collectors_holds_up_no_other(
+    database: Database, keeper: FileKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = await database.write(lambda db: add_executions(db, 4))
+    monkeypatch.setattr("scheduler_daemon.engine.artifacts._COLLECTOR", (sys.executable, "-c", STOPPED_FOR_AN_ACCOUNT))
+    users = dict(zip(runs, ("nobody", "nobody", "nobody", None), strict=True))
+    began = datetime.now(UTC) - timedelta(minutes=1)
+
+    for run, user in users.items():
+        spec = job_spec(artifacts=("*",), cwd=str(tmp_path / "work"), user=user).model_dump(mode="json")
+        keeper.expect([Start(run, "job", spec)])
+        keeper.begin({run: began})
+    async with asyncio.timeout(20):
+        while keeper.is_open(runs[3]):
+            await asyncio.sleep(0.01)
+
+    assert [keeper.is_open(run) for run in runs] == [True, True, True, False]
