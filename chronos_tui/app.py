@@ -223,6 +223,11 @@ class ChronosApp(App[None]):
         if isinstance(self.screen, Frame):
             self.screen.open_prompt(":")
 
+    def action_ask(self) -> None:
+        """Open the line for a question."""
+        if isinstance(self.screen, Frame):
+            self.screen.open_prompt(":", "ask ")
+
     @on(Prompt.Submitted)
     def _command(self, event: Prompt.Submitted) -> None:
         if event.kind == ":" and event.text.strip():

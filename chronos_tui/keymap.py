@@ -70,6 +70,7 @@ ACTIONS: dict[str, Action] = {
         ),
         Action("app.command", ":", "command", "command", "type a command", priority=True),
         Action("app.palette", "ctrl+p", "palette", "command_palette", "search all commands", priority=True),
+        Action("app.ask", "a", "ask", "ask", "ask something about the jobs"),
         Action("app.back", "escape", "back", "back", "close, or go back"),
         Action("app.help", "?,f1", "help", "help", "all keys of this place"),
         Action("app.theme", "T,ctrl+t", "theme", "next_theme", "next theme: dark, light, high contrast"),

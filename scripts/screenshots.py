@@ -88,8 +88,8 @@ SHOTS = (
         (120, 30),
         ("2", "@nightly-backup", "/", "=nightly", "@jobs 1 ", "enter", "e", "@means", "end", "= | 30 2 * * 1-5"),
     ),
-    Shot("insights", (120, 24), ("7", "@in a row")),
-    Shot("advice", (120, 30), ("7", "@taken back", "G", "k", "@surely", "@kept")),
+    Shot("insights", (120, 24), ("7", "@times in", "g", "@in a row")),
+    Shot("advice", (120, 30), ("7", "@taken back", "@kept", "G", "@gain")),
     Shot("narrow", (60, 18), ("2", "@nightly-backup")),
     Shot("light", (120, 34), ("@nightly-backup",), theme="chronos-light"),
 )  # fmt: skip

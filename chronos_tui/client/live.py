@@ -16,7 +16,7 @@ from chronos_tui.client import calls
 from chronos_tui.client.calls import Call, Ref
 from chronos_tui.client.errors import Unreachable, refusal
 from chronos_tui.settings import Address
-from scheduler_daemon.contract.claude import ClaudeCall, FailureExplanation
+from scheduler_daemon.contract.claude import ClaudeCall, FailureExplanation, FleetTold
 from scheduler_daemon.contract.dependencies import JobGraph
 from scheduler_daemon.contract.executions import ExecutionView, LogPage, RunFacts
 from scheduler_daemon.contract.explain import Explanation
@@ -200,6 +200,10 @@ class LiveClient:
         return await self._one(calls.series(job, metric, since_s=since_s, buckets=buckets), Series)
 
     # Runs
+    async def ask_fleet(self, question: str) -> FleetTold:
+        """Have a question about the jobs answered."""
+        return await self._one(calls.ask_fleet(question), FleetTold)
+
     async def explain_failure(self, run: int) -> FailureExplanation:
         return await self._one(calls.explain_failure(run), FailureExplanation)
 

@@ -39,6 +39,7 @@ COMMANDS = (
     Command(("job",), "Open a job by name", takes="NAME"),
     Command(("run",), "Open a run by number", takes="NUMBER"),
     Command(("log",), "Open the log of a run by number", takes="NUMBER"),
+    Command(("ask",), "Answer a question about the jobs", "ask", takes="QUESTION"),
     Command(("new", "add"), "Make a new job", "new_job"),
     Command(("theme",), "Change the theme: the next, or the one named", "next_theme", takes="[NAME]"),
     Command(("freeze",), "Hold the picture still, or let it go on", "freeze"),
@@ -91,6 +92,10 @@ def _with_argument(app: App[Any], desk: Desk, name: str, rest: str) -> None:
         screen.post_message(OpenList({"runs": "executions"}.get(name, name), rest))
     elif name == "job" and isinstance(screen, Frame) and desk.ready:
         screen.attempt(partial(_open_job, screen, rest))
+    elif name == "ask" and desk.ready:
+        from chronos_tui.screens.answer import Answer
+
+        app.push_screen(Answer(desk, rest))
     elif name == "theme":
         _change_theme(app, rest)
 

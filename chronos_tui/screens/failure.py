@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,6 +18,9 @@ from chronos_tui.messages import sentence
 from chronos_tui.screens.desk import Desk, beside
 from scheduler_daemon.contract.claude import ClaudeCall, FailureExplanation
 from scheduler_daemon.contract.executions import ExecutionView
+
+if TYPE_CHECKING:
+    from chronos_tui.client.live import LiveClient
 
 ASK_AGAIN = 0.4
 """Seconds between looks at an answer that is being said."""
@@ -63,16 +67,9 @@ class Failure(ModalScreen[str | None]):
         try:
             found = await client.explain_failure(self._run.id)
             self._show(found)
-            call = found.claude
-            while call is not None and call.state != "done":
-                self._say(call)
-                await asyncio.sleep(ASK_AGAIN)
-                call = await client.claude_call(call.id)
+            await hear(client, found.claude, lambda text: self._put("claude", text))
         except (ServerError, Unreachable) as error:
             self._put("title", sentence(error))
-            return
-        if call is not None:
-            self._say(call)
 
     def _show(self, found: FailureExplanation) -> None:
         self._put("title", found.title)
@@ -84,20 +81,31 @@ class Failure(ModalScreen[str | None]):
         ]
         self._put("lines", "\n".join(said))
 
-    def _say(self, call: ClaudeCall) -> None:
-        if call.state != "done":
-            self._put("claude", f"Claude: {call.text}…" if call.text else "Claude is asked…")
-            return
-        if call.answer is None:
-            outcome = str(call.outcome or "").replace("_", " ")
-            self._put("claude", f"Claude did not answer: {_WHY_NOT.get(call.outcome or '', outcome)}")
-            return
-        said = [f"Claude ({call.model}): {call.answer['text']}"]
-        if call.answer.get("fix"):
-            said.append(f"To do: {call.answer['fix']}")
-        if call.answer.get("lines"):
-            said.append("It refers to lines " + ", ".join(map(str, call.answer["lines"])))
-        self._put("claude", "\n".join(said))
-
     def _put(self, where: str, text: str) -> None:
         self.query_one(f"#{where}", Static).update("\n".join(printable(line) for line in text.split("\n")))
+
+
+async def hear(client: LiveClient, call: ClaudeCall | None, say: Callable[[str], None]) -> None:
+    """Say what Claude says, as it says it, until it has ended. Raises ServerError and Unreachable."""
+    while call is not None and call.state != "done":
+        say(_words(call))
+        await asyncio.sleep(ASK_AGAIN)
+        call = await client.claude_call(call.id)
+    if call is not None:
+        say(_words(call))
+
+
+def _words(call: ClaudeCall) -> str:
+    if call.state != "done":
+        return f"Claude: {call.text}…" if call.text else "Claude is asked…"
+    if call.answer is None:
+        outcome = str(call.outcome or "").replace("_", " ")
+        return f"Claude did not answer: {_WHY_NOT.get(call.outcome or '', outcome)}"
+    said = [f"Claude ({call.model}): {call.answer['text']}"]
+    if call.answer.get("fix"):
+        said.append(f"To do: {call.answer['fix']}")
+    if call.answer.get("lines"):
+        said.append("It refers to lines " + ", ".join(map(str, call.answer["lines"])))
+    facts = call.answer.get("rests_on", ())
+    said += ["  " + ", ".join(f"{name} {value}" for name, value in fact.items() if value is not None) for fact in facts]
+    return "\n".join(said)

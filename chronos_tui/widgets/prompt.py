@@ -100,6 +100,7 @@ class Prompt(Horizontal):
         with line.prevent(Input.Changed):
             line.value = text
         line.cursor_position = len(text)
+        line.select_on_focus = kind != ":"  # what a command begins with is gone on with, not written over
         self.add_class("-open")
         self.screen.set_focus(line)  # now: keys that arrived in the same packet are for this line, not for the rows
 

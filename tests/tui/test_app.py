@@ -276,3 +276,16 @@ async def test_the_figures_of_a_jobs_runs_are_a_tab(shared_daemon: DaemonHandle,
     await driven.press("left_square_bracket")  # back from the first is the last
 
     await driven.until("9 rows in run", "between 3 and 9", "▁█")
+
+
+async def test_a_question_is_answered_over_the_screen_one_is_on(shared_daemon: DaemonHandle, driven: Driven) -> None:
+    add(shared_daemon, "asked-about", "true", "--schedule", "0 9 * * *")
+    await driven.press("2", "a")
+    await driven.until(": ask")
+    await driven.type("how is asked-about?")
+    await driven.press("enter")
+
+    await driven.until("asked-about: At 09:00", "It never ran.", "Esc close")
+
+    await driven.press("escape")
+    await driven.until("jobs ")
