@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from scheduler_daemon.launcher import kernel
 from tests.support.api import Api
 from tests.support.daemon import DaemonHandle, wait_until
+from tests.support.humble import humble_daemon
 
 TELLING = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); printf 'line %d of {n} \\377\\n' $i; sleep 0.05; done; exit {n}"
 RUNS = 6
@@ -37,14 +39,24 @@ def victims_of(handle: DaemonHandle, who: str) -> list[int]:
 
 def begin(api: Api) -> list[int]:
     policies = ("standard", "trusted", "standard")
-    return [api.run(TELLING.format(n=number), policy=policies[number % 3]) for number in range(RUNS)]
+    return [api.run(TELLING.format(n=number), policy=policies[number % 3], cwd="/") for number in range(RUNS)]
+
+
+@pytest.fixture(scope="module", params=["as we are", "unprivileged"])
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[DaemonHandle, Api]]:
+    """A daemon as who runs the tests, which may be root, and one as an account without rights."""
+    if request.param == "unprivileged":
+        with humble_daemon() as (handle, api):
+            yield handle, api
+        return
+    yield request.getfixturevalue("daemon"), request.getfixturevalue("api")
 
 
 @pytest.mark.parametrize("who", ["daemon", "launcher", "helpers", "all"])
 def test_killed_while_jobs_run_output_is_whole_and_no_exit_code_is_invented(
-    daemon: DaemonHandle, api: Api, who: str
+    served: tuple[DaemonHandle, Api], who: str
 ) -> None:
-    handle = daemon
+    handle, api = served
     runs = begin(api)
     api.until_running(runs)
     spool = handle.state / "spool"

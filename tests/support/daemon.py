@@ -28,8 +28,10 @@ STOP_SECONDS = 20.0
 class DaemonHandle:
     """One state directory and the daemon on it, which may be killed and started again."""
 
-    def __init__(self, state: Path, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, state: Path, environ: dict[str, str] | None = None, *, become: Callable[[], None] | None = None):
         self.state = state
+        self.become = become
+        """What the daemon does before it is one, such as to give up root."""
         self.environ = _clean_environ(state) | (environ or {})
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -48,6 +50,7 @@ class DaemonHandle:
                 stderr=log,
                 env=self.environ,
                 start_new_session=True,
+                preexec_fn=self.become,  # noqa: PLW1509 - only this thread's locks matter, and it has none
             )
 
     def await_ready(self) -> None:
@@ -190,7 +193,11 @@ def wait_until(done: Callable[[], Any], *, seconds: float = 20, every: float = 0
 
 @contextlib.contextmanager
 def running_daemon(
-    environ: dict[str, str] | None = None, *, settings: str = "", before: Callable[[Path], None] | None = None
+    environ: dict[str, str] | None = None,
+    *,
+    settings: str = "",
+    before: Callable[[Path], None] | None = None,
+    become: Callable[[], None] | None = None,
 ) -> Iterator[DaemonHandle]:
     """Run a daemon on a state directory of its own, with the text of a `chronos.toml`, and leave nothing behind.
 
@@ -198,7 +205,7 @@ def running_daemon(
     """
     state = Path(tempfile.mkdtemp(prefix="chronos-test-"))
     (state / "chronos.toml").write_text(settings, encoding="utf-8")
-    handle = DaemonHandle(state, {"CHRONOS_CONFIG": str(state / "chronos.toml")} | (environ or {}))
+    handle = DaemonHandle(state, {"CHRONOS_CONFIG": str(state / "chronos.toml")} | (environ or {}), become=become)
     try:
         if before is not None:
             before(state)
