@@ -76,7 +76,8 @@ class Failure(ModalScreen[str | None]):
         self._put("text", found.text)
         said = [f"{line.number:>6}  {line.text}" for line in found.tail]
         said += [
-            f"like run {one.run} of {one.job}, {stamp(one.at, self._desk.zone)}: {one.text}"
+            f"like run {one.run} of {one.job}, {stamp(one.at, self._desk.zone)}"
+            + ("" if one.text == found.title else f": {one.text}")
             for one in found.similar[:3]
         ]
         self._put("lines", "\n".join(said))
