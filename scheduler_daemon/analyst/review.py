@@ -215,14 +215,10 @@ class Reviewer:
         typical_s = {job: known.typical_s for job, known in self._seen.items() if known.typical_s is not None}
         ran = await self._ran(now)
         seldom = {job.id for job in subjects} - {job_id for job_id, _, _ in ran}
-        soon = [job.id for job in subjects if job.id in seldom and self._has_run(job.id) and fires_of(job, now)]
+        soon = [job.id for job in subjects if job.id in seldom and fires_of(job, now)]
         took = await self._database.read(lambda db: histories.took(db, soon[:_MOST_SELDOM], _FEW))
         rare = [(job, start.timestamp(), end.timestamp()) for job, runs in took.items() for start, end in runs]
         return Fleet(subjects, typical_s, ran, rare)
-
-    def _has_run(self, job_id: str) -> bool:
-        known = self._seen.get(job_id)
-        return known is not None and known.last is not None
 
     async def _waiting(self, now: datetime) -> list[Any]:
         return await self._database.read(lambda db: insights.to_measure(db, now - _MEASURED_FOR, _ROWS))

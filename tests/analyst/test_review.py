@@ -239,6 +239,7 @@ async def test_a_peak_like_none_before_is_foretold_and_held_to_what_came(office:
 
     (after,) = await office.found()
     assert (told.kind, told.job, told.measured) == ("peak_ahead", "", None)
+    assert told.prediction.expected == pytest.approx(6)
     assert after.measured.came is True
     assert after.measured.after == pytest.approx(6)
 
