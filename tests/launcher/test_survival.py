@@ -38,14 +38,15 @@ async def test_a_spawner_killed_leaves_true_exit_codes(any_bench: Bench) -> None
     assert {run: end.exit_code for run, end in any_bench.ended.items()} == {run: run for run in range(1, 9)}
 
 
-async def test_spawners_killed_in_a_burst_lose_no_run_and_start_none_twice(bench: Bench) -> None:
-    burst = [shell(run, "echo once; exit 3") for run in range(200)]
+@pytest.mark.parametrize("box", [None, Box()], ids=["plain", "boxed"])
+async def test_spawners_killed_in_a_burst_lose_no_run_and_start_none_twice(bench: Bench, box: Box | None) -> None:
+    burst = [shell(run, "echo once; exit 3", box=box) for run in range(200)]
     await bench.runner.launch(burst)
     await bench.until(lambda: len(bench.started) > 20)
 
     for spawner in bench.spawners():
         os.kill(spawner, signal.SIGKILL)
-    await bench.until(lambda: len(bench.ended) == 200, 30)
+    await bench.until(lambda: len(bench.ended) == 200, 60)
 
     ends = bench.ended.values()
     assert all(end.exit_code == 3 or end.unknown for end in ends)
