@@ -54,6 +54,8 @@ class Resolver(threading.Thread):
         while True:
             self._there.acquire()
             connection, (host, port) = self._wanted.popleft()
+            if connection.over:
+                continue
             try:
                 found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)  # text is another codec's
             except OSError:
@@ -80,6 +82,8 @@ class Connection:
         """What each side is still to be sent."""
         self.ended: set[socket.socket] = set()
         """The sides that will say nothing more."""
+        self.told_end: set[socket.socket] = set()
+        """The sides that know that nothing more comes."""
         self.over = False
 
     def other(self, side: socket.socket) -> socket.socket:
@@ -234,7 +238,10 @@ class Proxy:
         """Begin to connect to the next place."""
         while connection.tries:
             family, where = connection.tries.pop(0)
-            outer = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                outer = socket.socket(family, socket.SOCK_STREAM)
+            except OSError:  # a kernel without IPv6 finds its addresses all the same
+                continue
             outer.setblocking(False)
             try:
                 outer.connect(where)
@@ -282,8 +289,10 @@ class Proxy:
                 if not data:
                     connection.ended.add(side)
             for one in (side, other):
-                if connection.other(one) in connection.ended and not connection.ahead[one]:
+                over = connection.other(one) in connection.ended and not connection.ahead[one]
+                if over and one not in connection.told_end:  # a second time is an error once its own end has come
                     one.shutdown(socket.SHUT_WR)
+                    connection.told_end.add(one)
         except BlockingIOError:
             pass
         except OSError:
