@@ -64,12 +64,14 @@ def judge(db: Connection, job: Any, wishes: Wishes | None) -> Told | None:
     """
     declared = rules.declared(job.spec)
     given = {} if wishes is None else dict(wishes.given)
+    hidden = {one.name for one in declared if one.secret}
     if wishes is not None and wishes.like is not None:
-        given = {**_of_run_before(db, wishes.vault, job, wishes.like), **given}
+        before = _of_run_before(db, wishes.vault, job, wishes.like)
+        hidden |= before.secret.keys() - given.keys()  # given in secret, whatever the job declares by now
+        given = {**before.values, **before.secret, **given}
     if not declared and not given:
         return None
     values = rules.values_of(declared, given)
-    hidden = {one.name for one in declared if one.secret}
     secret = {name: text for name, text in values.items() if name in hidden}
     for name, text in secret.items():
         secrets.require_apart(text, field=f"parameters.{name}")
@@ -141,16 +143,16 @@ def environment(spec: Mapping[str, Any], values: Mapping[str, str] | None) -> di
     return rules.environment(declared, rules.defaults(declared) if values is None else values)
 
 
-def _of_run_before(db: Connection, vault: Vault, job: Any, like: int) -> dict[str, str]:
+def _of_run_before(db: Connection, vault: Vault, job: Any, like: int) -> Told:
     row = executions.find(db, like)
     if row is None or row.job_id != job.id:
         raise Invalid(f"run {like} is none of {job.name!r}; name a run of the same job", field="like")
     told = shown(db, row)
     found = {name: text for name, text in told.items() if text is not None}
-    if len(found) < len(told):
-        first = _firsts(db, [row])[row.id]
-        found |= _opened(vault, parameters.of_runs(db, [first])[first])
-    return found
+    if len(found) == len(told):
+        return Told(found, {})
+    first = _firsts(db, [row])[row.id]
+    return Told(found, _opened(vault, parameters.of_runs(db, [first])[first]))
 
 
 def _firsts(db: Connection, rows: Sequence[Any]) -> dict[int, int]:

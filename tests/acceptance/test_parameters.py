@@ -107,6 +107,24 @@ def test_a_scheduled_run_takes_the_defaults_and_a_run_by_hand_what_is_said(daemo
     assert "'day' is required and has no default, and the job has a schedule" in asked.stderr
 
 
+def test_a_secret_that_a_run_was_told_stays_one_for_a_run_like_it_whatever_its_job_declares_by_now(
+    daemon: DaemonHandle, api: Api
+) -> None:
+    job = api.create('printf %s "$CHRONOS_PARAM_KEY" | wc -c', parameters=[{"name": "key", "secret": True}])
+    first = say(api, job["id"], parameters={"key": KEY})
+    api.until_final(first)
+    changes = {"version": job["version"], "changes": {"parameters": [{"name": "key"}]}}
+    api.ask(calls.patch_job(job["id"], changes))
+
+    second = say(api, job["id"], like=first)
+
+    api.until_final(second)
+    assert lines(api, second) == [str(len(KEY))]
+    assert api.ask(calls.facts(second))["parameters"] == {"key": None}
+    assert KEY not in daemon.chronos("events", "--json").stdout
+    assert where_it_stands(daemon.state, (KEY,)) == []
+
+
 def test_retries_handlers_and_runs_alike_are_told_the_same_secrets_included_and_nobody_else_is(
     daemon: DaemonHandle, api: Api
 ) -> None:
