@@ -3,14 +3,13 @@
 Making a file is dear where others were removed lately (ext4 passes over inodes freed in the last minute: up to 1 ms of
 CPU for each), and a scheduler makes and removes files all day. A folder is used again only if the kernel confirms, by
 granting a write lease, that nobody has its output open any more: a process left behind must not write into another log.
-What a job may have changed of the home and /tmp of its box, and could leave to the next, is looked for; folders serve
-runs of their kind.
+The home and /tmp of a box are made anew, for the kernel does not tell who has a folder open: a job could hand its own
+to another, which would see in it what the next run does. Folders serve runs of their kind.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import stat
@@ -30,8 +29,6 @@ _DOOMED = 100
 _AT_ONCE = 512 * 1024
 """Bytes of arguments that the kernel surely takes."""
 _KNOWN = {"stdout", "stderr", "stdin", spool.RECORD, boxes.STATUS, boxes.HOME, boxes.TEMPORARY}
-GET_FLAGS = 0x80086601
-"""FS_IOC_GETFLAGS: what chattr(1) sets."""
 _LONGEST_RECORD = 64 * 1024
 """Bytes a record may grow to over some hundred runs before a new one is begun."""
 
@@ -122,8 +119,8 @@ def _emptied(path: str) -> bool:
         if not names <= _KNOWN or not {"stdout", "stderr"} <= names:
             return False
         for name in names & {boxes.HOME, boxes.TEMPORARY}:
-            if not _is_bare(f"{path}/{name}", path):
-                Path(path, name).rmdir()
+            Path(path, name).rmdir()
+            Path(path, name).mkdir(0o700)
         if not all(_cut(f"{path}/{name}") for name in names & {"stdout", "stderr", boxes.STATUS}):
             return False
         if "stdin" in names:
@@ -133,31 +130,6 @@ def _emptied(path: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _is_bare(path: str, beside: str) -> bool:
-    """Take a run's folder back from its account. False unless it is empty and as one just made `beside` would be."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchown(descriptor, os.geteuid(), os.getegid())
-        os.fchmod(descriptor, 0o700)
-        if os.listdir(descriptor) or os.listxattr(descriptor):  # noqa: PTH208
-            return False
-        return _flags(path) == _flags(beside)
-    finally:
-        os.close(descriptor)
-
-
-def _flags(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))
-    except OSError as error:
-        if error.errno not in {errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL}:
-            raise
-        return b""  # this file system has none
-    finally:
-        os.close(descriptor)
 
 
 def _cut(path: str) -> bool:

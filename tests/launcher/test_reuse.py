@@ -117,6 +117,22 @@ async def test_a_box_that_left_nothing_leaves_its_folder_for_the_next_run(bench:
     assert all(bench.out(run) == b"new\n" and bench.ended[run].exit_code == 0 for run in range(10, 18))
 
 
+async def test_who_holds_the_home_of_an_earlier_run_open_sees_nothing_of_the_next(bench: Bench) -> None:
+    spool = bench.state / "spool"
+    await bench.run(*[shell(run, "true", box=Box()) for run in range(8)])
+    inodes = {(spool / str(run) / "stdout").stat().st_ino for run in range(8)}
+    with contextlib.ExitStack() as stack:
+        places = [str(spool / str(run) / name) for run in range(8) for name in ("home", "tmp")]
+        held = [stack.enter_context(opened(place)) for place in places]
+        await bench.runner.forget(range(8))
+        await bench.until(lambda: free_folders(bench) == 8)
+
+        await bench.run(*[shell(run, "touch $HOME/mine /tmp/mine", box=Box()) for run in range(10, 18)])
+
+        assert {(spool / str(run) / "stdout").stat().st_ino for run in range(10, 18)} & inodes
+        assert [os.listdir(one) for one in held] == [[]] * 16  # noqa: PTH208 - descriptors
+
+
 async def test_a_folder_tells_nothing_of_what_was_around_an_earlier_run(bench: Bench) -> None:
     await bench.run(*[shell(run, "true", box=Box()) for run in range(8)])
     await bench.runner.forget(range(8))
@@ -145,12 +161,14 @@ async def test_a_home_is_given_on_only_as_it_was_made(bench: Bench) -> None:
     assert {flags_of(home) & NO_DUMP for home in homes} == {0}
 
 
+GET_FLAGS = 0x80086601
+"""FS_IOC_GETFLAGS: what chattr(1) sets."""
 NO_DUMP = 0x40
 
 
 def flags_of(path: str) -> int:
     with opened(path) as descriptor:
-        return int.from_bytes(fcntl.ioctl(descriptor, reuse.GET_FLAGS, bytes(8))[:4], sys.byteorder)
+        return int.from_bytes(fcntl.ioctl(descriptor, GET_FLAGS, bytes(8))[:4], sys.byteorder)
 
 
 def set_no_dump(path: str) -> None:
