@@ -26,6 +26,9 @@ class Launcher(Launches):
     def begin(self, ids: Iterable[int]) -> None:
         """Nobody reads output here."""
 
+    def limit_of(self, execution_id: int) -> int | None:
+        """No limit is known."""
+
 
 def supervisor(database: Database, holder: Holder, launcher: Any, spool: Path) -> Supervisor:
     common: dict[str, Any] = {"holder": holder, "recorded": lambda: None, "now": lambda: NOON}
