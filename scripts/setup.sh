@@ -36,7 +36,7 @@ install_venv() {
 
 case "${1:-}" in
   venv) install_venv ;;
-  test-tools) install_debian tmux=tmux ps=procps git=git ;;
+  test-tools) install_debian tmux=tmux ps=procps git=git strace=strace ;;
   picture-tools) install_debian tmux=tmux rsvg-convert=librsvg2-bin
     [ -n "$(fc-list 2>/dev/null | grep -i dejavu)" ] || install_debian chronos-no-such-font=fonts-dejavu-core ;;
   *) echo "usage: $0 venv | test-tools | picture-tools" >&2; exit 2 ;;

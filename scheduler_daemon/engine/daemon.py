@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 CHECK_PERIOD = 2.0
 """Seconds between looks at the parts."""
+SLOW = 1.0
+"""Seconds a commit may take before it is told that they take long."""
 RECENT = 5.0
 """Seconds that a failed write is shown; whoever needs it tries again each second."""
 PROTECTIONS_SECONDS = 10.0
@@ -229,13 +231,19 @@ class Daemon:
         try:
             await self.database.read(lambda db: db.execute(text("SELECT 1")))
             failed_at, why = self.database.trouble
+            slowest = self.database.pace.slowest()
             if time.monotonic() - failed_at < RECENT:  # on a full disk reads work, and now and then a small write
                 self._troubles["database"] = why
+            elif slowest >= SLOW:
+                self._troubles["database"] = (
+                    f"it is slow: a commit took {slowest:.1f} s; runs start late and output is seen late, but none is "
+                    "lost; look what else uses the disk"
+                )
             else:
                 self._troubles.pop("database", None)
         except ChronosError as error:
             self._troubles["database"] = error.message
-        if told := self._reserve.look():
+        if told := await asyncio.to_thread(self._reserve.look):
             self._troubles["disk"] = told
         else:
             self._troubles.pop("disk", None)

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from scheduler_daemon.domain.errors import Unavailable
+from scheduler_daemon.storage.pace import Pace
 from scheduler_daemon.storage.types import from_json, to_json
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ class Database(Protocol):
     dialect: str
     trouble: tuple[float, str]
     """When (monotonic seconds) a write was last not taken, and why."""
+    pace: Pace
+    """How long commits take."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a snapshot; its changes are rolled back. Raises Unavailable."""
@@ -157,6 +160,7 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.trouble = NO_TROUBLE
+        self.pace = Pace()
         self._engine = sqlite_engine(path)
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, "sql-read")
@@ -215,9 +219,14 @@ class SQLiteDatabase:
         if not group:
             return
         try:
-            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            with (
+                self._engine.connect().execution_options(writes=True) as connection,
+                connection.begin() as transaction,
+            ):
                 for write in group:
                     _run(connection, write)
+                with self.pace.measured():
+                    transaction.commit()
         except BaseException as error:  # noqa: BLE001  # whatever it was, each caller must hear of it and the thread live
             failure = unavailable(error) if isinstance(error, DBAPIError | sqlite3.Error) else error
             if isinstance(failure, Unavailable):
@@ -272,6 +281,7 @@ class PostgresDatabase:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self.trouble = NO_TROUBLE
+        self.pace = Pace()
         self._engine = create_async_engine(
             url,
             pool_size=10,
@@ -298,8 +308,11 @@ class PostgresDatabase:
         """See Database. Work is run up to three times where the server asks for that."""
         for tries_left in (2, 1, 0):
             try:
-                async with self._engine.begin() as connection:
-                    return await connection.run_sync(work)
+                async with self._engine.connect() as connection, connection.begin() as transaction:
+                    result = await connection.run_sync(work)
+                    with self.pace.measured():
+                        await transaction.commit()
+                    return result
             except self._gone as error:
                 if tries_left and getattr(getattr(error, "orig", None), "sqlstate", None) in _TRY_AGAIN:
                     continue

@@ -7,7 +7,8 @@ import resource
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def fill(path: Path) -> None:
                 file.write(bytes(1 << 16))
         except OSError:
             return
+
+
+@contextmanager
+def slow_disk(pid: int) -> Iterator[None]:
+    """Hold up each write and each flush of a process by a quarter of a second."""
+    calls = "pwrite64,fsync,fdatasync"
+    held = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter=250000"]
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *held, "-p", str(pid)])
+    try:
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait(20)
 
 
 def succeeded(api: Api, job: str) -> int:
@@ -93,5 +107,25 @@ def test_without_descriptors_the_schedule_goes_on_and_all_is_well_afterwards(dae
     assert daemon.process.poll() is None
     assert {run["state"] for run in runs} <= {"succeeded", "running", "starting", "queued", "skipped"}
     assert len({run["fire_at"] for run in runs}) == len(runs)
+    with closing(sqlite3.connect(daemon.state / "chronos.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_on_a_slow_disk_the_schedule_goes_on_and_the_alarm_is_seen(daemon: DaemonHandle, api: Api) -> None:
+    api.create("true", name="slow-tick", schedule=EACH_SECOND, concurrency="allow")
+    wait_until(lambda: succeeded(api, "slow-tick"))
+    assert daemon.process is not None
+
+    with slow_disk(daemon.process.pid):
+        said = wait_until(lambda: "it is slow" in api.failing().get("database", "") and api.failing()["database"])
+        before = succeeded(api, "slow-tick")
+        wait_until(lambda: succeeded(api, "slow-tick") >= before + 3, seconds=60)
+    wait_until(lambda: "database" not in api.failing(), seconds=60)
+    wait_until(lambda: api.executions("slow-tick")[-1]["state"] == "succeeded")
+
+    fires = [datetime.fromisoformat(run["fire_at"]) for run in api.executions("slow-tick")]
+    assert "a commit took" in said
+    assert len(fires) == len(set(fires))
+    assert sorted(fires) == [min(fires) + timedelta(seconds=second) for second in range(len(fires))]
     with closing(sqlite3.connect(daemon.state / "chronos.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
