@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from scheduler_daemon.contract.jobs import Name
 from scheduler_daemon.domain.errors import Invalid
 
 ROUNDS: Final = 4
@@ -18,7 +19,6 @@ AT_ONCE: Final = 4
 MOST_CHARS: Final = 16_000
 """Of all that is looked up for a question."""
 
-JobName = Annotated[str, Field(min_length=1, max_length=80)]
 Days = Annotated[int, Field(ge=1, le=31)]
 Limit = Annotated[int, Field(ge=1, le=40)]
 
@@ -37,13 +37,13 @@ class Jobs(Lookup):
 class Job(Lookup):
     """Show one job: settings in figures, and its last ten runs."""
 
-    name: JobName
+    name: Name
 
 
 class Runs(Lookup):
     """List runs, newest first, with how they ended, how long they took, and the memory they used."""
 
-    job: JobName | None = None
+    job: Name | None = None
     state: Literal["any", "succeeded", "failed", "missed", "cancelled", "running"] = "any"
     days: Days = 7
     limit: Limit = 20
@@ -66,7 +66,7 @@ class Fires(Lookup):
 class Found(Lookup):
     """List what was found in how jobs run (insights) and is open: kind, severity, job, confidence."""
 
-    job: JobName | None = None
+    job: Name | None = None
 
 
 LOOKUPS: Final[Mapping[str, type[Lookup]]] = {

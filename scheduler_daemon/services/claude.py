@@ -153,11 +153,17 @@ def look_up(db: Connection, call_id: int, name: str, given: Any, now: datetime) 
 def ask(
     db: Connection, actor: Actor, purpose: Purpose, subject: str, prompt: Prompt, desk: Desk, now: datetime
 ) -> ClaudeCall:
-    """Write a question down to be asked; one that was asked before, or is being asked, is answered by that."""
+    """Write a question down to be asked; one of one's own that is open or was answered is answered by that.
+
+    So is one that somebody else had answered, unless facts were looked up for it, with other rights.
+    """
     model = desk.settings.model
-    before = claude.same(db, prompt.digest, model, now - ANSWERS_KEPT)
-    if before is not None and (before.state != CallState.DONE or before.user_id == actor.id):
+    since = now - ANSWERS_KEPT
+    before = claude.same(db, prompt.digest, model, since, actor.id)
+    if before is not None:
         return view(before)
+    if not prompt.lookups:
+        before = claude.same(db, prompt.digest, model, since)
     values: dict[str, Any] = {
         "at": now,
         "user_id": actor.id,

@@ -18,6 +18,7 @@ from tests.support.world import MINUTE, NOON, add_job, end, fire
 LATER = NOON + 3 * MINUTE
 DESK = Desk(ClaudeSettings(), has_key=True)
 SECRET = "hunter2-the-command"
+NO_REPLY = {"answer": None, "detail": "", "request_id": "", "input_tokens": 0, "output_tokens": 0}
 
 
 @pytest.fixture
@@ -101,6 +102,33 @@ async def test_a_question_with_lookups_sets_aside_what_all_its_rounds_may_cost(f
     budget = await fleet.read(lambda db: claude.budget(db, ada, DESK, NOON))
 
     assert 30_000 < budget.my_tokens < 80_000
+
+
+async def test_nobody_is_answered_from_what_another_asked(fleet: Database, admin: Actor, ada: Actor) -> None:
+    fact = {"job": "backup", "state": "failed"}
+    answer = {"text": "backup fails", "facts": [3], "known": True}
+    reply = {"outcome": "answered", "answer": answer, "detail": "", "request_id": "", "facts": (fact,)}
+    prompt = prompts.answer_about_fleet([{"jobs": 1}], "what fails?", "aa")
+
+    def ask(actor: Actor) -> Any:
+        return fleet.write(lambda db: claude.ask(db, actor, Purpose.FLEET, "", prompt, DESK, NOON))
+
+    first = await ask(admin)
+    waiting = await ask(ada)
+    await fleet.write(lambda db: claude.claim(db, DESK, NOON))
+    await fleet.write(
+        lambda db: claude.settle(db, first.id, {**reply, "input_tokens": 1, "output_tokens": 1}, DESK, LATER)
+    )
+    await fleet.write(lambda db: claude.settle(db, waiting.id, {**NO_REPLY, "outcome": "cut"}, DESK, LATER))
+    later = await ask(ada)
+
+    assert waiting.actor == later.actor == "ada"
+    assert (later.state, later.answer) == ("queued", None)
+
+
+async def test_a_name_that_no_job_can_have_is_refused_and_not_looked_for(fleet: Database, admin: Actor) -> None:
+    with pytest.raises(Invalid, match="name"):
+        await look_up(fleet, admin, "show_job", name="back\0up")
 
 
 @pytest.mark.parametrize(
