@@ -101,3 +101,6 @@ def _must_be_ours(db: sqlite3.Connection) -> None:
     (shape,) = db.execute("SELECT value FROM facts WHERE key = 'shape'").fetchone()
     if shape != SHAPE:
         raise sqlite3.DatabaseError(f"what was learnt is of shape {shape}, not {SHAPE}")
+    (whole,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if whole != "ok":
+        raise sqlite3.DatabaseError(f"what was learnt is spoilt: {whole}")

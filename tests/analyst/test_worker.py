@@ -1,6 +1,8 @@
 """The analyst learns from every ended run once, whatever ends it in between, and tells what it finds until heard."""
 
-from collections.abc import Iterator
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -208,11 +210,29 @@ async def test_what_ended_a_moment_ago_is_left_for_the_next_time(desk: Desk, job
     assert (before, len(desk.hearer.found)) == (0, 1)
 
 
-async def test_a_spoilt_file_is_begun_anew_from_the_runs(desk: Desk, job: JobView) -> None:
+def no_database(path: Path) -> None:
+    path.write_bytes(b"no database")
+
+
+def spoilt_page(path: Path) -> None:
+    """Write over what is known of jobs; the head and the facts stay as they are."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("spoil", [no_database, spoilt_page])
+async def test_a_spoilt_file_is_begun_anew_from_the_runs(
+    desk: Desk, job: JobView, spoil: Callable[[Path], None]
+) -> None:
     await desk.runs(job, ".....xx")
     await desk.work()
     desk.close()
-    desk.path.write_bytes(b"no database")
+    spoil(desk.path)
     desk._learnt = None
     desk.start()
     await desk.runs(job, "x")
