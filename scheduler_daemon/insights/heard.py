@@ -64,7 +64,7 @@ class Seen:
             found = await look_up(call.name, json.loads(call.arguments or "{}"))
         except ValueError:
             found = "the arguments are no JSON"
-        said = found if isinstance(found, str) else self._numbered(found)
+        said = found[:_SHOWN_CALL] if isinstance(found, str) else self._numbered(found)
         return {"type": "tool_result", "tool_use_id": call.id, "content": said, "is_error": isinstance(found, str)}
 
     def _numbered(self, facts: Sequence[Any]) -> str:

@@ -303,12 +303,13 @@ def kept(prompt: Prompt) -> dict[str, Any]:
 
 
 def _most(prompt: Prompt) -> tuple[int, int]:
-    """Return the most tokens that a question takes, in and out. With lookups all is sent again in each round."""
+    """Return the most tokens that a question takes, in and out. With lookups each round is sent all before it again."""
     rounds = ROUNDS + 1 if prompt.lookups else 1
+    said_again = sum(range(rounds)) * prompt.max_tokens
     chars = len(prompt.system) + len(prompt.content)
     if prompt.lookups:
         chars += len(json.dumps(offered())) + MOST_CHARS
-    return int(chars / CHARS_A_TOKEN) * rounds + prompt.max_tokens * (rounds - 1), prompt.max_tokens * rounds
+    return int(chars / CHARS_A_TOKEN) * rounds + said_again, prompt.max_tokens * rounds
 
 
 def _refused(

@@ -134,6 +134,16 @@ async def test_no_more_is_looked_at_than_was_paid_for(stub: Stub) -> None:
     assert "more was found" in told["content"]
 
 
+async def test_a_refusal_does_not_say_over_what_was_asked_for(stub: Stub) -> None:
+    stub.behaviour = [Wants((("list_jobs", json.dumps({"x" * 5000: 1})),)), ANSWER]
+
+    await ask(stub, Desk())
+
+    (told,) = results(stub.bodies[1])
+    assert told["is_error"]
+    assert len(told["content"]) <= 200
+
+
 async def test_a_fact_that_was_not_told_cannot_be_cited(stub: Stub) -> None:
     stub.behaviour = [Wants((("list_jobs", "{}"),)), ANSWER | {"facts": [5]}]
 

@@ -1,5 +1,6 @@
 """Facts of the fleet are told by numbers and names, to each of what they may see; questions are answered from them."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from scheduler_daemon.contract.claude import Purpose
 from scheduler_daemon.contract.people import Actor
 from scheduler_daemon.domain.errors import Invalid, NotFound
 from scheduler_daemon.insights import prompts
+from scheduler_daemon.insights.lookups import MOST_CHARS, ROUNDS, offered
 from scheduler_daemon.services import claude, fleet_words, lookups
 from scheduler_daemon.services.claude import Desk
 from scheduler_daemon.settings import ClaudeSettings
@@ -97,11 +99,16 @@ async def test_claude_looks_up_with_the_rights_of_who_asked_and_only_while_it_is
 
 async def test_a_question_with_lookups_sets_aside_what_all_its_rounds_may_cost(fleet: Database, ada: Actor) -> None:
     await fleet.write(lambda db: claude.ask_about_fleet(db, ada, "what?", DESK, NOON))
-    await fleet.write(lambda db: claude.claim(db, DESK, NOON))
+    taken = await fleet.write(lambda db: claude.claim(db, DESK, NOON))
+    assert taken is not None
+    prompt = taken[1]
+    asked = len(prompt.system + prompt.content + json.dumps(offered()))
+    resaid = sum(range(ROUNDS + 1)) * prompt.max_tokens
 
     budget = await fleet.read(lambda db: claude.budget(db, ada, DESK, NOON))
 
-    assert 30_000 < budget.my_tokens < 80_000
+    sent = ((ROUNDS + 1) * asked + ROUNDS * MOST_CHARS) / claude.CHARS_A_TOKEN + resaid
+    assert sent + (ROUNDS + 1) * prompt.max_tokens <= budget.my_tokens < 80_000
 
 
 async def test_nobody_is_answered_from_what_another_asked(fleet: Database, admin: Actor, ada: Actor) -> None:
