@@ -43,10 +43,12 @@ def latest(db: Connection, purpose: str, subject: str, user_id: int | None) -> R
 def same(db: Connection, digest: str, model: str, since: datetime, user_id: int | None = None) -> Record | None:
     """Return the newest question with these words that was answered since then; of an account also one not over."""
     query = select(CALLS).where(_C.digest == digest, _C.model == model, _C.at >= since)
-    wanted = _C.outcome.in_(("answered", "cached"))
-    if user_id is not None:
-        query, wanted = query.where(_C.user_id == user_id), wanted | (_C.state != "done")
-    return db.execute(query.where(wanted).order_by(_C.id.desc()).limit(1)).one_or_none()
+    answered = _C.outcome.in_(("answered", "cached"))
+    if user_id is None:
+        query = query.where(answered)
+    else:
+        query = query.where(_C.user_id == user_id, answered | (_C.state != "done"))
+    return db.execute(query.order_by(_C.id.desc()).limit(1)).one_or_none()
 
 
 def page(db: Connection, *, user_id: int | None, before: int | None, limit: int) -> list[Record]:
