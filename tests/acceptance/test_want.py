@@ -50,9 +50,9 @@ def fill(path: Path) -> None:
 
 @contextmanager
 def slow_disk(pid: int) -> Iterator[None]:
-    """Hold up each write and each flush of a process by a quarter of a second."""
+    """Hold up each write and each flush of a process by 150 ms."""
     calls = "pwrite64,fsync,fdatasync"
-    held = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter=250000"]
+    held = ["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter=150000"]
     tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *held, "-p", str(pid)])
     try:
         yield
