@@ -1,6 +1,7 @@
 """Put questions to Claude, one after another, each in a process of its own that is given a time to end."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -24,6 +25,8 @@ GRACE = timedelta(seconds=15)
 SHOWN_EVERY = 0.4
 """Seconds between what is kept of an answer that is being said."""
 RETRY = 5.0
+LOOK = 60.0
+"""Seconds between looks for questions that were left behind and are old enough by now."""
 _LINE = 1024 * 1024
 _COMMAND = (sys.executable, "-m", "scheduler_daemon.insights.asking")
 
@@ -57,7 +60,8 @@ class Asker:
                 await self._database.write(lambda db, o=over, n=now: claude.give_up_left_behind(db, o, n))  # type: ignore[misc]  # mypy cannot type the default
                 while await self.step():
                     pass
-                await self._woken.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), LOOK)
             except ChronosError as error:
                 log.warning("questions are asked later: %s", error.message)
                 await asyncio.sleep(RETRY)
