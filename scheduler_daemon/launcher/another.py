@@ -108,6 +108,13 @@ def settle(newborn: Newborn, *, stopped: bool = False) -> None:
         raise Unstartable(why.decode("utf-8", "surrogateescape"))
 
 
+def give_up(newborn: Newborn) -> None:
+    """Kill a newborn that does not tell, and leave it to be reaped: what it waits for may keep it even from dying."""
+    assert newborn.told is not None
+    os.close(newborn.told)
+    os.kill(newborn.pid, signal.SIGKILL)
+
+
 def wait(newborn: Newborn) -> None:
     """Wait until its command runs. Raises Unstartable if it cannot."""
     watched = select.poll()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler_daemon.launcher import another, birth
 from scheduler_daemon.launcher.another import LOOK_AFTER_MS, Newborn
@@ -18,6 +18,10 @@ from scheduler_daemon.launcher.protocol import Message
 
 MOST = 8
 """Starts on their way at once: they wait for the kernel, and for processors, side by side."""
+_LONG = 1.0
+"""Seconds after which one waits for something else, such as a folder that does not answer, and holds up no other."""
+LONGEST = 30.0
+"""Seconds after which one is given up."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Birth:
     group: str | None
     groups: Groups | None
     before: int
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def run(self) -> int:
@@ -48,6 +53,12 @@ class Births:
 
     def __len__(self) -> int:
         return len(self._by_pid)
+
+    @property
+    def room(self) -> bool:
+        """Whether another may begin beside these."""
+        recent = time.monotonic() - _LONG
+        return sum(one.since > recent for one in self._by_pid.values()) < MOST
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._by_pid
@@ -70,13 +81,26 @@ class Births:
                 yield self.settle(pid)
             elif late and another.end_if_stopped(pid):
                 yield self.settle(pid, stopped=True)
+            elif late and time.monotonic() - one.since > LONGEST:
+                yield self._give_up(pid)
 
     def settle(self, pid: int, *, stopped: bool = False) -> tuple[Birth, str | None]:
         """Return the start with this pid, which has told, ended, or was `stopped`, and why it failed if it did."""
-        one = self._by_pid.pop(pid)
-        self._watched.unregister(one.newborn.told or 0)
+        one = self._take_out(pid)
         try:
             another.settle(one.newborn, stopped=stopped)
         except Unstartable as error:
             return one, str(error)
         return one, None
+
+    def _give_up(self, pid: int) -> tuple[Birth, str]:
+        one = self._take_out(pid)
+        another.give_up(one.newborn)
+        return one, (
+            f"it did not begin within {LONGEST:g} s; see whether its working directory and the paths it declares answer"
+        )
+
+    def _take_out(self, pid: int) -> Birth:
+        one = self._by_pid.pop(pid)
+        self._watched.unregister(one.newborn.told or 0)
+        return one

@@ -56,11 +56,12 @@ def _walk(path: str) -> int:
         folder = found
         try:
             found = os.open(name, _LOOK, dir_fd=folder)
+            is_link = stat.S_ISLNK(os.fstat(found).st_mode)
         except OSError as error:
             raise Unstartable(f"box: {path}: {error.strerror}") from None
         finally:
             os.close(folder)
-        if stat.S_ISLNK(os.fstat(found).st_mode):
+        if is_link:
             os.close(found)
             raise Unstartable(f"box: {path} is {_real(path)} by a symbolic link; declare that path")
     return found

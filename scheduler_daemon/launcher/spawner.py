@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from scheduler_daemon.launcher import birth, boxes, cgroups, confinement, controllers, ends, kernel, spool
 from scheduler_daemon.launcher.another import LOOK_AFTER_MS, Newborn
-from scheduler_daemon.launcher.births import MOST, Birth, Births
+from scheduler_daemon.launcher.births import Birth, Births
 from scheduler_daemon.launcher.command import Files, Unstartable
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.outcome import outcome
@@ -133,7 +133,7 @@ class Spawner:
 
     def _work(self) -> None:
         reaped = time.monotonic()
-        while self._inbox and len(self._births) < MOST:
+        while self._inbox and self._births.room:
             self._obey(decode(self._inbox.popleft()))
             self._hear_births()
             if len(self._outbox) >= _REPORT_EVERY:
@@ -204,7 +204,7 @@ class Spawner:
         if group is not None:
             if group == self._away:
                 self._step_out()
-            self._leave_group(group, crowded=False)
+            self._leave_group(group, crowded=bool(cgroups.members(group)))
 
     def _hear_births(self) -> None:
         for one, why in self._births.heard():
