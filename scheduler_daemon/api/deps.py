@@ -1,6 +1,7 @@
 """What a route needs: who asks, and one transaction for what is asked."""
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,10 +86,19 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A request that may be sent again: the second gets the first's answer."""
+    """A request that may be sent again: the second gets the first's answer.
+
+    What is kept is a digest of the request that takes the key to make, and one of the key: nobody can try there whether
+    he has guessed a secret that was in the request.
+    """
 
     key: str | None
     digest: str
+
+    @property
+    def name(self) -> str:
+        """Under which the answer is kept."""
+        return hashlib.sha256((self.key or "").encode()).hexdigest()
 
     def run(
         self, db: Connection, actor: Actor, now: datetime, status: int, work: Callable[[], dict[str, Any]]
@@ -96,19 +106,19 @@ class Once:
         """Return (status, body, whether it was done now). Raises Conflict for a key used for another request."""
         if self.key is None:
             return status, work(), True
-        kept = meta.answer(db, actor.name, self.key)
+        kept = meta.answer(db, actor.name, self.name)
         if kept is not None:
             if kept[0] != self.digest:
                 raise Conflict(f"Idempotency-Key {self.key!r} was used for another request; choose a new one")
             return kept[1], kept[2], False
         body = work()
-        meta.keep_answer(db, actor=actor.name, key=self.key, digest=self.digest, status=status, body=body, at=now)
+        meta.keep_answer(db, actor=actor.name, key=self.name, digest=self.digest, status=status, body=body, at=now)
         return status, body, True
 
 
 async def _once(request: Request, idempotency_key: Annotated[str | None, Header(max_length=200)] = None) -> Once:
     material = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
-    return Once(idempotency_key, hashlib.sha256(material).hexdigest())
+    return Once(idempotency_key, hmac.digest((idempotency_key or "").encode(), material, "sha256").hex())
 
 
 OnlyOnce = Annotated[Once, Depends(_once)]

@@ -1,6 +1,7 @@
 """Jobs and runs over HTTP: versions, repeats, pages, and who is at the other end of the socket."""
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 
@@ -81,6 +82,16 @@ async def test_a_request_sent_again_is_done_once(served, path: str) -> None:
     made = await served.database.read(lambda db: len(rows(db, "jobs")) + len(rows(db, "executions")))
     assert made == 2
     assert len(served.engine.started) == path.endswith("run")
+
+
+async def test_no_secret_of_a_request_can_be_guessed_by_what_is_kept_of_it(served) -> None:
+    content, key = b'{"spec": {"name": "second", "command": "true"}}', "0123456789abcdef"
+
+    await served.http.post("/v1/jobs", content=content, headers={"idempotency-key": key})
+
+    (kept,) = await served.database.read(lambda db: rows(db, "idempotency"))
+    assert kept.digest != hashlib.sha256(b"POST /v1/jobs?\n" + content).hexdigest()
+    assert key not in str(kept)  # with which it could be told whether a guess is right
 
 
 async def test_a_key_of_a_refused_request_may_be_used_again(served) -> None:
