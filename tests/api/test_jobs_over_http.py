@@ -86,8 +86,9 @@ async def test_a_request_sent_again_is_done_once(served, path: str) -> None:
 
 async def test_no_secret_of_a_request_can_be_guessed_by_what_is_kept_of_it(served) -> None:
     content, key = b'{"spec": {"name": "second", "command": "true"}}', "0123456789abcdef"
+    headers = {"content-type": "application/json", "idempotency-key": key}
 
-    await served.http.post("/v1/jobs", content=content, headers={"idempotency-key": key})
+    await served.http.post("/v1/jobs", content=content, headers=headers)
 
     (kept,) = await served.database.read(lambda db: rows(db, "idempotency"))
     assert kept.digest != hashlib.sha256(b"POST /v1/jobs?\n" + content).hexdigest()
