@@ -9,7 +9,7 @@ runs; of a deleted job nothing new begins. A waiting attempt gives way to the jo
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -194,20 +194,33 @@ def give_up(db: Connection, now: datetime) -> list[SimpleNamespace]:
     return passed
 
 
-def think_again(db: Connection, now: datetime) -> tuple[list[SimpleNamespace], list[Any]]:
-    """Judge smart retries whose time has come by what the attempts before them wrote, which is known by now.
+class Again(NamedTuple):
+    """What became of smart retries whose turn had come."""
 
-    Those that are to come later wait on. Returns those that will not come, ended, and the failed attempts before them.
-    """
-    waiting = _open(attempts.late(db, now))
-    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in waiting}) if waiting else {}
-    smart = [row for row in waiting if specs[row.job_id, row.job_version]["retry"].get("smart")]
+    spared: list[SimpleNamespace]
+    """Those that will not come, ended."""
+    failed: list[Any]
+    """The failed attempts before these."""
+    put_off: int
+    """How many are to come later."""
+
+    @property
+    def stay(self) -> bool:
+        """Whether some do not begin now."""
+        return bool(self.spared or self.put_off)
+
+
+def think_again(db: Connection, waiting: Sequence[Any], now: datetime) -> Again:
+    """Judge smart retries that may begin now by what the attempts before them wrote, which is known by now."""
+    further = _open([row for row in waiting if row.attempt])
+    specs = jobs.specs(db, {(row.job_id, row.job_version) for row in further}) if further else {}
+    smart = [row for row in further if specs[row.job_id, row.job_version]["retry"].get("smart")]
     if not smart:
-        return [], []
+        return Again([], [], 0)
     tried = {row.id: _before(db, row) for row in smart}
     advice = _advice(db, list(tried.values()), specs, retry_advice.said(db, {row.id for row in tried.values()}))
     living = {row.id: row for row in attempts.jobs_behind(db, {row.job_id for row in smart})}
-    spared = []
+    spared, put_off = [], 0
     for row in smart:
         failed = tried[row.id]
         if failed.id not in advice:
@@ -219,8 +232,9 @@ def think_again(db: Connection, now: datetime) -> tuple[list[SimpleNamespace], l
             spared.append(row)
         elif decided.at > now:
             attempts.put_off(db, row.id, row.queued_at, decided.at)
+            put_off += 1
     _end(db, spared, State.SKIPPED, Outcome.SUPERSEDED, now)
-    return spared, [tried[row.id] for row in spared]
+    return Again(spared, [tried[row.id] for row in spared], put_off)
 
 
 def _open(rows: Sequence[Any]) -> list[SimpleNamespace]:

@@ -280,11 +280,14 @@ def request(
 
 def start_waiting(db: Connection, *, now: datetime, holder: Holder, free: int) -> Begun:
     """Claim queued runs in turn as far as there is room, their jobs permit it and their pools have slots."""
-    spared, failed = retries.think_again(db, now)
-    _announce(db, handlers.follow(db, failed, now), now)
-    after = _settle(db, [*spared, *retries.give_up(db, now)], now)
+    after = _settle(db, retries.give_up(db, now), now)
     starts: list[Start] = []
     while len(starts) < free and (waiting := next_in_turn(db, now, free - len(starts))):
+        again = retries.think_again(db, waiting, now)
+        if again.stay:
+            _announce(db, handlers.follow(db, again.failed, now), now)
+            after += _settle(db, again.spared, now)
+            continue
         taken = _open(waiting)
         reasons: dict[str, list[int]] = {}
         for row in taken:

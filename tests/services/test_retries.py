@@ -504,3 +504,20 @@ async def test_where_only_some_words_give_hope_it_waits_until_it_is_known_which_
     assert waiting.start_after == FAILED_AT + 40 * SECOND
     assert started == []
     assert [row.state for row in await table(database)] == ["failed", "skipped"]
+
+
+async def test_only_those_whose_turn_has_come_are_judged_however_many_wait(
+    database: Database, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await learn(database, learnt("exit 1", [10_000]))
+    judged = []
+    look = retry_advice.run_before
+    monkeypatch.setattr(retry_advice, "run_before", lambda db, job, at: judged.append(job) or look(db, job, at))
+    for name in ("a", "b", "c"):
+        await failed_run(database, admin, name=name, retry={**RETRY, "smart": True})
+    judged.clear()
+
+    started = await claim(database, FAILED_AT + 10 * SECOND, free=1)
+
+    assert [start.job_id for start in started] == judged
+    assert len(judged) == 1
