@@ -1,7 +1,8 @@
 """What Claude may look up while it answers a question about the fleet: tools that read, and nothing else. Pure.
 
-A lookup gives names, states, instants and numbers: never what a run wrote, a command, a reason or a description, for a
-call that has tools is to carry no text that somebody could have put there for it to read.
+A lookup gives names, states, instants and numbers: never what a run wrote, a command, a reason or a description. Names,
+of jobs, calendars and blackouts, are all that somebody could put there for it to read: they can mislead an answer, and
+cause nothing else.
 """
 
 from collections.abc import Mapping
