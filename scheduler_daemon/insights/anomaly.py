@@ -47,7 +47,7 @@ class Scale(NamedTuple):
 
 
 SCALES: Final = {
-    "duration": Scale("s", 0.3, 0.04),
+    "duration": Scale("s", 1.0, 0.04),
     "output": Scale("bytes", 16.0, 0.03),
     "memory": Scale("bytes", 1e6, 0.03),
     "cpu": Scale("s", 0.1, 0.05),

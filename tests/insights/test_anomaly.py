@@ -29,6 +29,15 @@ def test_a_run_that_takes_much_longer_is_told_once_beside_what_was_expected() ->
     assert "its usual level (251 runs)" in anomaly.text
 
 
+def test_a_tenth_of_a_second_more_is_nothing_odd_of_a_job_that_takes_hardly_any_time() -> None:
+    short = [replace(each, duration_s=each.duration_s / 3000, cpu_s=None) for each in usual(300)]
+    busy, hung = ([*short[:250], replace(short[250], duration_s=seconds), *short[251:]] for seconds in (0.13, 5.0))
+
+    found = [{each.kind for each in told(JobWatch("job"), history)} for history in (busy, hung)]
+
+    assert found == [set(), {"duration_high"}]
+
+
 def test_a_slow_spell_is_one_event_and_its_end_is_none() -> None:
     history = [replace(each, duration_s=each.duration_s * (2.5 if 200 <= int(each.run_id) < 230 else 1))
                for each in usual(400)]  # fmt: skip
