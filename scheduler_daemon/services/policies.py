@@ -144,6 +144,8 @@ def edit(db: Connection, actor: Actor, name: str, patch: PolicyPatch, now: datet
     if policy == before:
         return show(db, actor, name)
     more = _require_may(actor, policy, _base(db, row), before)
+    if more and looser(policy, before) and "admins_only" not in patch.changes:
+        policy = policy.model_copy(update={"admins_only": True})
     users = policies.users(db, name)
     _require_alone(actor, policy, before, users)
     version = row.version + 1

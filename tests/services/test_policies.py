@@ -62,7 +62,9 @@ async def test_what_grants_more_than_its_base_is_an_admins_to_save(
     loose = await create(database, admin, "loose", "strict", network={"mode": "host"})
 
     assert loose.policy.admins_only  # for it was not said who may use it
-    assert (await edit(database, admin, 1, seccomp=False)).policy.seccomp is False
+    edited = await edit(database, admin, 1, seccomp=False)
+    assert (edited.policy.seccomp, edited.policy.admins_only) == (False, True)
+    assert not (await edit(database, admin, 2, root=False, admins_only=False)).policy.admins_only
 
 
 async def test_its_owner_may_tighten_what_an_admin_has_loosened(database: Database, ada: Actor, admin: Actor) -> None:
