@@ -12,7 +12,7 @@ run: $(STAMP)
 test: $(STAMP)
 	scripts/setup.sh test-tools
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder  # the files of few and long tests come first
 
 check: $(STAMP)
 	$(BIN)/ruff check .
