@@ -9,10 +9,11 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)
 	$(BIN)/chronos up --import examples/crontab
 
+# Not reordered: the files of few tests, which take long, come first as they are.
 test: $(STAMP)
 	scripts/setup.sh test-tools
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder  # the files of few and long tests come first
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check .

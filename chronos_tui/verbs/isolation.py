@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from chronos_tui.verbs.failure import wrong_use
+
 Read = Annotated[list[str] | None, typer.Option("--read", metavar="PATH", help="A run may read it; repeatable.")]
 Write = Annotated[list[str] | None, typer.Option("--write", metavar="PATH", help="A run may write it; repeatable.")]
 Net = Annotated[
@@ -32,9 +34,11 @@ def fields(
 
 
 def network_of(text: str) -> dict[str, Any] | None:
-    """Read `policy` as None, a mode, or the addresses it may speak to."""
+    """Read `policy` as None, a mode, or the addresses it may speak to. Exits for wrong use."""
     if ":" in text:
         return {"mode": "allow", "allow": [part.strip() for part in text.split(",") if part.strip()]}
+    if text not in {"policy", "none", "host"}:
+        raise wrong_use(f"--network {text!r} is neither none nor host, nor an address; write HOST:PORT with its port")
     return None if text == "policy" else {"mode": text}
 
 

@@ -57,3 +57,8 @@ def test_every_limit_has_a_flag() -> None:
     }  # fmt: skip
     assert read.keys() == Limits.model_fields.keys()
     assert limits.fields(**_NOTHING) == {}
+
+
+def test_a_network_that_is_no_address_is_refused_with_what_it_may_be() -> None:
+    with pytest.raises(Failure, match=r"--network 'db\.example\.org' is neither none nor host, nor an address"):
+        isolation.network_of("db.example.org")
