@@ -175,7 +175,7 @@ def _become(who: Account | None, request: Message, number: int | None, files: Fi
     for step in steps.before:
         step()
     if who is not None:
-        _give_up_root(who)
+        give_up_root(who)
     for step in steps.after:
         step()
     for descriptor in steps.keep:
@@ -184,7 +184,8 @@ def _become(who: Account | None, request: Message, number: int | None, files: Fi
     os.umask(request["umask"])
 
 
-def _give_up_root(who: Account) -> None:
+def give_up_root(who: Account) -> None:
+    """Be this account for good. Raises Unstartable."""
     try:
         os.setgroups(who.groups)
         os.setresgid(who.gid, who.gid, who.gid)

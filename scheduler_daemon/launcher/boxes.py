@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import accounts, cgroups, declared, kernel
+from scheduler_daemon.launcher import accounts, cgroups, declared, kernel, sweep
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.declared import within
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
@@ -190,10 +190,10 @@ def why_not_begun(path: str) -> str:
     return "box: " + ("; ".join(said) or "bubblewrap ended before the command began and did not say why")
 
 
-def close_wholly(box: Told, group: str | None) -> None:
-    """Kill what is left in a box, and wait a moment until it is gone."""
+def close_wholly(box: Told, mark: str, group: str | None) -> None:
+    """Kill what is left in the box of a run whose mark begins so, and wait a moment until it is gone."""
     end = time.monotonic() + _PATIENCE
-    while close(box) or (group is not None and cgroups.members(group)):
+    while close(box, mark) or (group is not None and cgroups.members(group)):
         if group is not None:
             cgroups.kill(group, frozenset())
         if time.monotonic() > end:
@@ -201,10 +201,11 @@ def close_wholly(box: Told, group: str | None) -> None:
         time.sleep(0.001)
 
 
-def close(box: Told) -> bool:
+def close(box: Told, mark: str) -> bool:
     """Kill what is left in a box by killing the first process inside, with which the kernel ends all others.
 
-    False if there is none any more.
+    False if there is none any more. What was noted is the word of the job's account, and we may be root: a process is
+    killed only if it was started with the mark of the run.
     """
     if box.inner is None or box.namespace is None:
         return False
@@ -215,7 +216,7 @@ def close(box: Told) -> bool:
     try:
         same = os.readlink(f"/proc/{box.inner}/ns/pid") == f"pid:[{box.namespace}]"  # noqa: PTH115
         one = kernel.process(box.inner)
-        if not same or one is None or not one.living:
+        if not same or one is None or not one.living or not sweep.mark_in(box.inner).startswith(mark):
             return False
         signal.pidfd_send_signal(pinned, signal.SIGKILL)
     except OSError:

@@ -6,7 +6,7 @@ import os
 import resource
 import time
 
-from scheduler_daemon.launcher import boxes, cgroups, controllers, kernel, spool
+from scheduler_daemon.launcher import birth, boxes, cgroups, controllers, kernel, spool
 from scheduler_daemon.launcher.outcome import outcome
 from scheduler_daemon.launcher.protocol import Message
 
@@ -70,7 +70,7 @@ def noted(spool_path: str, run: int, start: Message) -> Message | None:
     if not start.get("boxed"):
         return None
     box, groups = boxes.told(path), start.get("groups") or {}
-    boxes.close_wholly(box, start["group"])
+    boxes.close_wholly(box, start.get("mark") or birth.first_half(spool_path, run), start["group"])
     if box.exit_code is None:
         return None
     record = {

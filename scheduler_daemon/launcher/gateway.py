@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from scheduler_daemon.launcher import addresses, cgroups, kernel, netns
 from scheduler_daemon.launcher.addresses import Address
-from scheduler_daemon.launcher.another import Account
+from scheduler_daemon.launcher.another import Account, give_up_root
 from scheduler_daemon.launcher.command import Unstartable, tag
 from scheduler_daemon.launcher.controllers import Groups
 from scheduler_daemon.launcher.protocol import Message
@@ -134,9 +134,7 @@ def _become(who: Account | None, groups: Groups, number: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if who is not None:
-        os.setgroups(who.groups)
-        os.setresgid(who.gid, who.gid, who.gid)
-        os.setresuid(who.uid, who.uid, who.uid)
+        give_up_root(who)
 
 
 def _serve(
@@ -159,7 +157,7 @@ def _serve(
         os.write(release, b"1")
         os.close(release)
         while True:
-            for key, mask in selector.select(_TEND_EVERY):
+            for key, mask in selector.select(_TEND_EVERY if proxy.hurried else None):
                 key.data(mask)
             proxy.tend()
 

@@ -115,8 +115,13 @@ class Proxy:
             listener.setblocking(False)
         self._listen()
 
+    @property
+    def hurried(self) -> bool:
+        """Whether a connection has yet to come about, within its time."""
+        return any(one.until is not None for one in self._open)
+
     def tend(self) -> None:
-        """Give up what has taken too long; to be called once a second or so."""
+        """Give up what has taken too long; to be called once a second or so, while `hurried`."""
         now = time.monotonic()
         for connection in [one for one in self._open if one.until is not None and one.until < now]:
             self._fail(connection, "504 Gateway Timeout", "took too long")

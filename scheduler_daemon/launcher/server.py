@@ -305,7 +305,7 @@ class Server:
         path, code = spool.folder(self._spool, job.run), None
         if start.get("boxed"):
             box = boxes.told(path)
-            boxes.close_wholly(box, start["group"])
+            boxes.close_wholly(box, start["mark"], start["group"])
             code = box.exit_code
         found = outcome(path, record, start, code, held=job.killing is not None)
         controllers.remove(groups)

@@ -39,6 +39,7 @@ class Child:
     """
 
     run: int
+    mark: str
     started_ns: int
     inherited: int
     group: str | None
@@ -225,7 +226,7 @@ class Spawner:
             group = controllers.listing(groups)
         now, inherited = time.time_ns(), ends.own_peak()
         confined = None if groups is None else confinement.told(request, groups)
-        self._children[one.newborn.pid] = Child(one.run, now, inherited, group, confined)
+        self._children[one.newborn.pid] = Child(one.run, one.mark.text, now, inherited, group, confined)
         record = {
             "id": one.run,
             "pid": one.newborn.pid,
@@ -364,7 +365,7 @@ class Spawner:
             if not child.held:
                 if child.group is not None and child.group == self._away:
                     self._step_out()
-                boxes.close_wholly(box, child.group)
+                boxes.close_wholly(box, child.mark, child.group)
         found = outcome(path, record, confined, code, held=child.held)
         self._spent += confined["groups"].values()
         return found

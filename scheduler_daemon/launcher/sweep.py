@@ -94,12 +94,13 @@ class Census:
         key = one.pid, one.ticks
         mark = self._marks.get(key)
         if mark is None:
-            mark = _variable(one.pid), _number(one.pid)
+            mark = mark_in(one.pid), _number(one.pid)
             self._marks[key] = mark
         return mark
 
 
-def _variable(pid: int) -> str:
+def mark_in(pid: int) -> str:
+    """Return the mark in the environment that a process was started with, "" if it has none or it cannot be read."""
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -355,6 +356,25 @@ async def test_nothing_stays_in_a_box_whose_keeper_is_killed(any_bench: Bench) -
 
     assert any_bench.ended[1].signal == signal.SIGKILL
     assert processes_called(word) == []
+
+
+async def test_what_its_account_writes_into_the_notes_of_a_box_kills_nobody_else(bench: Bench) -> None:
+    other = await asyncio.create_subprocess_exec("sleep", "60")
+    notes = {"child-pid": other.pid, "pid-namespace": Path("/proc/self/ns/pid").stat().st_ino}
+    await bench.runner.launch([boxed(1, "echo begun; sleep 0.5; exit 3")])
+    await bench.until(lambda: 1 in bench.started and bench.out(1) == b"begun\n")
+
+    with (bench.state / "spool" / "1" / "status").open("r+b") as file:  # as who takes bubblewrap's descriptor could
+        room = len(file.readline()) - 1
+        file.seek(0)
+        file.write(json.dumps(notes).encode().ljust(room))
+    await bench.until(lambda: 1 in bench.ended)
+
+    assert bench.ended[1].exit_code == 3
+    assert other.returncode is None
+    assert Path(f"/proc/{other.pid}/stat").read_text().split()[2] == "S"
+    other.kill()
+    await other.wait()
 
 
 async def test_the_exit_code_outlives_the_spawner(any_bench: Bench) -> None:
