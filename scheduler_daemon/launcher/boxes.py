@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import select
 import signal
 import stat
 import time
@@ -18,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler_daemon.launcher import accounts, cgroups, declared, kernel, sweep
+from scheduler_daemon.launcher import accounts, cgroups, declared, kernel
 from scheduler_daemon.launcher.command import Unstartable
 from scheduler_daemon.launcher.declared import within
 from scheduler_daemon.launcher.protocol import RUN_MARK, Message
@@ -35,6 +36,9 @@ _SYSTEM_KEPT = 10.0
 """Seconds for which it is remembered what the system has."""
 _LAYOUTS_KEPT = 64
 """Ways to lay out a box that are remembered: jobs that declare the same paths have the same."""
+_LONGEST_NOTES = 4096
+"""Bytes that are read of what bubblewrap noted, which is less than a fifth of it."""
+_MOST_PIDS, _MOST_INODES, _MOST_CODES = 1 << 22, 1 << 64, 255
 _PATIENCE = 0.25
 """Seconds we wait for killed processes to be gone."""
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -172,12 +176,29 @@ class Told(NamedTuple):
 
 
 def told(path: str) -> Told:
-    """Return what is known of the box of the run with this folder."""
+    """Return what is known of the box of the run with this folder. Its account may have written anything there."""
     found: Message = {}
-    with contextlib.suppress(OSError, ValueError):
-        for line in kernel.content(f"{path}/{STATUS}").rstrip(b"\0").splitlines():
-            found |= json.loads(line)
-    return Told(found.get("child-pid"), found.get("pid-namespace"), found.get("exit-code"))
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        for line in _notes(f"{path}/{STATUS}").rstrip(b"\0").splitlines():
+            said = json.loads(line)
+            found |= said if isinstance(said, dict) else {}
+    return Told(
+        _number(found.get("child-pid"), _MOST_PIDS),
+        _number(found.get("pid-namespace"), _MOST_INODES),
+        _number(found.get("exit-code"), _MOST_CODES),
+    )
+
+
+def _notes(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _LONGEST_NOTES)
+    finally:
+        os.close(descriptor)
+
+
+def _number(said: object, most: int) -> int | None:
+    return said if type(said) is int and 0 <= said <= most else None
 
 
 def why_not_begun(path: str) -> str:
@@ -193,34 +214,44 @@ def why_not_begun(path: str) -> str:
 def close_wholly(box: Told, mark: str, group: str | None) -> None:
     """Kill what is left in the box of a run whose mark begins so, and wait a moment until it is gone."""
     end = time.monotonic() + _PATIENCE
-    while close(box, mark) or (group is not None and cgroups.members(group)):
-        if group is not None:
-            cgroups.kill(group, frozenset())
+    dying = _kill(box, mark)
+    if dying is not None:
+        _wait(dying)
+        os.close(dying)
+    while group is not None and cgroups.members(group):
+        cgroups.kill(group, frozenset())
         if time.monotonic() > end:
             return
         time.sleep(0.001)
 
 
-def close(box: Told, mark: str) -> bool:
-    """Kill what is left in a box by killing the first process inside, with which the kernel ends all others.
+def _kill(box: Told, mark: str) -> int | None:
+    """Kill the first process inside, with which the kernel ends all others, and return a descriptor that can be read
+    from once all of them are gone; None if there is nothing to wait for.
 
-    False if there is none any more. What was noted is the word of the job's account, and we may be root: a process is
-    killed only if it was started with the mark of the run.
+    What was noted is the word of the job's account, and we may be root: only a process that was started with the mark
+    of the run is killed. One that is dying already shows none any more, and is waited for.
     """
-    if box.inner is None or box.namespace is None:
-        return False
+    if not box.inner or box.namespace is None:
+        return None
     try:
         pinned = os.pidfd_open(box.inner)
     except OSError:
-        return False
+        return None
     try:
         same = os.readlink(f"/proc/{box.inner}/ns/pid") == f"pid:[{box.namespace}]"  # noqa: PTH115
-        one = kernel.process(box.inner)
-        if not same or one is None or not one.living or not sweep.mark_in(box.inner).startswith(mark):
-            return False
-        signal.pidfd_send_signal(pinned, signal.SIGKILL)
+        one, carried = kernel.process(box.inner), kernel.variable(box.inner, RUN_MARK)
+        if same and one is not None and one.living and (not carried or carried.startswith(mark)):
+            if carried:
+                signal.pidfd_send_signal(pinned, signal.SIGKILL)
+            return pinned
     except OSError:
-        return False
-    finally:
-        os.close(pinned)
-    return True
+        pass
+    os.close(pinned)
+    return None
+
+
+def _wait(dying: int) -> None:
+    watched = select.poll()
+    watched.register(dying, select.POLLIN)
+    watched.poll(_PATIENCE * 1000)

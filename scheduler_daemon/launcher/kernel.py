@@ -176,6 +176,19 @@ def content(path: str) -> bytes:
         os.close(descriptor)
 
 
+def variable(pid: int, name: str) -> str:
+    """Return a variable of the environment that a process was started with, "" if it has none or hides it."""
+    try:
+        environment = content(f"/proc/{pid}/environ")
+    except OSError:
+        return ""
+    start = (b"\0" + environment).find(f"\0{name}=".encode())
+    if start < 0:
+        return ""
+    value = environment[start + len(name) + 1 :]
+    return value[: value.find(b"\0")].decode("ascii", "replace")
+
+
 def boot_id() -> str:
     """Return the kernel's name for this boot; start times in ticks mean nothing in another."""
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -11,7 +11,6 @@ import os
 import resource
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from scheduler_daemon.launcher import cgroups, kernel
 from scheduler_daemon.launcher.kernel import Process
@@ -94,22 +93,9 @@ class Census:
         key = one.pid, one.ticks
         mark = self._marks.get(key)
         if mark is None:
-            mark = mark_in(one.pid), _number(one.pid)
+            mark = kernel.variable(one.pid, RUN_MARK), _number(one.pid)
             self._marks[key] = mark
         return mark
-
-
-def mark_in(pid: int) -> str:
-    """Return the mark in the environment that a process was started with, "" if it has none or it cannot be read."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return ""
-    start = (b"\0" + environment).find(f"\0{RUN_MARK}=".encode())
-    if start < 0:
-        return ""
-    value = environment[start + len(RUN_MARK) + 1 :]
-    return value[: value.find(b"\0")].decode("ascii", "replace")
 
 
 def _number(pid: int) -> int:

@@ -143,8 +143,10 @@ def edit(db: Connection, actor: Actor, name: str, patch: PolicyPatch, now: datet
     policy = changed(before, patch.changes)
     if policy == before:
         return show(db, actor, name)
-    more = _require_may(actor, policy, _base(db, row), before)
-    if more and looser(policy, before) and "admins_only" not in patch.changes:
+    base = _base(db, row)
+    more = _require_may(actor, policy, base, before)
+    first = more and not (looser(before, base) or privileges(before))  # later ones leave it as it was opened
+    if first and "admins_only" not in patch.changes:
         policy = policy.model_copy(update={"admins_only": True})
     users = policies.users(db, name)
     _require_alone(actor, policy, before, users)

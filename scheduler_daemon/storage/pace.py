@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 REMEMBERED = 10.0
 """Seconds for which a commit that took long is remembered."""
+LONG = 0.1
+"""Seconds from which on one did: the others are many, and nobody asks for them."""
 
 
 class Pace:
@@ -26,10 +28,11 @@ class Pace:
         finally:
             del self._under_way[key]
             ended = time.monotonic()
-            self._done.append((ended, ended - began))
+            if ended - began >= LONG:
+                self._done.append((ended, ended - began))
 
     def slowest(self) -> float:
-        """Return the seconds of the slowest commit of late, one that is still under way included; 0.0 without any."""
+        """Return the seconds of the slowest commit of late, one still under way included; 0.0 if none took long."""
         now = time.monotonic()
         took = [seconds for ended, seconds in tuple(self._done) if now - ended < REMEMBERED]
         return max(took + [now - began for began in tuple(self._under_way.values())], default=0.0)

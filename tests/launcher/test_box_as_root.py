@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler_daemon.launcher import accounts, controllers, kernel, startup
+from scheduler_daemon.launcher import accounts, boxes, controllers, kernel, spool, startup
 from scheduler_daemon.runners.process import LaunchRequest
 from scheduler_daemon.runners.requests import Box, Limits
 from tests.launcher.bench import Bench, processes_called, processes_marked, shell
@@ -356,6 +356,41 @@ async def test_nothing_stays_in_a_box_whose_keeper_is_killed(any_bench: Bench) -
 
     assert any_bench.ended[1].signal == signal.SIGKILL
     assert processes_called(word) == []
+
+
+async def test_a_box_is_closed_when_all_in_it_have_gone(any_bench: Bench) -> None:
+    script = "for n in $(seq 150); do sleep 300 & done; readlink /proc/self/ns/pid; wait"
+    await any_bench.start(boxed(1, script))
+    await any_bench.until(lambda: any_bench.out(1).endswith(b"\n"))
+    namespace, path = any_bench.out(1).decode().strip(), any_bench.state / "spool" / "1"
+    start = spool.load(str(path), spool.START)
+    assert start is not None
+
+    boxes.close_wholly(boxes.told(str(path)), start["mark"], None)
+
+    assert [pid for pid, one in kernel.processes().items() if one.living and _namespace(pid) == namespace] == []
+
+
+def _namespace(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[1]", "5", "null", "[" * 100_000, '{"child-pid": "1"}', '{"child-pid": 1099511627776, "pid-namespace": 1}',
+     '{"child-pid": [1], "exit-code": 2.5}', '{"exit-code": "x"}', '{"exit-code": true}', '{"exit-code": 256}',
+     '{"child-pid": -1}', '{"pid-namespace": 1e999}'],
+)  # fmt: skip
+def test_a_box_that_notes_nonsense_has_noted_nothing(line: str, tmp_path: Path) -> None:
+    (tmp_path / "status").write_text(f"{line}\n")
+
+    box = boxes.told(str(tmp_path))
+    boxes.close_wholly(box, "1-", None)
+
+    assert box.exit_code is None
 
 
 async def test_what_its_account_writes_into_the_notes_of_a_box_kills_nobody_else(bench: Bench) -> None:

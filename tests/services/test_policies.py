@@ -65,6 +65,7 @@ async def test_what_grants_more_than_its_base_is_an_admins_to_save(
     edited = await edit(database, admin, 1, seccomp=False)
     assert (edited.policy.seccomp, edited.policy.admins_only) == (False, True)
     assert not (await edit(database, admin, 2, root=False, admins_only=False)).policy.admins_only
+    assert not (await edit(database, admin, 3, limits={"processes": 4000})).policy.admins_only
 
 
 async def test_its_owner_may_tighten_what_an_admin_has_loosened(database: Database, ada: Actor, admin: Actor) -> None:
