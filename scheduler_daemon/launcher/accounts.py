@@ -6,7 +6,9 @@ number could reach into them, and they into it. So we take the first block of nu
 
 from __future__ import annotations
 
+import functools
 import grp
+import os
 import pwd
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from scheduler_daemon.launcher.command import Unstartable
 FIRST, COUNT = 900_000, 100_000
 """Where we would like to begin, and how many: a run has the same number as the one that many runs before."""
 _LAST = 1 << 31
+_SPREAD = 40_503
+"""Neighbouring inodes lead to numbers so far apart."""
 _FILES = ("/etc/subuid", "/etc/subgid")
 
 
@@ -52,14 +56,24 @@ def settle() -> str:
     return ""
 
 
-def of(run: int) -> int:
-    """Return the account of a run, no other's of these days. Raises Unstartable if there is no room for accounts."""
+def of(run: int, spool_path: str) -> int:
+    """Return the account of a run, no other's of these days. Raises Unstartable if there is no room for accounts.
+
+    Other daemons count runs too, so each spool begins elsewhere: what is counted and limited by account, and may be
+    signalled by it, is the run's alone.
+    """
     if _block is None:
         settle()
     assert _block is not None
     if _block.first is None:
         raise Unstartable(f"box: {_no_room(_block.moved_for)}")
-    return _block.first + run % COUNT
+    return _block.first + (run + _offset(spool_path)) % COUNT
+
+
+@functools.lru_cache(maxsize=4)
+def _offset(spool_path: str) -> int:
+    status = os.stat(spool_path)  # noqa: PTH116
+    return (status.st_ino * _SPREAD + status.st_dev) % COUNT
 
 
 def is_ours(uid: int) -> bool:

@@ -55,7 +55,7 @@ def wanted(request: Message) -> bool:
 def spawn(request: Message, files: Files, mark: tuple[str, int | None], path: str, parents: Groups) -> Confined:
     """Start the process. `path` is the folder of the run. Raises Unstartable."""
     box, limits = request.get("box"), request.get("limits") or {}
-    who = _account(request)
+    who = _account(request, path)
     keep: list[int] = []
     groups: Groups = {}
     try:
@@ -107,7 +107,7 @@ def _helpers(box: Message | None) -> int:
     return HELPERS + (gateway.PROCESSES if gateway.wanted(box) else 0)
 
 
-def _account(request: Message) -> Account | None:
+def _account(request: Message, path: str) -> Account | None:
     """Return whom to become, None to stay who we are. A boxed job is never root's. Raises Unstartable."""
     who = another.account(request["user"])
     if who is not None and who.uid == 0 and request.get("box"):
@@ -116,7 +116,7 @@ def _account(request: Message) -> Account | None:
         return who
     if request["user"] is not None:
         raise Unstartable(f"user {request['user']}: a job in a box is never root's; name another account, or none")
-    uid = accounts.of(request["id"])
+    uid = accounts.of(request["id"], os.path.dirname(path))  # noqa: PTH120 - on the path of every start
     return Account(uid, uid, ())
 
 

@@ -51,7 +51,7 @@ async def test_nothing_can_be_written_but_home_and_tmp(bench: Bench) -> None:
     await bench.run(boxed(1, script))
 
     assert bench.out(1) == b"mine\nmine\n"
-    assert (bench.state / "spool" / "1" / "home" / "file").stat().st_uid == accounts.of(1)
+    assert (bench.state / "spool" / "1" / "home" / "file").stat().st_uid == accounts.of(1, str(bench.state / "spool"))
 
 
 async def test_its_folders_go_with_the_run_however_they_are_left(bench: Bench) -> None:
